@@ -1,0 +1,2 @@
+//! The `retrograde` command.
+fn main() {}

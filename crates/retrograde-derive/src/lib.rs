@@ -1,0 +1,1 @@
+//! Derives Tree for structs of parameters.

@@ -1,0 +1,1 @@
+//! Solvers written against the front doors: ODE integrators.

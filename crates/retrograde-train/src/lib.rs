@@ -1,0 +1,1 @@
+//! Data readers, recipes, the training loop, metrics and run folders.

@@ -1,0 +1,1 @@
+//! The laundry list: tricks as small, cited, composable parts.

@@ -1,0 +1,1 @@
+//! Automatic differentiation with the tricks of deep learning.
