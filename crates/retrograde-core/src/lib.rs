@@ -1,1 +1,13 @@
-//! Programs and their derivatives: IR, primitives, transforms, tape, reference executor, tracing front doors.
+//! Programs and their derivatives.
+//!
+//! The floors, lowest first; no module imports from one below it in this list:
+//! [`ir`] (programs, knows no operation), [`prim`] (one file per primitive), [`transform`] (plain functions
+//! from program to program), [`tape`] (what is remembered), [`exec`] (the reference interpreter), [`trace`] (user code).
+#![forbid(unsafe_code)]
+
+pub mod exec;
+pub mod ir;
+pub mod prim;
+pub mod tape;
+pub mod trace;
+pub mod transform;
