@@ -1,0 +1,159 @@
+//! The primitives: one file each holds its whole truth, and one table registers them.
+//!
+//! A rule never sees a transform; what it needs of them for its bodies comes through [`Transforms`], declared here and
+//! implemented one floor up.
+
+pub mod args;
+pub mod policy;
+pub mod rule;
+pub mod rules;
+pub mod structure;
+pub mod value;
+
+pub use args::Args;
+pub use policy::{Checkpoint, Tape};
+pub use rule::{Jvp, Linearized, Operand, Rule, Transforms, Vmapped};
+pub use rules::{Row, Rules};
+pub use value::{EvalError, Evaluate, Value};
+
+use crate::ir::{self, Field, Mismatch, Op, Type};
+use retrograde_array::Array;
+
+/// A program over the primitives.
+pub type Program = ir::Program<Prim>;
+/// A program over the primitives under construction.
+pub type Builder = ir::Builder<Prim>;
+
+/// Makes the closed set of primitives and its dispatch: a row without a file does not compile.
+macro_rules! primitives {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        $(pub mod $module;)*
+        /// Every primitive.
+        #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+        pub enum Prim { $(
+            #[doc = concat!("See [`", stringify!($module), "`].")]
+            $name($module::$name),
+        )* }
+        /// Runs the rule of whichever primitive it is.
+        macro_rules! dispatch {
+            ($prim:expr, $p:ident => $e:expr) => { match $prim { $(Prim::$name($p) => $e,)* } };
+        }
+        $(impl From<$module::$name> for Prim { fn from(p: $module::$name) -> Prim { Prim::$name(p) } })*
+        impl Prim {
+            /// The names of all primitives, in the order of the table.
+            pub const ALL: &'static [&'static str] = &[$(<$module::$name as Rules>::NAME),*];
+            /// The test rows of every primitive, by name.
+            pub fn rows() -> Vec<(&'static str, Vec<Row>)> {
+                vec![$((<$module::$name as Rules>::NAME, <$module::$name as Rules>::rows())),*]
+            }
+            fn parse(name: &str, args: &mut Args) -> Option<Result<Prim, String>> {
+                $(if name == <$module::$name as Rules>::NAME {
+                    return Some(<$module::$name as Rules>::parse(args).map(Prim::$name));
+                })*
+                None
+            }
+        }
+    };
+}
+
+primitives! {
+    add::Add, sub::Sub, mul::Mul, div::Div, neg::Neg, fma::Fma,
+    sqrt::Sqrt, exp::Exp, log::Log, tanh::Tanh, sin::Sin, cos::Cos,
+    max::Max, select::Select, compare::Compare, convert::Convert, stop_gradient::StopGradient,
+    full::Full, constant::Constant, random_bits::RandomBits,
+    broadcast::Broadcast, reshape::Reshape, transpose::Transpose, slice::Slice, unslice::Unslice, concat::Concat,
+    gather::Gather, scatter_add::ScatterAdd, sum::Sum, argmax::Argmax, dot_general::DotGeneral,
+    call::Call, scan::Scan, while_loop::While, cond::Cond,
+    custom_jvp::CustomJvp, custom_vjp::CustomVjp, linear_call::LinearCall,
+    retain::Retain, restore::Restore, record::Record, replay::Replay,
+}
+
+impl Prim {
+    /// See [`Rules::eval`].
+    ///
+    /// # Errors
+    /// What the primitive's file says.
+    pub fn eval(&self, cx: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        dispatch!(self, p => p.eval(cx, inputs))
+    }
+    /// See [`Rules::jvp`].
+    pub fn jvp(
+        &self, r: &mut Rule<'_>, inputs: &[ir::ValueId], tangents: &[Option<ir::ValueId>], split: bool,
+    ) -> (Vec<ir::ValueId>, Vec<Option<ir::ValueId>>) {
+        dispatch!(self, p => p.jvp(r, inputs, tangents, split))
+    }
+    /// See [`Rules::transpose`].
+    pub fn transpose(&self, r: &mut Rule<'_>, inputs: &[Operand], cts: &[Option<ir::ValueId>]) -> Vec<Option<ir::ValueId>> {
+        dispatch!(self, p => p.transpose(r, inputs, cts))
+    }
+    /// See [`Rules::batch`].
+    pub fn batch(&self, r: &mut Rule<'_>, inputs: &[ir::ValueId], batched: &[bool], n: usize) -> (Vec<ir::ValueId>, Vec<bool>) {
+        dispatch!(self, p => p.batch(r, inputs, batched, n))
+    }
+    /// See [`Rules::linear_in`].
+    pub fn linear_in(&self, linear: &[bool]) -> bool {
+        dispatch!(self, p => p.linear_in(linear))
+    }
+    /// See [`Rules::invert`].
+    pub fn invert(&self, r: &mut Rule<'_>, known: &[Option<ir::ValueId>], outputs: &[Option<ir::ValueId>], unknown: &Type, bits: ir::ValueId) -> Option<(ir::ValueId, ir::ValueId)> {
+        dispatch!(self, p => p.invert(r, known, outputs, unknown, bits))
+    }
+}
+
+impl Op for Prim {
+    fn name(&self) -> &'static str {
+        fn name<P: Rules>(_: &P) -> &'static str {
+            P::NAME
+        }
+        dispatch!(self, p => name(p))
+    }
+    fn fields(&self) -> ir::Fields<Prim> {
+        dispatch!(self, p => p.fields())
+    }
+    fn from_fields(name: &str, fields: Vec<(String, Field<Prim>)>) -> Result<Prim, String> {
+        let mut args = Args::new(fields);
+        let prim = Prim::parse(name, &mut args).ok_or_else(|| format!("there is no primitive named `{name}`"))??;
+        args.finish()?;
+        Ok(prim)
+    }
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+        dispatch!(self, p => p.infer(inputs))
+    }
+    fn constant(array: Array) -> Prim {
+        constant::Constant { value: array }.into()
+    }
+    fn as_constant(&self) -> Option<Array> {
+        match self {
+            Prim::Full(full) if full.ty.shape.size() <= 64 => full.array(),
+            Prim::Constant(constant) if constant.value.size() <= 64 => Some(constant.value.clone()),
+            _ => None,
+        }
+    }
+    fn fold(&self, inputs: &[Array]) -> Option<Vec<Array>> {
+        // Reading a result through an evaluator without bodies keeps folding to plain array operations.
+        if inputs.is_empty() || self.has_bodies() {
+            return None;
+        }
+        let values = inputs.iter().map(|a| Value::Array(a.clone())).collect();
+        let outputs = self.eval(&mut value::NoBodies, values).ok()?;
+        outputs.into_iter().map(|v| v.into_array().ok()).collect()
+    }
+    fn prune(&self, used: &[bool]) -> Option<(Prim, Vec<usize>, Vec<usize>)> {
+        dispatch!(self, p => p.prune(used).map(|(op, i, o)| (op.into(), i, o)))
+    }
+    fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Prim {
+        dispatch!(self, p => p.map_bodies(f).into())
+    }
+}
+
+impl Prim {
+    /// Whether the primitive carries sub-programs.
+    pub fn has_bodies(&self) -> bool {
+        let mut any = false;
+        self.map_bodies(&mut |body| {
+            any = true;
+            body.clone()
+        });
+        any
+    }
+}

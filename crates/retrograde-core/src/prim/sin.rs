@@ -1,0 +1,35 @@
+//! `y = sin x`, entry by entry.   x: [..] radian → y: same shape, no unit.
+//!
+//! Derivative cos x; reverse keeps x. Errors: none (NaN in, NaN out). Source: any calculus text; bits from `retrograde_array::map`.
+//! Row: grad of sum(sin x) is `cos x`.
+
+use super::structure::{entrywise_float, tangent_times};
+use super::{Args, EvalError, Evaluate, Row, Rule, Rules, Value, value};
+use crate::ir::{Mismatch, Type, ValueId};
+use retrograde_array::{DType, ops};
+
+/// `y = sin x`
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Sin;
+
+impl Rules for Sin {
+    const NAME: &'static str = "sin";
+    fn parse(_: &mut Args) -> Result<Self, String> {
+        Ok(Sin)
+    }
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+        entrywise_float::<1>(inputs)
+    }
+    fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        value::one(ops::unary(ops::Unary::Sin, inputs[0].array()))
+    }
+    fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        tangent_times(r, tangents[0], |r| r.emit(super::cos::Cos, &[inputs[0]]))
+    }
+    fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
+        r.batch_entrywise(Sin, inputs, batched, n)
+    }
+    fn rows() -> Vec<Row> {
+        vec![Row::new(Sin, &[Type::array(DType::F64, [3])]).range(-3.0, 3.0)]
+    }
+}

@@ -1,0 +1,111 @@
+//! Values at run time, and what evaluation may ask of an executor.
+
+use super::Program;
+use retrograde_array::bits::BitStack;
+use retrograde_array::lost::LostError;
+use retrograde_array::{Array, ArrayError};
+
+/// A value at run time: an array (of a list, stacked along a leading axis) or a bit stack.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Value {
+    /// An array or a stacked list.
+    Array(Array),
+    /// What rounding destroyed.
+    Bits(BitStack),
+}
+
+impl Value {
+    /// The array.
+    ///
+    /// # Errors
+    /// When it is a bit stack.
+    pub fn into_array(self) -> Result<Array, EvalError> {
+        match self {
+            Value::Array(array) => Ok(array),
+            Value::Bits(_) => Err(EvalError::Broken("an array, found a bit stack".into())),
+        }
+    }
+    /// The array.
+    ///
+    /// # Panics
+    /// When it is a bit stack: the checker lets no such program through.
+    pub fn array(&self) -> &Array {
+        match self {
+            Value::Array(array) => array,
+            Value::Bits(_) => panic!("expected an array, found a bit stack; this is a bug in retrograde"),
+        }
+    }
+    /// The bit stack.
+    ///
+    /// # Errors
+    /// When it is an array.
+    pub fn into_bits(self) -> Result<BitStack, EvalError> {
+        match self {
+            Value::Bits(bits) => Ok(bits),
+            Value::Array(_) => Err(EvalError::Broken("a bit stack, found an array".into())),
+        }
+    }
+    /// Bytes the value holds.
+    pub fn size_bytes(&self) -> usize {
+        match self {
+            Value::Array(array) => array.size_bytes(),
+            Value::Bits(bits) => bits.size_bytes(),
+        }
+    }
+}
+
+impl From<Array> for Value {
+    fn from(array: Array) -> Value {
+        Value::Array(array)
+    }
+}
+
+/// Why an equation could not be computed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EvalError {
+    /// The arrays do not allow it (an index out of range, an integer division by zero).
+    #[error(transparent)]
+    Array(#[from] ArrayError),
+    /// Exact reversal cannot go on.
+    #[error("exact reversal: {0}")]
+    Lost(#[from] LostError),
+    /// A loop ran longer than its limit or was interrupted.
+    #[error("interrupted")]
+    Interrupted,
+    /// A value of the wrong kind: a broken program.
+    #[error("expected {0}")]
+    Broken(String),
+}
+
+/// What evaluation of a primitive with bodies may ask of the executor.
+pub trait Evaluate {
+    /// Runs a body.
+    ///
+    /// # Errors
+    /// The error of the first equation that fails.
+    fn run(&mut self, body: &Program, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError>;
+    /// Counts one forward step that a loop computed again.
+    fn count_recomputed_step(&mut self) {}
+    /// Counts one inverse step.
+    fn count_inverse_step(&mut self) {}
+}
+
+/// An evaluator for primitives without bodies.
+pub(super) struct NoBodies;
+
+impl Evaluate for NoBodies {
+    fn run(&mut self, _: &Program, _: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        Err(EvalError::Broken("a primitive without bodies".into()))
+    }
+}
+
+/// Arrays of the operands of `prim`, for evaluation rules.
+pub(super) fn arrays(inputs: &[Value]) -> Vec<&Array> {
+    inputs.iter().map(Value::array).collect()
+}
+
+/// One array as the results of a primitive.
+pub(super) fn one(array: Array) -> Result<Vec<Value>, EvalError> {
+    Ok(vec![Value::Array(array)])
+}
+
