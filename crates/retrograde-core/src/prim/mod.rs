@@ -4,6 +4,7 @@
 //! implemented one floor up.
 
 pub mod args;
+pub mod bodies;
 pub mod policy;
 pub mod rule;
 pub mod rules;

@@ -72,6 +72,8 @@ pub trait Transforms {
     fn transpose(&self, body: &Program, n_known: usize) -> Program;
     /// The body over a leading axis; outputs marked in `force` get the axis even when they do not vary.
     fn vmap(&self, body: &Program, batched: &[bool], force: &[bool], n: usize) -> Vmapped;
+    /// Whether a body is linear in all inputs but the first `n_known`.
+    fn is_linear(&self, body: &Program, n_known: usize) -> bool;
 }
 
 /// What a rule writes with.

@@ -1,0 +1,111 @@
+//! `call`: a named sub-program, run as it stands.
+//!
+//! Operands and results are those of the body. Derivative: that of the body. Names a region for errors and reports.
+
+use super::bodies::{self, build};
+use super::{Args, EvalError, Evaluate, Operand, Program, Row, Rule, Rules, Value};
+use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
+use retrograde_array::DType;
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Call {
+    /// The name of the region.
+    pub name: String,
+    /// What it computes.
+    pub body: Arc<Program>,
+}
+
+impl Call {
+    fn with(&self, body: Program) -> super::Prim {
+        Call { name: self.name.clone(), body: Arc::new(body) }.into()
+    }
+}
+
+impl Rules for Call {
+    const NAME: &'static str = "call";
+    fn fields(&self) -> Fields<super::Prim> {
+        vec![("name", Field::Text(self.name.clone())), ("body", Field::Program(self.body.clone()))]
+    }
+    fn parse(args: &mut Args) -> Result<Self, String> {
+        Ok(Call { name: args.text("name")?, body: args.program("body")? })
+    }
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+        bodies::expect_types("parameter", inputs, &self.body.input_types())?;
+        Ok(self.body.output_types())
+    }
+    fn eval(&self, cx: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        cx.run(&self.body, inputs)
+    }
+    fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        unreachable!("call has its own jvp rule")
+    }
+    fn jvp(&self, r: &mut Rule<'_>, inputs: &[ValueId], tangents: &[Option<ValueId>], split: bool) -> (Vec<ValueId>, Vec<Option<ValueId>>) {
+        let marks: Vec<bool> = tangents.iter().map(Option::is_some).collect();
+        let dots: Vec<ValueId> = tangents.iter().flatten().copied().collect();
+        let n_out = self.body.outputs.len();
+        let none = vec![false; n_out];
+        if split {
+            let lin = r.cx.linearize(&self.body, &marks, &none);
+            let out = r.b.emit(self.with(lin.forward), inputs);
+            let dots = r.b.emit(self.with(lin.linear), &[&out[n_out..], &dots].concat());
+            return (out[..n_out].to_vec(), bodies::spread_tangents(&lin.active, &dots));
+        }
+        let jvp = r.cx.jvp(&self.body, &marks, &none);
+        let out = r.b.emit(self.with(jvp.program), &[inputs, &dots].concat());
+        (out[..n_out].to_vec(), bodies::spread_tangents(&jvp.active, &out[n_out..]))
+    }
+    fn linear_in(&self, _: &[bool]) -> bool {
+        true
+    }
+    fn transpose(&self, r: &mut Rule<'_>, inputs: &[Operand], cts: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        let linear: Vec<bool> = inputs.iter().map(Operand::is_linear).collect();
+        let known: Vec<usize> = (0..linear.len()).filter(|&i| !linear[i]).collect();
+        let lin = bodies::positions(&linear);
+        let types = self.body.input_types();
+        let ordered: Vec<Type> = known.iter().chain(&lin).map(|&i| types[i].clone()).collect();
+        let reordered = build(&ordered, |b, params| {
+            let mut all = vec![ValueId(0); types.len()];
+            for (&i, &p) in known.iter().chain(&lin).zip(params) {
+                all[i] = p;
+            }
+            b.inline(&self.body, &all)
+        });
+        let transposed = r.cx.transpose(&reordered, known.len());
+        let mut operands: Vec<ValueId> = known.iter().map(|&i| inputs[i].known()).collect();
+        for (ct, ty) in cts.iter().zip(self.body.output_types()) {
+            operands.push(ct.unwrap_or_else(|| r.zeros(&ty)));
+        }
+        let out = r.b.emit(self.with(transposed), &operands);
+        let mut result = vec![None; inputs.len()];
+        for (i, d) in lin.into_iter().zip(out) {
+            result[i] = Some(d);
+        }
+        result
+    }
+    fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
+        let v = r.cx.vmap(&self.body, batched, &vec![false; self.body.outputs.len()], n);
+        (r.b.emit(self.with(v.program), inputs), v.batched)
+    }
+    fn prune(&self, used: &[bool]) -> Option<(Self, Vec<usize>, Vec<usize>)> {
+        let live = bodies::needed_inputs(&self.body, used);
+        if live.iter().chain(used).all(|k| *k) {
+            return None;
+        }
+        let body = bodies::restrict(&self.body, &live, &bodies::marked(&self.body.outputs, used));
+        let call = Call { name: self.name.clone(), body: Arc::new(body) };
+        Some((call, bodies::positions(&live), bodies::positions(used)))
+    }
+    fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
+        Call { name: self.name.clone(), body: Arc::new(f(&self.body)) }
+    }
+    fn rows() -> Vec<Row> {
+        let v = Type::array(DType::F64, [3]);
+        let body = build(&[v.clone(), v.clone()], |b, p| {
+            let sine = b.emit1(super::sin::Sin.into(), &[p[0]]);
+            vec![b.emit1(super::mul::Mul.into(), &[sine, p[1]])]
+        });
+        vec![Row::new(Call { name: "layer 1".into(), body: Arc::new(body) }, &[v.clone(), v])]
+    }
+}

@@ -1,0 +1,118 @@
+//! `custom_vjp`: a function with a derivative of the user's own, given as a pair of programs for reverse mode.
+//!
+//! `forward` maps inputs to (results, residuals), `backward` maps (residuals, cotangents of the floating-point
+//! results) to cotangents of the floating-point inputs. Forward mode exists where `backward` is linear in the
+//! cotangents: it is its transpose. `law` is `exact` or says how the derivative deviates.
+
+use super::bodies::{self, build, instantiate};
+use super::custom_jvp::floats;
+use super::linear_call::LinearCall;
+use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Value};
+use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
+use retrograde_array::DType;
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CustomVjp {
+    /// What it computes.
+    pub primal: Arc<Program>,
+    /// Results and residuals.
+    pub forward: Arc<Program>,
+    /// Residuals and cotangents to cotangents.
+    pub backward: Arc<Program>,
+    /// `exact`, or what deviates.
+    pub law: String,
+}
+
+impl Rules for CustomVjp {
+    const NAME: &'static str = "custom_vjp";
+    fn fields(&self) -> Fields<super::Prim> {
+        vec![
+            ("law", Field::Text(self.law.clone())),
+            ("primal", Field::Program(self.primal.clone())),
+            ("forward", Field::Program(self.forward.clone())),
+            ("backward", Field::Program(self.backward.clone())),
+        ]
+    }
+    fn parse(args: &mut Args) -> Result<Self, String> {
+        Ok(CustomVjp {
+            law: args.text("law")?,
+            primal: args.program("primal")?,
+            forward: args.program("forward")?,
+            backward: args.program("backward")?,
+        })
+    }
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+        bodies::expect_types("parameter", inputs, &self.primal.input_types())?;
+        bodies::expect_types("parameter of the forward program", &self.forward.input_types(), inputs)?;
+        let outs = self.primal.output_types();
+        let forward = self.forward.output_types();
+        if forward.len() < outs.len() {
+            return Err(Mismatch::new(format!("forward program: found {} results, expected at least {}", forward.len(), outs.len())));
+        }
+        let (results, residuals) = forward.split_at(outs.len());
+        bodies::expect_types("result of the forward program", results, &outs)?;
+        let cts = bodies::marked(&outs, &floats(&outs));
+        bodies::expect_types("parameter of the backward program", &self.backward.input_types(), &[residuals, &cts].concat())?;
+        let of_inputs = bodies::marked(inputs, &floats(inputs));
+        bodies::expect_types("result of the backward program", &self.backward.output_types(), &of_inputs)?;
+        Ok(outs)
+    }
+    fn eval(&self, cx: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        cx.run(&self.primal, inputs)
+    }
+    fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        unreachable!("custom_vjp has its own jvp rule")
+    }
+    fn jvp(&self, r: &mut Rule<'_>, inputs: &[ValueId], tangents: &[Option<ValueId>], _split: bool) -> (Vec<ValueId>, Vec<Option<ValueId>>) {
+        let out = r.b.inline(&self.forward, inputs);
+        let outs = self.primal.output_types();
+        let (results, residuals) = out.split_at(outs.len());
+        let dots = instantiate(r, inputs, tangents, &floats(&self.primal.input_types()));
+        let apply = r.cx.is_linear(&self.backward, residuals.len()).then(|| Arc::new(r.cx.transpose(&self.backward, residuals.len())));
+        let op = LinearCall { n_known: residuals.len(), apply, transposed: self.backward.clone() };
+        let out_dots = r.b.emit(op.into(), &[residuals, &dots].concat());
+        (results.to_vec(), bodies::spread_tangents(&floats(&outs), &out_dots))
+    }
+    fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
+        let inputs = r.all_batched(inputs, batched, n);
+        let over = |p: &Program| {
+            let v = r.cx.vmap(p, &vec![true; p.inputs.len()], &vec![true; p.outputs.len()], n);
+            Arc::new(v.program)
+        };
+        let op = CustomVjp {
+            primal: over(&self.primal),
+            forward: over(&self.forward),
+            backward: over(&self.backward),
+            law: self.law.clone(),
+        };
+        let n_out = self.primal.outputs.len();
+        (r.b.emit(op.into(), &inputs), vec![true; n_out])
+    }
+    fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
+        CustomVjp {
+            primal: Arc::new(f(&self.primal)),
+            forward: Arc::new(f(&self.forward)),
+            backward: Arc::new(f(&self.backward)),
+            law: self.law.clone(),
+        }
+    }
+    fn rows() -> Vec<Row> {
+        // exp, which keeps its result
+        let v = Type::array(DType::F64, [3]);
+        let primal = build(std::slice::from_ref(&v), |b, p| vec![b.emit1(super::exp::Exp.into(), p)]);
+        let forward = build(std::slice::from_ref(&v), |b, p| {
+            let y = b.emit1(super::exp::Exp.into(), p);
+            vec![y, y]
+        });
+        let backward = build(&[v.clone(), v.clone()], |b, p| vec![b.emit1(super::mul::Mul.into(), &[p[1], p[0]])]);
+        let op = CustomVjp {
+            primal: Arc::new(primal),
+            forward: Arc::new(forward),
+            backward: Arc::new(backward),
+            law: "exact".into(),
+        };
+        vec![Row::new(op, &[v])]
+    }
+}

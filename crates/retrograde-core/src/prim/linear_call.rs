@@ -1,0 +1,114 @@
+//! `linear_call`: a linear function given by its transpose, and by itself where that is known.
+//!
+//! Operands: coefficients, then linear operands (one for each result of the transpose). What `custom_vjp` becomes when
+//! it is linearised. Derivative: that of the function, inlined. Errors: forward mode where only the transpose is known.
+
+use super::bodies::{self, build};
+use super::{Args, EvalError, Evaluate, Operand, Program, Row, Rule, Rules, Value};
+use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
+use retrograde_array::DType;
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct LinearCall {
+    /// How many coefficients there are.
+    pub n_known: usize,
+    /// (coefficients, linear operands) -> results
+    pub apply: Option<Arc<Program>>,
+    /// (coefficients, cotangents of the results) -> cotangents of the linear operands
+    pub transposed: Arc<Program>,
+}
+
+impl Rules for LinearCall {
+    const NAME: &'static str = "linear_call";
+    fn fields(&self) -> Fields<super::Prim> {
+        let mut fields: Fields<super::Prim> = vec![("known", Field::Int(self.n_known as i64))];
+        if let Some(apply) = &self.apply {
+            fields.push(("apply", Field::Program(apply.clone())));
+        }
+        fields.push(("transposed", Field::Program(self.transposed.clone())));
+        fields
+    }
+    fn parse(args: &mut Args) -> Result<Self, String> {
+        Ok(LinearCall {
+            n_known: args.size("known")?,
+            apply: args.optional_program("apply")?,
+            transposed: args.program("transposed")?,
+        })
+    }
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+        let of_transposed = self.transposed.input_types();
+        if self.n_known > inputs.len() || self.n_known > of_transposed.len() {
+            return Err(Mismatch::new(format!("found {} operands, expected at least {}", inputs.len(), self.n_known)));
+        }
+        let (known, linear) = inputs.split_at(self.n_known);
+        bodies::expect_types("coefficient", known, &of_transposed[..self.n_known])?;
+        bodies::expect_types("linear operand", linear, &self.transposed.output_types())?;
+        let outs = of_transposed[self.n_known..].to_vec();
+        if let Some(apply) = &self.apply {
+            bodies::expect_types("parameter", inputs, &apply.input_types())?;
+            bodies::expect_types("result", &apply.output_types(), &outs)?;
+        }
+        Ok(outs)
+    }
+    fn eval(&self, cx: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        match &self.apply {
+            Some(apply) => cx.run(apply, inputs),
+            None => Err(EvalError::Broken(
+                "a custom_vjp whose backward program is linear in the cotangents for forward mode; use reverse mode".into(),
+            )),
+        }
+    }
+    fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        unreachable!("linear_call has its own jvp rule")
+    }
+    fn jvp(&self, r: &mut Rule<'_>, inputs: &[ValueId], tangents: &[Option<ValueId>], split: bool) -> (Vec<ValueId>, Vec<Option<ValueId>>) {
+        if let Some(apply) = &self.apply {
+            let body = super::call::Call { name: "custom derivative".into(), body: apply.clone() };
+            return body.jvp(r, inputs, tangents, split);
+        }
+        // Unknown in forward mode: results that report it when they are computed.
+        let outs = r.b.emit(self.clone().into(), inputs);
+        let dots = r.b.emit(self.clone().into(), inputs);
+        (outs, dots.into_iter().map(Some).collect())
+    }
+    fn linear_in(&self, linear: &[bool]) -> bool {
+        !linear[..self.n_known].contains(&true)
+    }
+    fn transpose(&self, r: &mut Rule<'_>, inputs: &[Operand], cts: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        let mut operands: Vec<ValueId> = inputs[..self.n_known].iter().map(Operand::known).collect();
+        let types = self.transposed.input_types().split_off(self.n_known);
+        for (ct, ty) in cts.iter().zip(&types) {
+            operands.push(ct.unwrap_or_else(|| r.zeros(ty)));
+        }
+        let out = r.b.inline(&self.transposed, &operands);
+        let known = vec![None; self.n_known];
+        let linear = inputs[self.n_known..].iter().zip(out).map(|(i, d)| i.is_linear().then_some(d));
+        known.into_iter().chain(linear).collect()
+    }
+    fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
+        let inputs = r.all_batched(inputs, batched, n);
+        let over = |p: &Program| {
+            let v = r.cx.vmap(p, &vec![true; p.inputs.len()], &vec![true; p.outputs.len()], n);
+            Arc::new(v.program)
+        };
+        let op = LinearCall { n_known: self.n_known, apply: self.apply.as_deref().map(over), transposed: over(&self.transposed) };
+        let out = r.b.emit(op.into(), &inputs);
+        let all = vec![true; out.len()];
+        (out, all)
+    }
+    fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
+        LinearCall {
+            n_known: self.n_known,
+            apply: self.apply.as_ref().map(|p| Arc::new(f(p))),
+            transposed: Arc::new(f(&self.transposed)),
+        }
+    }
+    fn rows() -> Vec<Row> {
+        let v = Type::array(DType::F64, [3]);
+        let product = Arc::new(build(&[v.clone(), v.clone()], |b, p| vec![b.emit1(super::mul::Mul.into(), &[p[1], p[0]])]));
+        let op = LinearCall { n_known: 1, apply: Some(product.clone()), transposed: product };
+        vec![Row::new(op, &[v.clone(), v])]
+    }
+}
