@@ -1,1 +1,62 @@
-//! (empty)
+//! Runs programs. The reference interpreter is one obvious loop: it is the oracle that other executors must equal to the bit.
+
+mod interpreter;
+
+pub use interpreter::{Interpreter, RunConfig};
+
+use crate::ir::Location;
+use crate::prim::{EvalError, Program, Value};
+
+/// What a run counted, from inside the steps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Forward steps of loops that were computed again.
+    pub recomputed_steps: u64,
+    /// Steps that were run backwards.
+    pub inverse_steps: u64,
+}
+
+/// Why a run ended early.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+#[error("{op}: {cause}{}", location.map(|l| format!("\n  --> {l}")).unwrap_or_default())]
+pub struct RunError {
+    /// The operation that failed.
+    pub op: &'static str,
+    /// Where the user wrote it.
+    pub location: Option<Location>,
+    /// What went wrong.
+    pub cause: Cause,
+}
+
+/// What went wrong.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Cause {
+    /// The equation could not be computed.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// A result is NaN or infinite although all operands are finite (looked for on request only).
+    #[error("the result is not finite although the operands are; found {found}")]
+    NotFinite {
+        /// The first such entry.
+        found: String,
+    },
+    /// Inputs that do not fit the program.
+    #[error("input {index}: found {found}, expected {expected}")]
+    Input {
+        /// Which input.
+        index: usize,
+        /// Its type.
+        found: String,
+        /// The parameter's type.
+        expected: String,
+    },
+}
+
+/// Something that runs programs.
+pub trait Executor: Send + Sync {
+    /// The results of `program`, and what was counted on the way.
+    ///
+    /// # Errors
+    /// Inputs of other types than the parameters; the error of the first equation that fails.
+    fn run(&self, program: &Program, inputs: Vec<Value>) -> Result<(Vec<Value>, Counters), RunError>;
+}

@@ -1,0 +1,148 @@
+//! The reference interpreter.
+
+use super::{Cause, Counters, Executor, RunError};
+use crate::ir::{Kind, Op, Type};
+use crate::prim::{EvalError, Evaluate, Program, Value};
+use retrograde_array::Array;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// What to look for while running.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunConfig {
+    /// Stop at the first equation that makes a NaN or an infinity from finite operands.
+    pub look_for_non_finite: bool,
+}
+
+/// Runs equations one after the other, as they stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Interpreter {
+    /// What to look for.
+    pub config: RunConfig,
+}
+
+impl Executor for Interpreter {
+    fn run(&self, program: &Program, inputs: Vec<Value>) -> Result<(Vec<Value>, Counters), RunError> {
+        for (index, (value, &parameter)) in inputs.iter().zip(&program.inputs).enumerate() {
+            check_input(index, value, program.ty(parameter))?;
+        }
+        if inputs.len() != program.inputs.len() {
+            let (found, expected) = (format!("{} inputs", inputs.len()), format!("{} inputs", program.inputs.len()));
+            return Err(RunError { op: "program", location: None, cause: Cause::Input { index: 0, found, expected } });
+        }
+        let mut run = Run { config: self.config, counters: Counters::default(), deaths: HashMap::new(), failure: None };
+        match run.run(program, inputs) {
+            Ok(outputs) => Ok((outputs, run.counters)),
+            Err(e) => Err(run.failure.unwrap_or(RunError { op: "program", location: None, cause: e.into() })),
+        }
+    }
+}
+
+fn check_input(index: usize, value: &Value, expected: &Type) -> Result<(), RunError> {
+    let found = match value {
+        Value::Bits(_) => Type::bits(),
+        Value::Array(a) if expected.kind == Kind::List && a.rank() > 0 => Type::of(a).unstacked().list(),
+        Value::Array(a) => Type::of(a),
+    };
+    if found == *expected {
+        return Ok(());
+    }
+    let cause = Cause::Input { index, found: found.to_string(), expected: expected.to_string() };
+    Err(RunError { op: "program", location: None, cause })
+}
+
+struct Run {
+    config: RunConfig,
+    counters: Counters,
+    /// Per body, by address (bodies outlive the run): for each equation, the operands that die with it.
+    deaths: HashMap<*const Program, Rc<Vec<Vec<bool>>>>,
+    /// The first failure, with the place of the innermost equation.
+    failure: Option<RunError>,
+}
+
+impl Run {
+    fn deaths(&mut self, program: &Program) -> Rc<Vec<Vec<bool>>> {
+        let entry = self.deaths.entry(std::ptr::from_ref(program));
+        entry.or_insert_with(|| Rc::new(deaths(program))).clone()
+    }
+}
+
+/// For each equation and operand, whether this is the last use of the value.
+fn deaths(program: &Program) -> Vec<Vec<bool>> {
+    let mut needed = vec![false; program.types.len()];
+    program.outputs.iter().for_each(|v| needed[v.index()] = true);
+    let mut all: Vec<Vec<bool>> = vec![];
+    for equation in program.equations.iter().rev() {
+        let mut dying = vec![false; equation.inputs.len()];
+        for (i, v) in equation.inputs.iter().enumerate().rev() {
+            dying[i] = !std::mem::replace(&mut needed[v.index()], true);
+        }
+        all.push(dying);
+    }
+    all.reverse();
+    all
+}
+
+impl Evaluate for Run {
+    fn run(&mut self, program: &Program, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        let deaths = self.deaths(program);
+        let mut values: Vec<Option<Value>> = vec![None; program.types.len()];
+        for (parameter, value) in program.inputs.iter().zip(inputs) {
+            values[parameter.index()] = Some(value);
+        }
+        for (equation, dying) in program.equations.iter().zip(deaths.iter()) {
+            let operands: Vec<Value> = equation
+                .inputs
+                .iter()
+                .zip(dying)
+                .map(|(v, &dies)| if dies { values[v.index()].take() } else { values[v.index()].clone() })
+                .map(|v| v.expect("a value is used before its definition; this is a bug in retrograde"))
+                .collect();
+            let finite = self.config.look_for_non_finite && operands.iter().all(|v| non_finite(v).is_none());
+            let results = match equation.op.eval(self, operands) {
+                Ok(results) => results,
+                Err(e) => {
+                    let place = RunError { op: equation.op.name(), location: equation.location, cause: e.clone().into() };
+                    self.failure.get_or_insert(place);
+                    return Err(e);
+                }
+            };
+            if finite && !equation.op.has_bodies() {
+                if let Some(found) = results.iter().find_map(non_finite) {
+                    let cause = Cause::NotFinite { found };
+                    self.failure.get_or_insert(RunError { op: equation.op.name(), location: equation.location, cause });
+                    return Err(EvalError::Interrupted);
+                }
+            }
+            for (v, result) in equation.outputs.iter().zip(results) {
+                values[v.index()] = Some(result);
+            }
+        }
+        Ok(program
+            .outputs
+            .iter()
+            .map(|v| values[v.index()].clone().expect("a result is not defined; this is a bug in retrograde"))
+            .collect())
+    }
+    fn count_recomputed_step(&mut self) {
+        self.counters.recomputed_steps += 1;
+    }
+    fn count_inverse_step(&mut self) {
+        self.counters.inverse_steps += 1;
+    }
+}
+
+fn non_finite(value: &Value) -> Option<String> {
+    let Value::Array(array) = value else { return None };
+    first_non_finite(array)
+}
+
+/// The first entry that is NaN or infinite, with its position.
+fn first_non_finite(array: &Array) -> Option<String> {
+    let found = |at: Option<(usize, f64)>| at.map(|(i, x)| format!("{x} at entry {i}"));
+    if let Some(xs) = array.as_slice::<f64>() {
+        return found(xs.iter().copied().enumerate().find(|(_, x)| !x.is_finite()));
+    }
+    let xs = array.as_slice::<f32>()?;
+    found(xs.iter().map(|x| f64::from(*x)).enumerate().find(|(_, x)| !x.is_finite()))
+}

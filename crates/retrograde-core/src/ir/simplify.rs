@@ -1,0 +1,87 @@
+//! All simplifications in one: fold, then cse, then dce.
+
+use super::program::{Op, Program};
+use super::{cse, dce, debug_check, fold};
+
+/// Folds constants, merges equal equations and drops unused ones, in bodies too. No result changes by a bit.
+///
+/// # Cost
+/// Linear in the equations.
+pub fn simplify<O: Op>(program: &Program<O>) -> Program<O> {
+    let program = fold(program);
+    debug_check(&program, "fold");
+    let program = cse(&program);
+    debug_check(&program, "cse");
+    let program = dce(&program);
+    debug_check(&program, "dce");
+    program
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::ir::toy::{Toy, f64s, read, vec3};
+    use crate::ir::{Builder, print};
+
+    #[test]
+    fn folds_merges_and_drops() {
+        let program = read(
+            "program(x:f64[1]) {
+               a:f64[1] = constant[value=f64[1]{2.0}]
+               b:f64[1] = constant[value=f64[1]{2.0}]
+               c:f64[1] = mul a b
+               d:f64[1] = add a b
+               e:f64[1] = mul x c
+               f:f64[1] = mul x d
+               g:f64[1] = add e f
+               return g
+             }",
+        );
+        assert_eq!(
+            print(&simplify(&program)),
+            "program(a:f64[1]) {\n  b:f64[1] = constant[value=f64[1]{4.0}]\n  c:f64[1] = mul a b\n  \
+             d:f64[1] = add c c\n  return d\n}"
+        );
+        assert_eq!(simplify(&simplify(&program)), simplify(&program));
+    }
+
+    /// n equations, of which some fold, some merge and some are dead.
+    fn long(n: usize) -> Program<Toy> {
+        let mut b = Builder::new();
+        let x = b.input(vec3());
+        let c = b.emit1(Toy::Constant(f64s(&[1.0, 2.0, 3.0])), &[]);
+        let mut last = x;
+        for i in 1..n {
+            match i % 5 {
+                0 => drop(b.emit1(Toy::Mul, &[c, c])),
+                1 => drop(b.emit1(Toy::Add, &[last, x])),
+                2 => last = b.emit1(Toy::Add, &[last, x]),
+                3 => drop(b.emit1(Toy::Constant(f64s(&[i as f64, 0.0, 0.0])), &[])),
+                _ => last = b.emit1(Toy::Mul, &[last, c]),
+            }
+        }
+        b.finish(vec![last])
+    }
+
+    #[test]
+    fn cost_is_linear() {
+        let seconds = |n: usize| {
+            let program = long(n);
+            // The least of several runs: other tests run beside this one.
+            (0..5)
+                .map(|_| {
+                    let start = Instant::now();
+                    let simple = simplify(&program);
+                    let seconds = start.elapsed().as_secs_f64();
+                    assert_eq!(simple.equations.len(), n * 2 / 5 + 1);
+                    seconds
+                })
+                .fold(f64::INFINITY, f64::min)
+        };
+        let (small, large) = (seconds(5_000), seconds(50_000));
+        assert!(small < 0.1, "5000 equations took {small} s");
+        assert!(large < 60.0 * small.max(1e-3), "50000 equations took {large} s, 5000 took {small} s");
+    }
+}

@@ -1,0 +1,212 @@
+//! `record`: a loop that also leaves the tape its derivative needs. Only `tape::lower` makes one.
+//!
+//! Operands: constants of the condition, constants, initial carries, xs. Results: final carries, ys stacked, then the
+//! tape: for checkpoints the carries before every k-th step, for reversal the bits that rounding destroyed; where the
+//! number of steps is not known before, also that number.
+
+use super::bodies::build;
+use super::replay::{Plan, online_stride};
+use super::scan::{Scan, Stacks};
+use super::while_loop::While;
+use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Value};
+use crate::ir::{Field, Fields, Kind, Mismatch, Type, ValueId};
+use retrograde_array::bits::BitStack;
+use retrograde_array::{Array, DType};
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Record {
+    /// The condition of a `while`.
+    pub cond: Option<Arc<Program>>,
+    /// (constants, carries, xs) -> (carries, ys); for reversal with the bits behind the parameters and behind the carries.
+    pub body: Arc<Program>,
+    /// Number of steps; `None` for a `while`.
+    pub length: Option<usize>,
+    /// Whether the steps run last to first.
+    pub reverse: bool,
+    /// How many constants the condition has.
+    pub n_cond_consts: usize,
+    /// How many constants the body has.
+    pub n_consts: usize,
+    /// How many values are carried, the bits not counted.
+    pub n_carry: usize,
+    /// What is left on the tape.
+    pub plan: Plan,
+}
+
+impl Record {
+    fn state_types(&self) -> Vec<Type> {
+        self.body.input_types()[self.n_consts..self.n_consts + self.n_carry].to_vec()
+    }
+}
+
+impl Rules for Record {
+    const NAME: &'static str = "record";
+    fn fields(&self) -> Fields<super::Prim> {
+        let mut fields: Fields<super::Prim> = vec![];
+        if let Some(n) = self.length {
+            fields.push(("length", Field::Int(n as i64)));
+        }
+        fields.push(("reverse", Field::Bool(self.reverse)));
+        fields.push(("cond_consts", Field::Int(self.n_cond_consts as i64)));
+        fields.push(("consts", Field::Int(self.n_consts as i64)));
+        fields.push(("carries", Field::Int(self.n_carry as i64)));
+        fields.push(("plan", Field::Word(self.plan.to_string())));
+        if let Some(cond) = &self.cond {
+            fields.push(("cond", Field::Program(cond.clone())));
+        }
+        fields.push(("body", Field::Program(self.body.clone())));
+        fields
+    }
+    fn parse(args: &mut Args) -> Result<Self, String> {
+        Ok(Record {
+            length: args.optional_size("length")?,
+            reverse: args.bool("reverse")?,
+            n_cond_consts: args.size("cond_consts")?,
+            n_consts: args.size("consts")?,
+            n_carry: args.size("carries")?,
+            plan: args.word("plan")?.parse()?,
+            cond: args.optional_program("cond")?,
+            body: args.program("body")?,
+        })
+    }
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+        let reverses = self.plan == Plan::Reverse;
+        let body_in = self.body.input_types();
+        let n_head = self.n_consts.saturating_add(self.n_carry);
+        if body_in.len() < n_head + usize::from(reverses) || self.body.outputs.len() < self.n_carry + usize::from(reverses) {
+            return Err(Mismatch::new("found a body with fewer parameters or results than constants, carries and bits"));
+        }
+        if reverses && (body_in.last().map(|t| t.kind) != Some(Kind::Bits) || self.body.output_types()[self.n_carry].kind != Kind::Bits) {
+            return Err(Mismatch::new("found a body that does not pass the bits on"));
+        }
+        if self.cond.is_some() == self.length.is_some() {
+            return Err(Mismatch::new("expected a number of steps or a condition, not both"));
+        }
+        // The rules of the plain loop hold for the body without its bits.
+        let plain = Arc::new(if reverses { without_bits(&self.body, self.n_carry) } else { (*self.body).clone() });
+        let mut out = match &self.cond {
+            Some(cond) => {
+                let n_cond_consts = self.n_cond_consts;
+                While { cond: cond.clone(), body: plain, n_cond_consts, n_body_consts: self.n_consts, policy: None }.infer(inputs)?
+            }
+            None => {
+                let (n_consts, n_carry) = (self.n_consts, self.n_carry);
+                Scan { body: plain, length: self.length, reverse: self.reverse, n_consts, n_carry, policy: None }.infer(inputs)?
+            }
+        };
+        match self.plan {
+            Plan::Reverse => out.push(Type::bits()),
+            Plan::Every(k) => {
+                let stack = |ty: &Type| self.length.map_or_else(|| ty.list(), |n| ty.stacked(n.div_ceil(k.max(1))));
+                out.extend(self.state_types().iter().map(stack));
+            }
+        }
+        if self.length.is_none() {
+            out.push(Type::array(DType::I64, []));
+        }
+        Ok(out)
+    }
+    fn eval(&self, cx: &mut dyn Evaluate, mut inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        let reverses = self.plan == Plan::Reverse;
+        let n_head = self.n_cond_consts + self.n_consts + self.n_carry;
+        let xs: Vec<Array> = inputs.split_off(n_head).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
+        let mut carry = inputs.split_off(self.n_cond_consts + self.n_consts);
+        let consts = inputs.split_off(self.n_cond_consts);
+        let mut bits = Value::Bits(BitStack::default());
+        let n_carry = self.n_carry + usize::from(reverses);
+        let mut ys = Stacks::new(&self.body, n_carry, 0);
+        let mut states: Vec<Vec<Value>> = vec![];
+        let mut stride = if let (Plan::Every(k), Some(_)) = (self.plan, self.length) { k } else { 1 };
+        let mut step_idx = 0;
+        loop {
+            let go_on = match (&self.cond, self.length) {
+                (Some(cond), _) => {
+                    cx.run(cond, inputs.iter().chain(&carry).cloned().collect())?[0].array().item::<bool>() == Some(true)
+                }
+                (None, n) => step_idx < n.unwrap_or(0),
+            };
+            if !go_on {
+                break;
+            }
+            if !reverses && step_idx % stride == 0 {
+                states.push(carry.clone());
+                if self.length.is_none() && states.len() > 2 * stride {
+                    let mut keep = false;
+                    states.retain(|_| {
+                        keep = !keep;
+                        keep
+                    });
+                    stride *= 2;
+                }
+            }
+            let row = self.length.map_or(0, |n| if self.reverse { n - 1 - step_idx } else { step_idx });
+            let mut operands = Vec::with_capacity(self.body.inputs.len());
+            operands.extend(consts.iter().cloned());
+            operands.append(&mut carry);
+            operands.extend(xs.iter().map(|x| Value::Array(x.row(row))));
+            if reverses {
+                operands.push(std::mem::replace(&mut bits, Value::Bits(BitStack::default())));
+            }
+            carry = cx.run(&self.body, operands)?;
+            ys.push(carry.split_off(n_carry))?;
+            if reverses {
+                bits = carry.pop().ok_or_else(|| EvalError::Broken("bits behind the carries".into()))?;
+            }
+            step_idx += 1;
+        }
+        debug_assert!(self.length.is_some() || reverses || stride == online_stride(step_idx));
+        carry.extend(ys.finish(self.reverse)?);
+        if reverses {
+            let mut bits = bits.into_bits()?;
+            bits.shrink();
+            carry.push(Value::Bits(bits));
+        } else {
+            for (i, ty) in self.state_types().iter().enumerate() {
+                let rows: Vec<Array> = states.iter().map(|s| s[i].array().clone()).collect();
+                let stacked = if rows.is_empty() { Array::zeros(ty.dtype, ty.stacked(0).shape) } else { Array::stack(&rows)? };
+                carry.push(Value::Array(stacked));
+            }
+        }
+        if self.length.is_none() {
+            carry.push(Value::Array(Array::scalar(step_idx as i64)));
+        }
+        Ok(carry)
+    }
+    fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        panic!("policies are lowered last; this is a bug in retrograde")
+    }
+    fn batch(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[bool], _: usize) -> (Vec<ValueId>, Vec<bool>) {
+        panic!("policies are lowered last; this is a bug in retrograde")
+    }
+    fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
+        Record { cond: self.cond.as_ref().map(|p| Arc::new(f(p))), body: Arc::new(f(&self.body)), ..self.clone() }
+    }
+    fn rows() -> Vec<Row> {
+        let v = Type::array(DType::F64, [2]);
+        let body = build(&[v.clone(), v.clone()], |b, p| {
+            let sine = b.emit1(super::sin::Sin.into(), &[p[1]]);
+            vec![b.emit1(super::add::Add.into(), &[p[0], sine])]
+        });
+        let op = Record {
+            cond: None,
+            body: Arc::new(body),
+            length: Some(5),
+            reverse: false,
+            n_cond_consts: 0,
+            n_consts: 1,
+            n_carry: 1,
+            plan: Plan::Every(2),
+        };
+        vec![Row::new(op, &[v.clone(), v]).order(0)]
+    }
+}
+
+/// A body of the types of `body` without the bits behind the parameters and behind the carries.
+fn without_bits(body: &Program, n_carry: usize) -> Program {
+    let mut plain = body.clone();
+    plain.inputs.pop();
+    plain.outputs.remove(n_carry);
+    plain
+}

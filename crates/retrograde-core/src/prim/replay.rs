@@ -1,0 +1,333 @@
+//! `replay`: the reverse sweep over a recorded loop. Only `tape::lower` makes one.
+//!
+//! It produces the state before each step, last step first, and runs `back` on it, which computes the step's residuals
+//! again and the cotangents from them. Operands: constants, the tape (checkpoints: the stacks; reversal: last carries,
+//! first carries, bits; then the number of steps where it was not known), xs, then constants, carries and xs of the
+//! sweep. Results: carries of the sweep, its ys stacked.
+//! Errors: a reconstruction that does not arrive at the recorded start, or leaves bits over.
+
+use super::bodies::{self, build, parts};
+use super::scan::Stacks;
+use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Value};
+use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
+use retrograde_array::{Array, DType};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// What a recorded loop leaves on the tape.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Plan {
+    /// The state before every k-th step (a `while` starts with 1 and doubles k as it goes, see [`online_stride`]).
+    Every(usize),
+    /// The last state and the bits that rounding destroyed.
+    Reverse,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Plan::Every(k) => write!(f, "every-{k}"),
+            Plan::Reverse => write!(f, "reverse"),
+        }
+    }
+}
+
+impl FromStr for Plan {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Plan, String> {
+        if s == "reverse" {
+            return Ok(Plan::Reverse);
+        }
+        match s.strip_prefix("every-").and_then(|k| k.parse().ok()) {
+            Some(k) if k > 0 => Ok(Plan::Every(k)),
+            _ => Err(format!("found plan `{s}`, expected `reverse` or `every-N`")),
+        }
+    }
+}
+
+/// The distance of checkpoints after `n_steps` of a loop of unknown length: the smallest power of two k that needs at
+/// most 2 k checkpoints, so both the checkpoints and a segment are O(√T).
+pub fn online_stride(n_steps: usize) -> usize {
+    let mut stride = 1;
+    while n_steps.div_ceil(stride) > 2 * stride {
+        stride *= 2;
+    }
+    stride
+}
+
+/// See the module.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Replay {
+    /// Checkpoints: (constants, carries, xs) -> carries. Reversal: (constants, carries after, xs, bits) -> (carries before, bits).
+    pub step: Arc<Program>,
+    /// (constants, carries before, xs, sweep constants, sweep carries, sweep xs) -> (sweep carries, sweep ys)
+    pub back: Arc<Program>,
+    /// Number of steps; `None`: on the tape.
+    pub length: Option<usize>,
+    /// Whether the recorded loop ran last to first.
+    pub reverse: bool,
+    /// How many constants the recorded loop has.
+    pub n_consts: usize,
+    /// How many values it carries.
+    pub n_carry: usize,
+    /// How many xs it reads.
+    pub n_xs: usize,
+    /// How many constants the sweep has.
+    pub n_sweep_consts: usize,
+    /// How many values the sweep carries.
+    pub n_sweep_carry: usize,
+    /// What is on the tape.
+    pub plan: Plan,
+}
+
+/// The operands, sorted.
+struct Operands {
+    consts: Vec<Value>,
+    tape: Vec<Value>,
+    n_steps: usize,
+    xs: Vec<Array>,
+    sweep_consts: Vec<Value>,
+    carry: Vec<Value>,
+    sweep_xs: Vec<Array>,
+    ys: Stacks,
+}
+
+impl Replay {
+    fn n_tape(&self) -> usize {
+        let states = if self.plan == Plan::Reverse { 2 * self.n_carry + 1 } else { self.n_carry };
+        states + usize::from(self.length.is_none())
+    }
+    /// Runs the sweep on the step that started from `state`.
+    fn back(&self, cx: &mut dyn Evaluate, o: &mut Operands, step_idx: usize, state: Vec<Value>) -> Result<(), EvalError> {
+        let row = self.row(o, step_idx);
+        let mut operands = o.consts.clone();
+        operands.extend(state);
+        operands.extend(o.xs.iter().map(|x| Value::Array(x.row(row))));
+        operands.extend(o.sweep_consts.iter().cloned());
+        operands.append(&mut o.carry);
+        operands.extend(o.sweep_xs.iter().map(|x| Value::Array(x.row(row))));
+        o.carry = cx.run(&self.back, operands)?;
+        o.ys.push(o.carry.split_off(self.n_sweep_carry))
+    }
+    fn row(&self, o: &Operands, step_idx: usize) -> usize {
+        if self.reverse { o.n_steps - 1 - step_idx } else { step_idx }
+    }
+    fn step_operands(&self, o: &Operands, step_idx: usize, state: Vec<Value>) -> Vec<Value> {
+        let row = self.row(o, step_idx);
+        let mut operands = o.consts.clone();
+        operands.extend(state);
+        operands.extend(o.xs.iter().map(|x| Value::Array(x.row(row))));
+        operands
+    }
+    fn from_checkpoints(&self, cx: &mut dyn Evaluate, o: &mut Operands, stride: usize) -> Result<(), EvalError> {
+        let stacks: Vec<Array> = std::mem::take(&mut o.tape).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
+        for segment in (0..o.n_steps.div_ceil(stride)).rev() {
+            let first = segment * stride;
+            let end = (first + stride).min(o.n_steps);
+            let mut states = vec![stacks.iter().map(|s| Value::Array(s.row(segment))).collect::<Vec<_>>()];
+            for step_idx in first..end - 1 {
+                cx.count_recomputed_step();
+                let operands = self.step_operands(o, step_idx, states[step_idx - first].clone());
+                states.push(cx.run(&self.step, operands)?);
+            }
+            for step_idx in (first..end).rev() {
+                let state = states.pop().ok_or_else(|| EvalError::Broken("a state per step".into()))?;
+                self.back(cx, o, step_idx, state)?;
+            }
+        }
+        Ok(())
+    }
+    fn from_the_end(&self, cx: &mut dyn Evaluate, o: &mut Operands) -> Result<(), EvalError> {
+        let mut state = std::mem::take(&mut o.tape);
+        let mut bits = state.pop().ok_or_else(|| EvalError::Broken("bits on the tape".into()))?;
+        let start = state.split_off(self.n_carry);
+        for step_idx in (0..o.n_steps).rev() {
+            cx.count_inverse_step();
+            let mut operands = self.step_operands(o, step_idx, state);
+            operands.push(bits);
+            state = cx.run(&self.step, operands)?;
+            bits = state.pop().ok_or_else(|| EvalError::Broken("bits behind the carries".into()))?;
+            self.back(cx, o, step_idx, state.clone())?;
+        }
+        let left = bits.into_bits()?.len_bits();
+        if left != 0 || !state.iter().zip(&start).all(|(a, b)| a.array().bits_eq(b.array())) {
+            return Err(EvalError::Broken(format!(
+                "exact reversal to arrive at the recorded start with an empty bit stack, found {} and {left} bits left",
+                if left == 0 { "another state" } else { "bits left over" }
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Rules for Replay {
+    const NAME: &'static str = "replay";
+    fn fields(&self) -> Fields<super::Prim> {
+        let mut fields: Fields<super::Prim> = vec![];
+        if let Some(n) = self.length {
+            fields.push(("length", Field::Int(n as i64)));
+        }
+        let count = |n: usize| Field::Int(n as i64);
+        fields.extend([
+            ("reverse", Field::Bool(self.reverse)),
+            ("consts", count(self.n_consts)),
+            ("carries", count(self.n_carry)),
+            ("xs", count(self.n_xs)),
+            ("sweep_consts", count(self.n_sweep_consts)),
+            ("sweep_carries", count(self.n_sweep_carry)),
+            ("plan", Field::Word(self.plan.to_string())),
+            ("step", Field::Program(self.step.clone())),
+            ("back", Field::Program(self.back.clone())),
+        ]);
+        fields
+    }
+    fn parse(args: &mut Args) -> Result<Self, String> {
+        Ok(Replay {
+            length: args.optional_size("length")?,
+            reverse: args.bool("reverse")?,
+            n_consts: args.size("consts")?,
+            n_carry: args.size("carries")?,
+            n_xs: args.size("xs")?,
+            n_sweep_consts: args.size("sweep_consts")?,
+            n_sweep_carry: args.size("sweep_carries")?,
+            plan: args.word("plan")?.parse()?,
+            step: args.program("step")?,
+            back: args.program("back")?,
+        })
+    }
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+        let back = self.back.input_types();
+        let counts = [self.n_consts, self.n_carry, self.n_xs, self.n_sweep_consts, self.n_sweep_carry];
+        let total = counts.iter().try_fold(0usize, |a, n| a.checked_add(*n));
+        if total.is_none_or(|t| t > back.len()) || self.back.outputs.len() < self.n_sweep_carry
+            || inputs.len() != back.len() - self.n_carry + self.n_tape()
+        {
+            return Err(Mismatch::new(format!("found {} operands for a sweep of {} parameters", inputs.len(), back.len())));
+        }
+        let ([consts, carry, xs, sweep_consts, sweep_carry], sweep_xs) = parts(&back, counts);
+        let stack = |ty: &Type| self.length.map_or_else(|| ty.list(), |n| ty.stacked(n));
+        let mut expected = consts.to_vec();
+        match self.plan {
+            Plan::Reverse => {
+                expected.extend(carry.iter().chain(carry).cloned());
+                expected.push(Type::bits());
+            }
+            Plan::Every(k) => {
+                expected.extend(carry.iter().map(|ty| self.length.map_or_else(|| ty.list(), |n| ty.stacked(n.div_ceil(k.max(1))))))
+            }
+        }
+        if self.length.is_none() {
+            expected.push(Type::array(DType::I64, []));
+        }
+        expected.extend(xs.iter().map(stack));
+        expected.extend(sweep_consts.iter().chain(sweep_carry).cloned());
+        expected.extend(sweep_xs.iter().map(stack));
+        bodies::expect_types("operand", inputs, &expected)?;
+        let mut step_in = back[..self.n_consts + self.n_carry + self.n_xs].to_vec();
+        let mut step_out = carry.to_vec();
+        if self.plan == Plan::Reverse {
+            step_in.push(Type::bits());
+            step_out.push(Type::bits());
+        }
+        bodies::expect_types("parameter of the step", &self.step.input_types(), &step_in)?;
+        bodies::expect_types("result of the step", &self.step.output_types(), &step_out)?;
+        let outs = self.back.output_types();
+        let (carries, ys) = outs.split_at(self.n_sweep_carry);
+        bodies::expect_types("carry of the sweep", carries, sweep_carry)?;
+        Ok(carries.iter().cloned().chain(ys.iter().map(stack)).collect())
+    }
+    fn eval(&self, cx: &mut dyn Evaluate, mut inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        let arrays = |v: Vec<Value>| v.into_iter().map(Value::into_array).collect::<Result<Vec<_>, _>>();
+        let mut rest = inputs.split_off(self.n_consts);
+        let mut after_tape = rest.split_off(self.n_tape());
+        let n_steps = match self.length {
+            Some(n) => n,
+            None => {
+                let count = rest.pop().and_then(|v| v.array().item::<i64>());
+                count.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| EvalError::Broken("a number of steps".into()))?
+            }
+        };
+        let mut after_xs = after_tape.split_off(self.n_xs);
+        let mut carry = after_xs.split_off(self.n_sweep_consts);
+        let sweep_xs = arrays(carry.split_off(self.n_sweep_carry))?;
+        let mut operands = Operands {
+            consts: inputs,
+            tape: rest,
+            n_steps,
+            xs: arrays(after_tape)?,
+            sweep_consts: after_xs,
+            carry,
+            sweep_xs,
+            ys: Stacks::new(&self.back, self.n_sweep_carry, n_steps),
+        };
+        match self.plan {
+            Plan::Reverse => self.from_the_end(cx, &mut operands)?,
+            Plan::Every(k) => {
+                let stride = if self.length.is_some() { k } else { online_stride(n_steps) };
+                self.from_checkpoints(cx, &mut operands, stride)?;
+            }
+        }
+        let Operands { mut carry, ys, .. } = operands;
+        carry.extend(ys.finish(!self.reverse)?);
+        Ok(carry)
+    }
+    fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        panic!("policies are lowered last; this is a bug in retrograde")
+    }
+    fn batch(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[bool], _: usize) -> (Vec<ValueId>, Vec<bool>) {
+        panic!("policies are lowered last; this is a bug in retrograde")
+    }
+    fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
+        Replay { step: Arc::new(f(&self.step)), back: Arc::new(f(&self.back)), ..self.clone() }
+    }
+    fn rows() -> Vec<Row> {
+        // x' = x + sin c; the sweep adds up x · x'.
+        let v = Type::array(DType::F64, [2]);
+        let step = |b: &mut super::Builder, p: &[ValueId]| {
+            let sine = b.emit1(super::sin::Sin.into(), &[p[0]]);
+            b.emit1(super::add::Add.into(), &[p[1], sine])
+        };
+        let advance = build(&[v.clone(), v.clone()], |b, p| vec![step(b, p)]);
+        let back = build(&[v.clone(), v.clone(), v.clone()], |b, p| {
+            let next = step(b, p);
+            let product = b.emit1(super::mul::Mul.into(), &[p[1], next]);
+            vec![b.emit1(super::add::Add.into(), &[p[2], product])]
+        });
+        let op = Replay {
+            step: Arc::new(advance),
+            back: Arc::new(back),
+            length: Some(5),
+            reverse: false,
+            n_consts: 1,
+            n_carry: 1,
+            n_xs: 0,
+            n_sweep_consts: 0,
+            n_sweep_carry: 1,
+            plan: Plan::Every(2),
+        };
+        vec![Row::new(op, &[v.clone(), v.stacked(3), v]).order(0)]
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn online_stride_keeps_both_small() {
+        for n in 0..5000 {
+            let k = online_stride(n);
+            assert!(n.div_ceil(k) <= 2 * k && k * k <= n.max(1) * 2, "{n} steps: stride {k}");
+        }
+    }
+
+    #[test]
+    fn plans_parse() {
+        for plan in [Plan::Every(7), Plan::Reverse] {
+            assert_eq!(plan.to_string().parse(), Ok(plan));
+        }
+        assert!("every-0".parse::<Plan>().is_err());
+    }
+}

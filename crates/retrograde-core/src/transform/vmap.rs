@@ -1,0 +1,50 @@
+//! The program over a new leading axis.
+
+use super::Standard;
+use crate::ir::{Kind, ValueId, check};
+use crate::prim::{Builder, Program, Rule, Vmapped};
+
+/// `program` with a leading axis of length `n` on the marked inputs; what does not depend on them runs once.
+///
+/// Outputs marked in `force` get the axis even where they do not vary. Lists carry the axis inside each of their arrays.
+pub fn vmap(program: &Program, batched: &[bool], force: &[bool], n: usize) -> Vmapped {
+    let mut b = Builder::new();
+    let mut value = vec![ValueId(0); program.types.len()];
+    let mut has_axis = vec![false; program.types.len()];
+    for (&v, &axis) in program.inputs.iter().zip(batched) {
+        let ty = program.ty(v);
+        value[v.index()] = b.input(if axis { ty.stacked(n) } else { ty.clone() });
+        has_axis[v.index()] = axis;
+    }
+    for equation in &program.equations {
+        b.location = equation.location;
+        let inputs: Vec<ValueId> = equation.inputs.iter().map(|v| value[v.index()]).collect();
+        let marks: Vec<bool> = equation.inputs.iter().map(|v| has_axis[v.index()]).collect();
+        let (outputs, axes) = if marks.contains(&true) {
+            equation.op.batch(&mut Rule { b: &mut b, cx: &Standard }, &inputs, &marks, n)
+        } else {
+            (b.emit(equation.op.clone(), &inputs), vec![false; equation.outputs.len()])
+        };
+        for (i, v) in equation.outputs.iter().enumerate() {
+            value[v.index()] = outputs[i];
+            has_axis[v.index()] = axes[i];
+            debug_assert!(
+                program.ty(*v).kind == Kind::Bits
+                    || *b.ty(outputs[i]) == if axes[i] { program.ty(*v).stacked(n) } else { program.ty(*v).clone() },
+                "vmap of {equation:?} made {}", b.ty(outputs[i])
+            );
+        }
+    }
+    b.location = None;
+    let mut outputs = vec![];
+    let mut out_axes = vec![];
+    let mut r = Rule { b: &mut b, cx: &Standard };
+    for (v, &force) in program.outputs.iter().zip(force) {
+        let (id, axis) = (value[v.index()], has_axis[v.index()]);
+        outputs.push(if force { r.batched(id, axis, n) } else { id });
+        out_axes.push(force || axis);
+    }
+    let program = b.finish(outputs);
+    check::debug_check(&program, "vmap");
+    Vmapped { program, batched: out_axes }
+}
