@@ -1,2 +1,29 @@
-//! Chores of the project.
-fn main() {}
+//! `cargo xtask gate | tidy | evidence CASE`
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stderr, reason = "chores report to the terminal")]
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+  gate           format, lints, tests: what must pass before a change goes in
+  tidy           the rules of the source tree alone
+  evidence CASE  measures and writes evidence/CASE.json; without CASE, lists the cases";
+
+fn main() -> ExitCode {
+    let args = std::env::args().skip(1).collect::<Vec<_>>();
+    let root = xtask::source::root();
+    let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["gate"] => xtask::gate::run(&root, xtask::gate::GATE),
+        ["tidy"] => xtask::gate::run(&root, xtask::gate::TIDY),
+        ["evidence"] => Err(xtask::evidence::list()),
+        ["evidence", case] => xtask::evidence::run(&root, case),
+        _ => Err(USAGE.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

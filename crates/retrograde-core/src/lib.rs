@@ -11,3 +11,6 @@ pub mod prim;
 pub mod tape;
 pub mod trace;
 pub mod transform;
+
+// The derive macro names its traits through the façade's path; inside this crate's tests that is this crate.
+pub use trace::tree;

@@ -1,1 +1,86 @@
-//! Derives Tree for structs of parameters.
+//! Derives `Tree` for structs of parameters.
+#![forbid(unsafe_code)]
+
+use proc_macro::TokenStream;
+use quote::{format_ident, quote};
+use syn::{Data, DeriveInput, Fields, GenericParam, Ident, Type, parse_macro_input, spanned::Spanned};
+
+/// Makes a struct with one type parameter `T` a tree of leaves of type `T`.
+///
+/// Fields whose type mentions the parameter are sub-trees (`T`, `Vec<Linear<T>>`, `[T; 3]`, `Option<T>`, tuples). All
+/// others are fixed parts of the structure and must be `Clone + Debug`. The leaf order is the order of the fields.
+#[proc_macro_derive(Tree)]
+pub fn derive_tree(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand(&input).unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
+    let name = &input.ident;
+    let Data::Struct(data) = &input.data else {
+        return Err(syn::Error::new(input.span(), "found an enum or union, expected a struct: only structs are trees"));
+    };
+    let parameters: Vec<&Ident> = input
+        .generics
+        .params
+        .iter()
+        .filter_map(|p| if let GenericParam::Type(t) = p { Some(&t.ident) } else { None })
+        .collect();
+    let ([leaf], 1) = (&parameters[..], input.generics.params.len()) else {
+        return Err(syn::Error::new(
+            input.generics.span(),
+            "expected exactly one type parameter, the leaf: `struct Linear<T> { weight: T, bias: T }`",
+        ));
+    };
+    let accessors: Vec<proc_macro2::TokenStream> = (0..data.fields.len())
+        .zip(&data.fields)
+        .map(|(i, f)| f.ident.as_ref().map_or_else(|| { let i = syn::Index::from(i); quote!(#i) }, |id| quote!(#id)))
+        .collect();
+    let mut mapped = vec![];
+    let mut visited = vec![];
+    for (field, access) in data.fields.iter().zip(&accessors) {
+        let path = access.to_string();
+        if mentions(&field.ty, leaf) {
+            mapped.push(quote!(::retrograde::tree::Tree::map(&self.#access, f)));
+            visited.push(quote!(::retrograde::tree::Tree::visit(&self.#access, &::retrograde::tree::join(path, #path), f);));
+        } else {
+            mapped.push(quote!(::core::clone::Clone::clone(&self.#access)));
+            visited.push(quote!(f(
+                &::retrograde::tree::join(path, #path),
+                ::retrograde::tree::Visit::Fixed(format!("{:?}", self.#access)),
+            );));
+        }
+    }
+    let build = match &data.fields {
+        Fields::Named(_) => {
+            let names = data.fields.iter().map(|f| f.ident.as_ref());
+            quote!(#name { #(#names: #mapped),* })
+        }
+        _ => quote!(#name(#(#mapped),*)),
+    };
+    let other = format_ident!("__Other");
+    Ok(quote! {
+        impl<#leaf: ::retrograde::tree::Leaf> ::retrograde::tree::Tree for #name<#leaf> {
+            type Leaf = #leaf;
+            type With<#other: ::retrograde::tree::Leaf> = #name<#other>;
+            fn map<#other: ::retrograde::tree::Leaf>(&self, f: &mut dyn FnMut(&#leaf) -> #other) -> #name<#other> {
+                #build
+            }
+            fn visit(&self, path: &str, f: &mut dyn FnMut(&str, ::retrograde::tree::Visit<'_, #leaf>)) {
+                #(#visited)*
+            }
+        }
+    })
+}
+
+/// Whether a type mentions the leaf parameter.
+fn mentions(ty: &Type, leaf: &Ident) -> bool {
+    fn in_tokens(tokens: proc_macro2::TokenStream, leaf: &Ident) -> bool {
+        tokens.into_iter().any(|t| match t {
+            proc_macro2::TokenTree::Ident(i) => i == *leaf,
+            proc_macro2::TokenTree::Group(g) => in_tokens(g.stream(), leaf),
+            _ => false,
+        })
+    }
+    in_tokens(quote!(#ty), leaf)
+}

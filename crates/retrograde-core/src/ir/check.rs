@@ -287,7 +287,8 @@ mod tests {
     #[test]
     fn invariant_03_numbered_in_order() {
         let error = broken(|p| p.equations[0].outputs = vec![ValueId(3), ValueId(2)]);
-        let expected = "equation 0 (call): value 3 is defined where 2 was expected in the order of definition";
+        let expected =
+            "equation 0 (call): value 3 is defined where 2 was expected in the order of definition";
         assert_eq!(error.to_string(), expected);
     }
 
@@ -351,7 +352,8 @@ mod tests {
                 body
             });
         });
-        let expected = "equation 0 (call), in its body: equation 0 (mul): value 7 is used before its definition";
+        let expected =
+            "equation 0 (call), in its body: equation 0 (mul): value 7 is used before its definition";
         assert_eq!(error.to_string(), expected);
     }
 
@@ -362,7 +364,8 @@ mod tests {
             for _ in 1..depth {
                 let op = Toy::Call(Arc::new(program));
                 let equation = Equation { op, inputs: vec![], outputs: vec![], location: None };
-                program = Program { inputs: vec![], equations: vec![equation], outputs: vec![], types: vec![] };
+                program =
+                    Program { inputs: vec![], equations: vec![equation], outputs: vec![], types: vec![] };
             }
             program
         };

@@ -1,4 +1,4 @@
-//! Reads the text form of programs; see [`mod@print`](super::print) for the form.
+//! Reads the text form of programs; see [`mod@super::print`] for the form.
 //!
 //! A recursive-descent parser that takes any text: programs nest at most [`MAX_DEPTH`] deep, shapes must fit memory,
 //! and nothing is allocated by a number that stands in the text. Names are free (letters, digits, `_`) and mean
@@ -438,8 +438,8 @@ impl<'a> Parser<'a> {
             return self.fail("a shape such as `[3]` or `[]`");
         };
         // Empty axes are left out of the product, so that strides fit too.
-        let lens = shape.iter().filter(|&&len| len > 0);
-        let bytes = lens.fold(Some(dtype.size_bytes()), |n, &len| n.and_then(|n| n.checked_mul(len)));
+        let mut lens = shape.iter().filter(|&&len| len > 0);
+        let bytes = lens.try_fold(dtype.size_bytes(), |n, &len| n.checked_mul(len));
         if bytes.is_none_or(|n| n > isize::MAX as usize) {
             let found = format!("`{dtype}{shape}`");
             return Err(self.error_at(start, found, "a shape that fits into memory"));
@@ -454,12 +454,10 @@ impl<'a> Parser<'a> {
             return Err(self.unexpected(start, "an array type before `{`"));
         }
         match ty.dtype {
-            DType::F64 => {
-                self.elements(start, ty, |word| word.parse().ok().filter(|x: &f64| x.is_finite() || named(word)))
-            }
-            DType::F32 => {
-                self.elements(start, ty, |word| word.parse().ok().filter(|x: &f32| x.is_finite() || named(word)))
-            }
+            DType::F64 => self
+                .elements(start, ty, |word| word.parse().ok().filter(|x: &f64| x.is_finite() || named(word))),
+            DType::F32 => self
+                .elements(start, ty, |word| word.parse().ok().filter(|x: &f32| x.is_finite() || named(word))),
             DType::I64 => self.elements::<i64>(start, ty, |word| word.parse().ok()),
             DType::I32 => self.elements::<i32>(start, ty, |word| word.parse().ok()),
             DType::Bool => self.elements::<bool>(start, ty, |word| word.parse().ok()),
@@ -584,7 +582,8 @@ mod tests {
 
     #[test]
     fn words_that_read_as_something_else() {
-        for word in ["true", "false", "bits", "program", "f64", "i32", "0", "-12", "", "a b", "]", "é", "\n"] {
+        for word in ["true", "false", "bits", "program", "f64", "i32", "0", "-12", "", "a b", "]", "é", "\n"]
+        {
             let mut b = Builder::new();
             b.emit(Toy::Note(vec![("word", Field::Word(word.into()))]), &[]);
             let program = b.finish(vec![]);
@@ -598,11 +597,13 @@ mod tests {
         for _ in 0..200 {
             let values: Vec<f64> = (0..16)
                 .map(|_| {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    state =
+                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     f64::from_bits(state ^ (state >> 31))
                 })
                 .collect();
-            let singles: Vec<f32> = values.iter().map(|x| f32::from_bits((x.to_bits() >> 32) as u32)).collect();
+            let singles: Vec<f32> =
+                values.iter().map(|x| f32::from_bits((x.to_bits() >> 32) as u32)).collect();
             let mut b = Builder::new();
             let x = b.emit1(Toy::Constant(Array::vector(values)), &[]);
             let y = b.emit1(Toy::Constant(Array::vector(singles)), &[]);
@@ -617,7 +618,8 @@ mod tests {
             "# a remark\nprogram ( x : f64[ 3 ] ,y_1:f64[3]){ # one\n\n ret : f64[3]=mul x y_1 # two\r\n\
              returned:f64[3] = add ret\tx\n return returned ,ret } # end",
         );
-        let plain = "program(a:f64[3], b:f64[3]) {\n  c:f64[3] = mul a b\n  d:f64[3] = add c a\n  return d, c\n}";
+        let plain =
+            "program(a:f64[3], b:f64[3]) {\n  c:f64[3] = mul a b\n  d:f64[3] = add c a\n  return d, c\n}";
         assert_eq!(print(&program), plain);
         assert_eq!(read(plain), program);
         let value = read("program(return:f64[]) {\n c:f64[] = note[type=f32] return\n return c\n}");
@@ -632,37 +634,85 @@ mod tests {
             ("program(a)", "line 1, column 10: found `)`, expected `:` and a type"),
             ("program(a:f16[])", "line 1, column 11: found `f16`, expected a type such as `f64[3]`"),
             ("program(a:f64)", "line 1, column 14: found `)`, expected a shape such as `[3]` or `[]`"),
-            ("program(a:f64[], a:f64[])", "line 1, column 18: found a second definition of `a`, expected a new name"),
+            (
+                "program(a:f64[], a:f64[])",
+                "line 1, column 18: found a second definition of `a`, expected a new name",
+            ),
             ("program(a:*bits)", "line 1, column 16: found `)`, expected a list type such as `*f64[3]`"),
-            ("program() {", "line 1, column 12: found the end of the text, expected an equation such as \
-              `c:f64[3] = mul a b`, or `return`"),
+            (
+                "program() {",
+                "line 1, column 12: found the end of the text, expected an equation such as \
+              `c:f64[3] = mul a b`, or `return`",
+            ),
             ("program() {\n return é }", "line 2, column 9: found `é`, expected a value to return"),
             ("program() {\n return b }", "line 2, column 9: found `b`, expected a value defined before"),
             ("program() {return} x", "line 1, column 20: found `x`, expected the end of the text"),
-            ("program(a:f64[]) {\n  b:f64[] = sub a a\n  return b\n}", "line 2, column 13: found `sub`, expected a \
-              known operation: no operation `sub` with these parameters"),
-            ("program(a:f64[], b:f64[3]) {\n  c:f64[] = mul a b\n", "line 2, column 13: found `mul` of f64[] and \
-              f64[3], expected operands that fit: types differ, left f64[] and right f64[3] (use equal types)"),
-            ("program() {\n  c:f64[] = mul\n", "line 2, column 13: found `mul` without operands, expected operands \
-              that fit: wrong operands"),
-            ("program(a:f64[]) {\n  b:f32[] = mul a a\n", "line 2, column 3: found `b:f32[]`, expected `b:f64[]`"),
-            ("program(a:f64[]) {\n  b:f64[], c:f64[] = mul a a\n", "line 2, column 22: found 2 names for the results \
-              of `mul`, expected 1"),
-            ("program(a:f64[]) {\n  b:f64[] = mul a a; return b }", "line 2, column 20: found `;`, expected an operand \
-              or the end of the line"),
-            ("program() { = note[int=9223372036854775808]", "line 1, column 24: found `9223372036854775808`, expected \
-              an integer of 64 bits"),
-            ("program() { = note[ints=[-1]]", "line 1, column 26: found `-1`, expected a number of at most 64 bits, \
-              without a sign"),
-            ("program() { = note[int=1, int=1]", "line 1, column 27: found a second `int`, expected each parameter once"),
-            ("program() { = note[text=\"a\n\"]", "line 1, column 27: found the end of the line, expected `\"` at the \
-              end of the text"),
-            ("program() { = note[array=f64[2]{1.0}]", "line 1, column 26: found 1 elements, expected 2 for f64[2]"),
-            ("program() { = note[array=f64[1]{1e999}]", "line 1, column 33: found `1e999`, expected an element of type \
-              f64"),
-            ("program() { = note[array=*f64[1]{1.0}]", "line 1, column 26: found `*`, expected an array type before `{`"),
-            ("program() { = note[array=i32[1]{2147483648}]", "line 1, column 33: found `2147483648`, expected an \
-              element of type i32"),
+            (
+                "program(a:f64[]) {\n  b:f64[] = sub a a\n  return b\n}",
+                "line 2, column 13: found `sub`, expected a \
+              known operation: no operation `sub` with these parameters",
+            ),
+            (
+                "program(a:f64[], b:f64[3]) {\n  c:f64[] = mul a b\n",
+                "line 2, column 13: found `mul` of f64[] and \
+              f64[3], expected operands that fit: types differ, left f64[] and right f64[3] (use equal types)",
+            ),
+            (
+                "program() {\n  c:f64[] = mul\n",
+                "line 2, column 13: found `mul` without operands, expected operands \
+              that fit: wrong operands",
+            ),
+            (
+                "program(a:f64[]) {\n  b:f32[] = mul a a\n",
+                "line 2, column 3: found `b:f32[]`, expected `b:f64[]`",
+            ),
+            (
+                "program(a:f64[]) {\n  b:f64[], c:f64[] = mul a a\n",
+                "line 2, column 22: found 2 names for the results \
+              of `mul`, expected 1",
+            ),
+            (
+                "program(a:f64[]) {\n  b:f64[] = mul a a; return b }",
+                "line 2, column 20: found `;`, expected an operand \
+              or the end of the line",
+            ),
+            (
+                "program() { = note[int=9223372036854775808]",
+                "line 1, column 24: found `9223372036854775808`, expected \
+              an integer of 64 bits",
+            ),
+            (
+                "program() { = note[ints=[-1]]",
+                "line 1, column 26: found `-1`, expected a number of at most 64 bits, \
+              without a sign",
+            ),
+            (
+                "program() { = note[int=1, int=1]",
+                "line 1, column 27: found a second `int`, expected each parameter once",
+            ),
+            (
+                "program() { = note[text=\"a\n\"]",
+                "line 1, column 27: found the end of the line, expected `\"` at the \
+              end of the text",
+            ),
+            (
+                "program() { = note[array=f64[2]{1.0}]",
+                "line 1, column 26: found 1 elements, expected 2 for f64[2]",
+            ),
+            (
+                "program() { = note[array=f64[1]{1e999}]",
+                "line 1, column 33: found `1e999`, expected an element of type \
+              f64",
+            ),
+            (
+                "program() { = note[array=*f64[1]{1.0}]",
+                "line 1, column 26: found `*`, expected an array type before `{`",
+            ),
+            (
+                "program() { = note[array=i32[1]{2147483648}]",
+                "line 1, column 33: found `2147483648`, expected an \
+              element of type i32",
+            ),
         ] {
             assert_eq!(error(text), expected, "{text}");
         }
@@ -674,7 +724,9 @@ mod tests {
             let message = error(&format!("program(a:f64{shape}) {{return}}"));
             assert!(message.ends_with("expected a shape that fits into memory"), "{message}");
         }
-        assert!(error("program(a:f64[18446744073709551616])").contains("expected a number of at most 64 bits"));
+        assert!(
+            error("program(a:f64[18446744073709551616])").contains("expected a number of at most 64 bits")
+        );
         assert!(parse::<Toy>("program(a:f64[1000000,1000000]) {return}").is_ok());
     }
 
@@ -688,7 +740,9 @@ mod tests {
         assert_eq!(check(&deep), Ok(()));
         assert_eq!(parse::<Toy>(&print(&deep)), Ok(deep));
         assert!(error(&nest(MAX_DEPTH + 1)).ends_with("expected at most 64 programs inside each other"));
-        for open in ["program() { = call[body=", "program() { = note[programs=[", "[", "program(", "f64[", "\\"] {
+        for open in
+            ["program() { = call[body=", "program() { = note[programs=[", "[", "program(", "f64[", "\\"]
+        {
             error(&open.repeat(100_000));
         }
     }
@@ -701,7 +755,8 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as usize % n
         };
-        let pieces: Vec<char> = "program(){}[]=,:*#\"`\\ \n\taxc019-.f64bitsreturn\u{e9}\u{1f600}\0".chars().collect();
+        let pieces: Vec<char> =
+            "program(){}[]=,:*#\"`\\ \n\taxc019-.f64bitsreturn\u{e9}\u{1f600}\0".chars().collect();
         let texts = [print(&nested()), print(&all_fields())].map(|t| t.into_bytes());
         let mut accepted = 0;
         for round in 0..20_000 {
@@ -726,6 +781,9 @@ mod tests {
                 assert_eq!(parse::<Toy>(&print(&program)), Ok(program));
             }
         }
-        assert!(accepted > 100, "only {accepted} damaged texts were accepted: the damage is too heavy to test with");
+        assert!(
+            accepted > 100,
+            "only {accepted} damaged texts were accepted: the damage is too heavy to test with"
+        );
     }
 }

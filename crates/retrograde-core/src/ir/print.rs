@@ -34,7 +34,10 @@ pub fn print_abbreviated<O: Op>(program: &Program<O>) -> String {
     if !printer.elided {
         return printer.out;
     }
-    format!("# abbreviated, does not parse: constants of more than {ELIDE_ABOVE} elements are cut\n{}", printer.out)
+    format!(
+        "# abbreviated, does not parse: constants of more than {ELIDE_ABOVE} elements are cut\n{}",
+        printer.out
+    )
 }
 
 /// The equations up to `around` before and after one, a line each, that one marked with a leading `>`.

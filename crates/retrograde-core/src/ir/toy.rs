@@ -112,7 +112,8 @@ impl Op for Toy {
         for v in body.equations.iter().flat_map(|e| &e.inputs).chain(&body.outputs) {
             read[v.index()] = true;
         }
-        let kept_inputs: Vec<usize> = (0..body.inputs.len()).filter(|&i| read[body.inputs[i].index()]).collect();
+        let kept_inputs: Vec<usize> =
+            (0..body.inputs.len()).filter(|&i| read[body.inputs[i].index()]).collect();
         body.inputs = kept_inputs.iter().map(|&i| body.inputs[i]).collect();
         Some((Toy::Call(Arc::new(super::builder::renumber(body))), kept_inputs, kept_outputs))
     }

@@ -1,1 +1,15 @@
-//! (empty)
+//! What is remembered between a program and its derivative.
+//!
+//! Policies never enter differentiation: it makes one program over logical residuals, stacked over the steps of loops.
+//! [`lower`](fn@lower) is the last pass. It decides how each stack is produced; it may insert primal equations, never
+//! change a cotangent equation or its order, so all exact policies agree to the bit.
+//! [`audit`](fn@audit) proves that of a lowered program without sharing code with the pass.
+
+mod audit;
+mod lower;
+mod report;
+
+pub use crate::prim::{Checkpoint, Tape};
+pub use audit::{AuditError, audit};
+pub use lower::{LowerError, Lowered, TapeEntry, lower};
+pub use report::{EntryBytes, TapeReport};

@@ -1,1 +1,22 @@
-//! (empty)
+//! Tracing of ordinary Rust, and the front doors.
+//!
+//! - [`var`]: the handle [`Var`], its operators and methods
+//! - [`tree`]: structures of leaves ([`Tree`])
+//! - [`function`]: closures and front doors as functions of trees
+//! - [`door`]: `grad`, `value_and_grad`, `vjp`, `jvp`, `hvp`, `vmap`, `jacobian`, `hessian`, `jit`
+//! - [`control`]: `scan`, `while_loop`, `cond`, `scope`
+//! - [`custom`]: derivatives of the user's own
+
+pub mod control;
+pub mod custom;
+pub mod door;
+mod error;
+mod frame;
+pub mod function;
+pub mod tree;
+pub mod var;
+
+pub use error::{Error, ErrorKind};
+pub use frame::Traced;
+pub use tree::{Leaf, Tree};
+pub use var::Var;

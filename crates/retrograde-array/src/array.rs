@@ -1,0 +1,226 @@
+//! The array value: a shape and a shared buffer.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::data::each_data;
+use crate::{ArrayError, DType, Data, Element, Scalar, Shape};
+
+/// A row-major, contiguous, shared array. Cloning copies a shape and a pointer, never the values.
+///
+/// Equality and hash go by bits: all NaNs are equal, `-0` differs from `+0`.
+#[derive(Clone)]
+pub struct Array {
+    shape: Shape,
+    data: Data,
+}
+
+impl Array {
+    /// An array of the given shape, filled row by row from `values`.
+    ///
+    /// # Errors
+    /// [`ArrayError::Size`] when the number of values is not the size of the shape.
+    pub fn new<T: Element>(shape: impl Into<Shape>, values: Vec<T>) -> Result<Array, ArrayError> {
+        let shape = shape.into();
+        match shape.checked_size() {
+            None => Err(ArrayError::TooLarge { shape }),
+            Some(expected) if expected != values.len() => {
+                Err(ArrayError::Size { shape, expected, found: values.len() })
+            }
+            Some(_) => Ok(Array::from_parts(shape, values)),
+        }
+    }
+
+    /// The array of rank 0 holding `value`.
+    pub fn scalar<T: Element>(value: T) -> Array {
+        Array::from_parts(Shape::scalar(), vec![value])
+    }
+
+    /// The one-dimensional array of `values`.
+    pub fn vector<T: Element>(values: Vec<T>) -> Array {
+        Array::from_parts(Shape(vec![values.len()]), values)
+    }
+
+    /// An array with `value` everywhere, which must already be of `dtype`.
+    ///
+    /// # Panics
+    /// When `value` has another dtype, or the shape overflows memory: both are internal misuse.
+    pub fn full(dtype: DType, shape: impl Into<Shape>, value: Scalar) -> Array {
+        assert!(value.dtype() == dtype, "full: value {value} is not {dtype}; this is a bug in retrograde");
+        let shape = shape.into();
+        let n = shape.checked_size().expect("full: shape too large; this is a bug in retrograde");
+        match value {
+            Scalar::F64(x) => Array::from_parts(shape, vec![x; n]),
+            Scalar::F32(x) => Array::from_parts(shape, vec![x; n]),
+            Scalar::I64(x) => Array::from_parts(shape, vec![x; n]),
+            Scalar::I32(x) => Array::from_parts(shape, vec![x; n]),
+            Scalar::Bool(x) => Array::from_parts(shape, vec![x; n]),
+        }
+    }
+
+    /// An array of `+0` or `false`.
+    ///
+    /// # Panics
+    /// When the shape overflows memory: internal misuse.
+    pub fn zeros(dtype: DType, shape: impl Into<Shape>) -> Array {
+        let zero = match dtype {
+            DType::F64 => Scalar::F64(0.0),
+            DType::F32 => Scalar::F32(0.0),
+            DType::I64 => Scalar::I64(0),
+            DType::I32 => Scalar::I32(0),
+            DType::Bool => Scalar::Bool(false),
+        };
+        Array::full(dtype, shape, zero)
+    }
+
+    /// A shape and values already known to agree.
+    pub(crate) fn from_parts<T: Element>(shape: Shape, values: Vec<T>) -> Array {
+        debug_assert_eq!(shape.size(), values.len());
+        Array { shape, data: T::wrap(Arc::new(values)) }
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The dtype.
+    pub fn dtype(&self) -> DType {
+        self.data.dtype()
+    }
+
+    /// The number of axes.
+    pub fn rank(&self) -> usize {
+        self.shape.rank()
+    }
+
+    /// The number of elements.
+    pub fn size(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Bytes of all elements.
+    pub fn size_bytes(&self) -> usize {
+        self.size() * self.dtype().size_bytes()
+    }
+
+    /// The typed buffer.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// The values in row-major order, `None` when `T` is not the dtype.
+    pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
+        T::unwrap(&self.data).map(|values| values.as_slice())
+    }
+
+    /// The values for writing, `None` when `T` is not the dtype. Copies the buffer first if it is shared.
+    pub fn make_mut<T: Element>(&mut self) -> Option<&mut [T]> {
+        T::unwrap_mut(&mut self.data).map(|values| Arc::make_mut(values).as_mut_slice())
+    }
+
+    /// A copy of the values in row-major order, `None` when `T` is not the dtype.
+    pub fn to_vec<T: Element>(&self) -> Option<Vec<T>> {
+        self.as_slice::<T>().map(<[T]>::to_vec)
+    }
+
+    /// The only element, `None` when there is not exactly one or `T` is not the dtype.
+    pub fn item<T: Element>(&self) -> Option<T> {
+        match self.as_slice::<T>()? {
+            [value] => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The element at a row-major position, `None` past the end.
+    pub fn get(&self, position: usize) -> Option<Scalar> {
+        each_data!(&self.data, values => values.get(position).map(|value| value.to_scalar()))
+    }
+
+    /// True when dtype, shape and every bit agree; all NaNs are equal, `-0` differs from `+0`.
+    pub fn bits_eq(&self, other: &Array) -> bool {
+        fn same<T: Element>(a: &Arc<Vec<T>>, b: &Array) -> bool {
+            T::unwrap(&b.data)
+                .is_some_and(|b| Arc::ptr_eq(a, b) || a.iter().zip(b.iter()).all(|(x, y)| x.key() == y.key()))
+        }
+        self.shape == other.shape && each_data!(&self.data, values => same(values, other))
+    }
+
+    /// The same values under another shape, sharing the buffer.
+    ///
+    /// # Errors
+    /// [`ArrayError::Size`] when the sizes differ.
+    pub fn reshaped(&self, shape: impl Into<Shape>) -> Result<Array, ArrayError> {
+        let shape = shape.into();
+        match shape.checked_size() {
+            None => Err(ArrayError::TooLarge { shape }),
+            Some(expected) if expected != self.size() => {
+                Err(ArrayError::Size { shape, expected, found: self.size() })
+            }
+            Some(_) => Ok(Array { shape, data: self.data.clone() }),
+        }
+    }
+
+    /// Entry `i` along the leading axis.
+    ///
+    /// # Panics
+    /// When the array is a scalar or `i` is outside the axis: internal misuse.
+    pub fn row(&self, i: usize) -> Array {
+        assert!(
+            self.rank() > 0 && i < self.shape[0],
+            "row {i} of an array of shape {}; this is a bug in retrograde",
+            self.shape
+        );
+        let shape = Shape::from(&self.shape[1..]);
+        let n = shape.size();
+        each_data!(&self.data, values => Array::from_parts(shape, values[i * n..(i + 1) * n].to_vec()))
+    }
+
+    /// Arrays of one type joined along a new leading axis.
+    ///
+    /// # Errors
+    /// [`ArrayError::Empty`] for no arrays; [`ArrayError::DType`] or [`ArrayError::Shape`] when they differ.
+    pub fn stack(arrays: &[Array]) -> Result<Array, ArrayError> {
+        fn join<T: Element>(_: &Arc<Vec<T>>, arrays: &[Array], shape: Shape) -> Array {
+            let mut values = Vec::with_capacity(shape.size());
+            for array in arrays {
+                values.extend_from_slice(array.as_slice::<T>().unwrap_or_default());
+            }
+            Array::from_parts(shape, values)
+        }
+        let first = arrays.first().ok_or(ArrayError::Empty)?;
+        for other in arrays {
+            if other.dtype() != first.dtype() {
+                return Err(ArrayError::DType { expected: first.dtype(), found: other.dtype() });
+            }
+            if other.shape != first.shape {
+                return Err(ArrayError::Shape { expected: first.shape.clone(), found: other.shape.clone() });
+            }
+        }
+        let shape = std::iter::once(arrays.len()).chain(first.shape.iter().copied()).collect();
+        Ok(each_data!(&first.data, values => join(values, arrays, shape)))
+    }
+}
+
+impl PartialEq for Array {
+    fn eq(&self, other: &Array) -> bool {
+        self.bits_eq(other)
+    }
+}
+
+impl Eq for Array {}
+
+impl Hash for Array {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.dtype().hash(state);
+        self.shape.hash(state);
+        each_data!(&self.data, values => values.iter().for_each(|value| value.key().hash(state)));
+    }
+}
+
+impl fmt::Debug for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{} {self}", self.dtype(), self.shape)
+    }
+}

@@ -1,0 +1,57 @@
+//! The typed, shared buffer of an array.
+
+use std::sync::Arc;
+
+use crate::DType;
+
+/// A shared buffer of one dtype.
+#[derive(Debug, Clone)]
+pub enum Data {
+    /// `f64` values.
+    F64(Arc<Vec<f64>>),
+    /// `f32` values.
+    F32(Arc<Vec<f32>>),
+    /// `i64` values.
+    I64(Arc<Vec<i64>>),
+    /// `i32` values.
+    I32(Arc<Vec<i32>>),
+    /// `bool` values.
+    Bool(Arc<Vec<bool>>),
+}
+
+/// Runs `$body` with `$values` bound to the typed buffer, whatever its dtype.
+macro_rules! each_data {
+    ($data:expr, $values:ident => $body:expr) => {
+        match $data {
+            $crate::Data::F64($values) => $body,
+            $crate::Data::F32($values) => $body,
+            $crate::Data::I64($values) => $body,
+            $crate::Data::I32($values) => $body,
+            $crate::Data::Bool($values) => $body,
+        }
+    };
+}
+pub(crate) use each_data;
+
+impl Data {
+    /// The dtype of the buffer.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Data::F64(_) => DType::F64,
+            Data::F32(_) => DType::F32,
+            Data::I64(_) => DType::I64,
+            Data::I32(_) => DType::I32,
+            Data::Bool(_) => DType::Bool,
+        }
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        each_data!(self, values => values.len())
+    }
+
+    /// True when there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,92 @@
+//! The element types an array can have.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ArrayError;
+
+/// The element type of an [`Array`](crate::Array).
+///
+/// ```
+/// use retrograde_array::DType;
+/// assert_eq!("f32".parse::<DType>().unwrap(), DType::F32);
+/// assert_eq!(DType::I64.to_string(), "i64");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DType {
+    /// 64-bit IEEE floating point.
+    F64,
+    /// 32-bit IEEE floating point.
+    F32,
+    /// 64-bit two's complement integer.
+    I64,
+    /// 32-bit two's complement integer.
+    I32,
+    /// Truth value, one byte.
+    Bool,
+}
+
+impl DType {
+    /// Every dtype, in declaration order.
+    pub const ALL: [DType; 5] = [DType::F64, DType::F32, DType::I64, DType::I32, DType::Bool];
+
+    /// The name in program text: `f64`, `f32`, `i64`, `i32` or `bool`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DType::F64 => "f64",
+            DType::F32 => "f32",
+            DType::I64 => "i64",
+            DType::I32 => "i32",
+            DType::Bool => "bool",
+        }
+    }
+
+    /// Bytes of one element.
+    pub const fn size_bytes(self) -> usize {
+        match self {
+            DType::F64 | DType::I64 => 8,
+            DType::F32 | DType::I32 => 4,
+            DType::Bool => 1,
+        }
+    }
+
+    /// True for `f64` and `f32`.
+    pub const fn is_float(self) -> bool {
+        matches!(self, DType::F64 | DType::F32)
+    }
+
+    /// True for `i64` and `i32`.
+    pub const fn is_int(self) -> bool {
+        matches!(self, DType::I64 | DType::I32)
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for DType {
+    type Err = ArrayError;
+
+    fn from_str(text: &str) -> Result<DType, ArrayError> {
+        DType::ALL
+            .into_iter()
+            .find(|dtype| dtype.name() == text)
+            .ok_or_else(|| ArrayError::UnknownDType { name: text.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for dtype in DType::ALL {
+            assert_eq!(dtype.name().parse::<DType>().unwrap(), dtype);
+        }
+        assert!("f16".parse::<DType>().is_err());
+    }
+}

@@ -1,0 +1,74 @@
+//! The Rust types behind the dtypes.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::{DType, Data, Scalar};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A Rust type that can be an array element: `f64`, `f32`, `i64`, `i32` or `bool`. Sealed.
+pub trait Element: sealed::Sealed + Copy + Default + PartialEq + Debug + Send + Sync + 'static {
+    /// The dtype of this Rust type.
+    const DTYPE: DType;
+
+    /// Wraps a shared buffer.
+    fn wrap(values: Arc<Vec<Self>>) -> Data;
+
+    /// The shared buffer, when the dtype fits.
+    fn unwrap(data: &Data) -> Option<&Arc<Vec<Self>>>;
+
+    /// The shared buffer for writing, when the dtype fits.
+    fn unwrap_mut(data: &mut Data) -> Option<&mut Arc<Vec<Self>>>;
+
+    /// The value with its dtype.
+    fn to_scalar(self) -> Scalar;
+
+    /// A word that is equal exactly when the values are the same bits, all NaNs counting as one.
+    fn key(self) -> u64;
+}
+
+macro_rules! element {
+    ($t:ty, $variant:ident, $key:expr) => {
+        impl sealed::Sealed for $t {}
+
+        impl Element for $t {
+            const DTYPE: DType = DType::$variant;
+
+            fn wrap(values: Arc<Vec<Self>>) -> Data {
+                Data::$variant(values)
+            }
+
+            fn unwrap(data: &Data) -> Option<&Arc<Vec<Self>>> {
+                match data {
+                    Data::$variant(values) => Some(values),
+                    _ => None,
+                }
+            }
+
+            fn unwrap_mut(data: &mut Data) -> Option<&mut Arc<Vec<Self>>> {
+                match data {
+                    Data::$variant(values) => Some(values),
+                    _ => None,
+                }
+            }
+
+            fn to_scalar(self) -> Scalar {
+                Scalar::$variant(self)
+            }
+
+            fn key(self) -> u64 {
+                let key: fn($t) -> u64 = $key;
+                key(self)
+            }
+        }
+    };
+}
+
+element!(f64, F64, |x| if x.is_nan() { f64::NAN.to_bits() } else { x.to_bits() });
+element!(f32, F32, |x| u64::from(if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }));
+element!(i64, I64, |x| x as u64);
+element!(i32, I32, |x| x as u64);
+element!(bool, Bool, u64::from);

@@ -1,0 +1,30 @@
+//! The vectorised test behind exact reversal: which rounded additions determine their operand by themselves.
+
+use super::dispatch;
+use crate::lost::{Real, Step};
+
+dispatch! {
+    /// For every `y = fl(x + d)`: the candidate for `x`, and whether it is the only one. True if any is not.
+    pub(crate) fn detect_add [T: Real] [T]
+        (ys: &[T], ds: &[T], candidates: &mut [T], certain: &mut [bool]) -> bool {
+        let mut all = true;
+        for (((&y, &d), candidate), certain) in ys.iter().zip(ds).zip(candidates).zip(certain) {
+            (*candidate, *certain) = Step::Add(d).candidate(y);
+            all &= *certain;
+        }
+        !all
+    }
+}
+
+dispatch! {
+    /// As [`detect_add`] for `y = fma(a, b, x)`.
+    pub(crate) fn detect_fma [T: Real] [T]
+        (ys: &[T], a: &[T], b: &[T], candidates: &mut [T], certain: &mut [bool]) -> bool {
+        let mut all = true;
+        for ((((&y, &a), &b), candidate), certain) in ys.iter().zip(a).zip(b).zip(candidates).zip(certain) {
+            (*candidate, *certain) = Step::Fma(a, b).candidate(y);
+            all &= *certain;
+        }
+        !all
+    }
+}

@@ -1,0 +1,65 @@
+//! Exact reversal of whole arrays.
+
+use super::{LostError, Real, SliceStep, record_slice, restore_slice};
+use crate::bits::BitStack;
+use crate::{Array, DType};
+
+/// The additions that led from one array to another, entry by entry.
+#[derive(Debug, Clone, Copy)]
+pub enum ArrayStep<'a> {
+    /// `y = fl(x + d)`
+    Add(&'a Array),
+    /// `y = fma(a, b, x)`
+    Fma(&'a Array, &'a Array),
+}
+
+impl<'a> ArrayStep<'a> {
+    fn typed<T: Real>(self) -> SliceStep<'a, T> {
+        match self {
+            ArrayStep::Add(d) => SliceStep::Add(values(d)),
+            ArrayStep::Fma(a, b) => SliceStep::Fma(values(a), values(b)),
+        }
+    }
+}
+
+/// [`record`](super::record) for every entry, in row-major order.
+///
+/// # Errors
+/// As [`record_slice`].
+///
+/// # Panics
+/// When dtypes or sizes differ or the dtype is not a float: internal misuse.
+pub fn record_array(y: &Array, x: &Array, step: ArrayStep<'_>, stack: &mut BitStack) -> Result<(), LostError> {
+    match y.dtype() {
+        DType::F64 => record_slice::<f64>(values(y), values(x), step.typed(), stack),
+        DType::F32 => record_slice::<f32>(values(y), values(x), step.typed(), stack),
+        dtype => not_a_float(dtype),
+    }
+}
+
+/// [`restore`](super::restore) for every entry, from the last in row-major order to the first.
+///
+/// # Errors
+/// As [`restore_slice`].
+///
+/// # Panics
+/// When dtypes or sizes differ or the dtype is not a float: internal misuse.
+pub fn restore_array(y: &Array, step: ArrayStep<'_>, stack: &mut BitStack) -> Result<Array, LostError> {
+    let shape = y.shape().clone();
+    Ok(match y.dtype() {
+        DType::F64 => Array::from_parts(shape, restore_slice::<f64>(values(y), step.typed(), stack)?),
+        DType::F32 => Array::from_parts(shape, restore_slice::<f32>(values(y), step.typed(), stack)?),
+        dtype => not_a_float(dtype),
+    })
+}
+
+fn values<T: Real>(a: &Array) -> &[T] {
+    match a.as_slice() {
+        Some(values) => values,
+        None => panic!("{} array where {} was promised; this is a bug in retrograde", a.dtype(), T::DTYPE),
+    }
+}
+
+fn not_a_float(dtype: DType) -> ! {
+    panic!("exact reversal of {dtype}; this is a bug in retrograde")
+}

@@ -1,0 +1,141 @@
+//! Sine and cosine of an angle in radian.
+
+use super::horner;
+use super::reduce_pi::{COMMON, reduce_common, reduce_huge};
+
+/// Taylor coefficients of `(sin r - r) / r^3` in powers of `r^2`. With `|r| <= pi/4` the next term is below 2^-63.
+const SIN_TAIL: [f64; 8] = [
+    -1.0 / 6.0,
+    1.0 / 120.0,
+    -1.0 / 5_040.0,
+    1.0 / 362_880.0,
+    -1.0 / 39_916_800.0,
+    1.0 / 6_227_020_800.0,
+    -1.0 / 1_307_674_368_000.0,
+    1.0 / 355_687_428_096_000.0,
+];
+
+/// Taylor coefficients of `(cos r - 1 + r^2/2) / r^4` in powers of `r^2`.
+const COS_TAIL: [f64; 8] = [
+    1.0 / 24.0,
+    -1.0 / 720.0,
+    1.0 / 40_320.0,
+    -1.0 / 3_628_800.0,
+    1.0 / 479_001_600.0,
+    -1.0 / 87_178_291_200.0,
+    1.0 / 20_922_789_888_000.0,
+    -1.0 / 6_402_373_705_728_000.0,
+];
+
+/// The sine, within 0.52 ulp, for any angle. NaN for infinite angles.
+///
+/// # Source
+/// Reduction by `pi/2` (Cody and Waite 1980; Payne and Hanek 1983), Taylor series.
+#[inline]
+pub fn sin_f64(x: f64) -> f64 {
+    if trig_is_rare_f64(x) { rare(x, 0) } else { sin_common_f64(x) }
+}
+
+/// The cosine, within 0.52 ulp, for any angle. NaN for infinite angles.
+///
+/// # Source
+/// As [`sin_f64`].
+#[inline]
+pub fn cos_f64(x: f64) -> f64 {
+    if trig_is_rare_f64(x) { rare(x, 1) } else { cos_common_f64(x) }
+}
+
+/// The sine, within 0.51 ulp, for any angle. NaN for infinite angles.
+///
+/// # Source
+/// As [`sin_f64`], evaluated in f64 with a shorter series and rounded once.
+#[inline]
+pub fn sin_f32(x: f32) -> f32 {
+    if trig_is_rare_f32(x) { rare(f64::from(x), 0) as f32 } else { sin_common_f32(x) }
+}
+
+/// The cosine, within 0.51 ulp, for any angle. NaN for infinite angles.
+///
+/// # Source
+/// As [`sin_f32`].
+#[inline]
+pub fn cos_f32(x: f32) -> f32 {
+    if trig_is_rare_f32(x) { rare(f64::from(x), 1) as f32 } else { cos_common_f32(x) }
+}
+
+/// True where the common reduction does not hold: huge angles, infinities and NaN.
+#[inline(always)]
+pub(crate) fn trig_is_rare_f64(x: f64) -> bool {
+    // NaN must count as rare, so the comparison is negated rather than turned round.
+    let common = x.abs() <= COMMON;
+    !common
+}
+
+/// As [`trig_is_rare_f64`].
+#[inline(always)]
+pub(crate) fn trig_is_rare_f32(x: f32) -> bool {
+    trig_is_rare_f64(f64::from(x))
+}
+
+#[inline(always)]
+pub(crate) fn sin_common_f64(x: f64) -> f64 {
+    let (r, r_low, n) = reduce_common(x);
+    // The reduction turns -0 into +0.
+    if x == 0.0 { x } else { turn(r, r_low, n) }
+}
+
+#[inline(always)]
+pub(crate) fn cos_common_f64(x: f64) -> f64 {
+    let (r, r_low, n) = reduce_common(x);
+    turn(r, r_low, n + 1)
+}
+
+#[inline(always)]
+pub(crate) fn sin_common_f32(x: f32) -> f32 {
+    let (r, r_low, n) = reduce_common(f64::from(x));
+    let y = turn_short(r + r_low, n) as f32;
+    if x == 0.0 { x } else { y }
+}
+
+#[inline(always)]
+pub(crate) fn cos_common_f32(x: f32) -> f32 {
+    let (r, r_low, n) = reduce_common(f64::from(x));
+    turn_short(r + r_low, n + 1) as f32
+}
+
+#[cold]
+fn rare(x: f64, quarter: i64) -> f64 {
+    if !x.is_finite() {
+        return f64::NAN;
+    }
+    let (r, r_low, n) = reduce_huge(x);
+    turn(r, r_low, n + quarter)
+}
+
+/// `sin(n pi/2 + r + r_low)`.
+#[inline(always)]
+fn turn(r: f64, r_low: f64, n: i64) -> f64 {
+    let z = r * r;
+    let sine = r + (z * r).mul_add(horner(z, &SIN_TAIL), (-0.5 * z).mul_add(r_low, r_low));
+    // 1 - z/2 with its rounding error and that of z.
+    let z_low = r.mul_add(r, -z);
+    let half = 0.5 * z;
+    let head = 1.0 - half;
+    let head_low = (1.0 - head) - half;
+    let tail = (z * z).mul_add(horner(z, &COS_TAIL), r.mul_add(-r_low, -0.5 * z_low));
+    let cosine = head + (head_low + tail);
+    let y = if n & 1 == 0 { sine } else { cosine };
+    if n & 2 == 0 { y } else { -y }
+}
+
+/// `sin(n pi/2 + r)` to f32 accuracy.
+#[inline(always)]
+fn turn_short(r: f64, n: i64) -> f64 {
+    let z = r * r;
+    let sin_tail: &[f64; 5] = SIN_TAIL.first_chunk().expect("a constant length; this is a bug in retrograde");
+    let cos_tail: &[f64; 5] = COS_TAIL.first_chunk().expect("a constant length; this is a bug in retrograde");
+    let sine = (z * r).mul_add(horner(z, sin_tail), r);
+    let cosine = (z * z).mul_add(horner(z, cos_tail), z.mul_add(-0.5, 1.0));
+    let y = if n & 1 == 0 { sine } else { cosine };
+    if n & 2 == 0 { y } else { -y }
+}

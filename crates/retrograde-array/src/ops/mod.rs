@@ -1,0 +1,92 @@
+//! Plain functions on arrays, the arithmetic of every executor.
+//!
+//! Types are the caller's business: dtypes, shapes, axes and permutations are checked before a program runs, so a
+//! mismatch here is a broken invariant and panics with "this is a bug in retrograde". What depends on data (an index, a zero
+//! divisor) is an error. Integers wrap.
+
+mod broadcast;
+mod compare;
+mod concat;
+mod convert;
+mod dot;
+mod elementwise;
+mod gather;
+mod reduce;
+mod slice;
+mod strided;
+mod transpose;
+
+pub use broadcast::broadcast;
+pub use compare::{Comparison, compare, select};
+pub use concat::concat;
+pub use convert::convert;
+pub use dot::{DotDims, dot_general};
+pub use elementwise::{Binary, Unary, binary, fma, unary};
+pub use gather::{gather, scatter_add};
+pub use reduce::{argmax, sum};
+pub use slice::{pad_slice, slice};
+pub use transpose::{reshape, transpose};
+
+use crate::{Array, DType, Element};
+
+/// The typed values of an operand whose dtype the caller has checked.
+#[track_caller]
+fn values<T: Element>(a: &Array) -> &[T] {
+    match a.as_slice() {
+        Some(values) => values,
+        None => bug(&format!("{} array where {} was promised", a.dtype(), T::DTYPE)),
+    }
+}
+
+/// A broken promise of the caller.
+#[track_caller]
+#[cold]
+fn bug(what: &str) -> ! {
+    panic!("{what}; this is a bug in retrograde")
+}
+
+#[track_caller]
+#[cold]
+fn no_such(op: &str, dtype: DType) -> ! {
+    bug(&format!("{op} of {dtype}"))
+}
+
+/// `$body` with `$t` the Rust type of a number dtype; `bool` is a broken promise.
+macro_rules! each_num {
+    ($dtype:expr, $op:expr, $t:ident => $body:expr) => {
+        match $dtype {
+            $crate::DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            $crate::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            $crate::DType::I64 => {
+                type $t = i64;
+                $body
+            }
+            $crate::DType::I32 => {
+                type $t = i32;
+                $body
+            }
+            $crate::DType::Bool => $crate::ops::no_such($op, $crate::DType::Bool),
+        }
+    };
+}
+
+/// `$body` with `$t` the Rust type of any dtype.
+macro_rules! each_dtype {
+    ($dtype:expr, $t:ident => $body:expr) => {
+        match $dtype {
+            $crate::DType::Bool => {
+                type $t = bool;
+                $body
+            }
+            other => $crate::ops::each_num!(other, "this operation", $t => $body),
+        }
+    };
+}
+
+use {each_dtype, each_num};

@@ -1,0 +1,156 @@
+//! Copies between contiguous memory and a strided view of it.
+
+/// One axis of a view: how many entries and how far apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Axis {
+    pub(super) len: usize,
+    pub(super) stride: usize,
+}
+
+/// Axes up to this number live on the stack.
+const INLINE: usize = 8;
+
+/// The axes of a view, outermost first, simplified: no axis of length 1, neighbours merged where one stride serves both.
+pub(super) struct View {
+    inline: [Axis; INLINE],
+    heap: Vec<Axis>,
+    rank: usize,
+}
+
+impl View {
+    /// The view with the given axes.
+    pub(super) fn new(axes: impl Iterator<Item = Axis>) -> View {
+        let mut view = View { inline: [Axis::default(); INLINE], heap: Vec::new(), rank: 0 };
+        for axis in axes {
+            if axis.len == 1 {
+                continue;
+            }
+            match view.axes_mut().last_mut() {
+                Some(last) if last.stride == axis.stride.wrapping_mul(axis.len) => {
+                    *last = Axis { len: last.len * axis.len, stride: axis.stride };
+                }
+                _ => view.push(axis),
+            }
+        }
+        view
+    }
+
+    fn push(&mut self, axis: Axis) {
+        if self.rank == INLINE && self.heap.is_empty() {
+            self.heap.extend_from_slice(&self.inline);
+        }
+        if self.rank < INLINE {
+            self.inline[self.rank] = axis;
+        } else {
+            self.heap.push(axis);
+        }
+        self.rank += 1;
+    }
+
+    pub(super) fn axes(&self) -> &[Axis] {
+        if self.heap.is_empty() { &self.inline[..self.rank] } else { &self.heap }
+    }
+
+    fn axes_mut(&mut self) -> &mut [Axis] {
+        if self.heap.is_empty() { &mut self.inline[..self.rank] } else { &mut self.heap }
+    }
+
+    /// True when the view reads memory straight through.
+    pub(super) fn is_contiguous(&self) -> bool {
+        matches!(self.axes(), [] | [Axis { stride: 1, .. }])
+    }
+}
+
+/// The row-major strides of a shape, outermost first.
+pub(super) fn row_major(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
+}
+
+/// The entries of a view of `from` that starts at `base`, in row-major order.
+pub(super) fn read<T: Copy>(from: &[T], base: usize, view: &View, size: usize) -> Vec<T> {
+    let mut out = Vec::with_capacity(size);
+    if size > 0 {
+        read_axes(from, base, view.axes(), &mut out);
+    }
+    out
+}
+
+fn read_axes<T: Copy>(from: &[T], base: usize, axes: &[Axis], out: &mut Vec<T>) {
+    match *axes {
+        [] => out.push(from[base]),
+        [Axis { len, stride: 0 }] => out.extend(std::iter::repeat_n(from[base], len)),
+        [Axis { len, stride: 1 }] => out.extend_from_slice(&from[base..base + len]),
+        [Axis { len, stride }] => {
+            out.extend(from[base..base + (len - 1) * stride + 1].iter().step_by(stride));
+        }
+        [Axis { len: rows, stride: 1 }, Axis { len: columns, stride }] if rows * columns > 1024 => {
+            read_transposed(from, base, rows, columns, stride, out);
+        }
+        [Axis { len, stride: 0 }, ref rest @ ..] => {
+            let start = out.len();
+            read_axes(from, base, rest, out);
+            let end = out.len();
+            for _ in 1..len {
+                out.extend_from_within(start..end);
+            }
+        }
+        [Axis { len, stride }, ref rest @ ..] => {
+            for i in 0..len {
+                read_axes(from, base + i * stride, rest, out);
+            }
+        }
+    }
+}
+
+/// A matrix stored by columns, `stride` apart, read by rows: in square tiles, so that both sides stay in cache.
+fn read_transposed<T: Copy>(from: &[T], base: usize, rows: usize, columns: usize, stride: usize, out: &mut Vec<T>) {
+    const TILE: usize = 16;
+    let start = out.len();
+    out.resize(start + rows * columns, from[base]);
+    let out = &mut out[start..];
+    for i0 in (0..rows).step_by(TILE) {
+        let i1 = (i0 + TILE).min(rows);
+        for j0 in (0..columns).step_by(TILE) {
+            let j1 = (j0 + TILE).min(columns);
+            for i in i0..i1 {
+                for (j, out) in (j0..j1).zip(&mut out[i * columns + j0..i * columns + j1]) {
+                    *out = from[base + i + j * stride];
+                }
+            }
+        }
+    }
+}
+
+/// Writes contiguous `from` to the entries of a view of `to` that starts at `base`.
+pub(super) fn write<T: Copy>(mut from: &[T], to: &mut [T], base: usize, view: &View) {
+    if !from.is_empty() {
+        write_axes(&mut from, to, base, view.axes());
+    }
+}
+
+fn write_axes<T: Copy>(from: &mut &[T], to: &mut [T], base: usize, axes: &[Axis]) {
+    match *axes {
+        [] => to[base] = take(from, 1)[0],
+        [Axis { len, stride: 1 }] => to[base..base + len].copy_from_slice(take(from, len)),
+        [Axis { len, stride }] => {
+            for (i, &value) in take(from, len).iter().enumerate() {
+                to[base + i * stride] = value;
+            }
+        }
+        [Axis { len, stride }, ref rest @ ..] => {
+            for i in 0..len {
+                write_axes(from, to, base + i * stride, rest);
+            }
+        }
+    }
+}
+
+fn take<'a, T>(from: &mut &'a [T], n: usize) -> &'a [T] {
+    let (head, tail) = from.split_at(n);
+    *from = tail;
+    head
+}

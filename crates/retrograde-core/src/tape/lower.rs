@@ -1,0 +1,369 @@
+//! Lowering: decides how the residuals of each loop are produced, then cuts the program into the part that runs before
+//! the cotangents are known and the part that runs after.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::ir::{Equation, Location, Op, Type, ValueId, check, simplify};
+use crate::prim::record::Record;
+use crate::prim::replay::{Plan, Replay};
+use crate::prim::scan::Scan;
+use crate::prim::{Builder, Checkpoint, Prim, Program, Tape, bodies};
+use crate::transform::{Refusal, invert};
+
+/// A lowered program in two parts.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// inputs -> outputs, tape
+    pub forward: Program,
+    /// inputs, tape, seeds -> the remaining outputs
+    pub backward: Program,
+    /// How many results of `forward` are outputs; the others are the tape.
+    pub n_outputs: usize,
+    /// What the tape holds, one entry per value.
+    pub tape: Vec<TapeEntry>,
+    /// Loops whose policy could not be followed, and why.
+    pub notes: Vec<String>,
+}
+
+/// One value on the tape.
+#[derive(Clone, Debug)]
+pub struct TapeEntry {
+    /// Its type.
+    pub ty: Type,
+    /// The operation that made it.
+    pub op: &'static str,
+    /// Where the user wrote that.
+    pub location: Option<Location>,
+    /// The policy it belongs to.
+    pub policy: Tape,
+    /// Bytes, where they are known before running.
+    pub bytes: Option<usize>,
+}
+
+/// Why a program cannot be lowered as asked.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum LowerError {
+    /// `Reverse` on a step that cannot be turned round.
+    #[error("{0}")]
+    NotReversible(Refusal, Option<Location>),
+}
+
+/// Lowers (inputs.., seeds.. -> outputs.., rest..): the first `n_outputs` results must not depend on the last
+/// `n_seeds` inputs. Loops without a policy of their own get `default`.
+///
+/// # Errors
+/// When a loop that should be reversed cannot be.
+pub fn lower(program: &Program, n_outputs: usize, n_seeds: usize, default: Tape) -> Result<Lowered, LowerError> {
+    let mut notes = vec![];
+    let lowered = simplify(&loops(program, default, &mut notes)?);
+    check::debug_check(&lowered, "lower");
+    Ok(cut(&lowered, n_outputs, n_seeds, notes))
+}
+
+/// What the pass needs of a loop.
+struct Loop<'a> {
+    body: &'a Program,
+    cond: Option<&'a Arc<Program>>,
+    length: Option<usize>,
+    reverse: bool,
+    n_cond_consts: usize,
+    n_consts: usize,
+    n_carry: usize,
+    policy: Option<Tape>,
+}
+
+fn as_loop(op: &Prim) -> Option<Loop<'_>> {
+    match op {
+        Prim::Scan(s) => Some(Loop {
+            body: &s.body,
+            cond: None,
+            length: s.length,
+            reverse: s.reverse,
+            n_cond_consts: 0,
+            n_consts: s.n_consts,
+            n_carry: s.n_carry,
+            policy: s.policy,
+        }),
+        Prim::While(w) => Some(Loop {
+            body: &w.body,
+            cond: Some(&w.cond),
+            length: None,
+            reverse: false,
+            n_cond_consts: w.n_cond_consts,
+            n_consts: w.n_body_consts,
+            n_carry: w.n_carry(),
+            policy: w.policy,
+        }),
+        _ => None,
+    }
+}
+
+/// A recorded loop in the program being written.
+struct Recorded {
+    tape: Vec<ValueId>,
+    step: Arc<Program>,
+    plan: Plan,
+}
+
+/// Replaces each pair of a loop and the sweep over its residuals.
+fn loops(program: &Program, default: Tape, notes: &mut Vec<String>) -> Result<Program, LowerError> {
+    let mut made_by: HashMap<ValueId, (usize, usize)> = HashMap::new();
+    for (e, equation) in program.equations.iter().enumerate() {
+        for (i, v) in equation.outputs.iter().enumerate() {
+            made_by.insert(*v, (e, i));
+        }
+    }
+    // sweep equation -> the loop it goes back over
+    let mut pairs: HashMap<usize, usize> = HashMap::new();
+    for (e, equation) in program.equations.iter().enumerate() {
+        let Prim::Scan(sweep) = &equation.op else { continue };
+        let xs = &equation.inputs[sweep.n_consts + sweep.n_carry..];
+        for x in xs {
+            let Some(&(maker, result)) = made_by.get(x) else { continue };
+            let Some(l) = as_loop(&program.equations[maker].op) else { continue };
+            if result < l.n_carry || l.policy.unwrap_or(default) == Tape::Store || l.length != sweep.length {
+                continue;
+            }
+            if l.length.is_none() && l.cond.is_none() {
+                continue;
+            }
+            if l.reverse == sweep.reverse {
+                note(notes, &program.equations[maker], "a second sweep in the loop's own direction reads its residuals: stored");
+            } else {
+                pairs.entry(e).or_insert(maker);
+            }
+        }
+    }
+    // A sweep over a loop of unknown length must find all its lists in that loop.
+    pairs.retain(|&e, &mut maker| {
+        let Prim::Scan(sweep) = &program.equations[e].op else { return false };
+        let foreign = |v: &ValueId| made_by.get(v).is_none_or(|(m, _)| *m != maker);
+        let ok = sweep.length.is_some() || !program.equations[e].inputs[sweep.n_consts + sweep.n_carry..].iter().any(foreign);
+        if !ok {
+            note(notes, &program.equations[maker], "the sweep also reads lists of another loop: stored");
+        }
+        ok
+    });
+
+    let mut used = vec![false; program.types.len()];
+    program.outputs.iter().for_each(|v| used[v.index()] = true);
+    for (e, equation) in program.equations.iter().enumerate() {
+        for v in &equation.inputs {
+            let replayed = pairs.get(&e).is_some_and(|maker| {
+                made_by.get(v).is_some_and(|(m, i)| m == maker && as_loop(&program.equations[*m].op).is_some_and(|l| *i >= l.n_carry))
+            });
+            used[v.index()] |= !replayed;
+        }
+    }
+    let mut is_recorded = vec![false; program.equations.len()];
+    #[expect(clippy::iter_over_hash_type, reason = "marks are set, order does not matter")]
+    for maker in pairs.values() {
+        is_recorded[*maker] = true;
+    }
+
+    let mut b = Builder::new();
+    let mut map: Vec<Option<ValueId>> = vec![None; program.types.len()];
+    for &v in &program.inputs {
+        map[v.index()] = Some(b.input(program.ty(v).clone()));
+    }
+    let mut recorded: HashMap<usize, Recorded> = HashMap::new();
+    for (e, equation) in program.equations.iter().enumerate() {
+        b.location = equation.location;
+        // A replayed sweep's operands that are residuals of the loop are not defined any more.
+        let inputs: Vec<Option<ValueId>> = equation.inputs.iter().map(|v| map[v.index()]).collect();
+        if let Some(&maker) = pairs.get(&e) {
+            let outputs = replay(&mut b, program, e, maker, &recorded[&maker], &inputs, &map, default, notes)?;
+            equation.outputs.iter().zip(outputs).for_each(|(v, o)| map[v.index()] = Some(o));
+            continue;
+        }
+        let inputs: Vec<ValueId> = inputs.into_iter().map(|v| v.expect("defined before use; this is a bug in retrograde")).collect();
+        match as_loop(&equation.op) {
+            Some(l) if is_recorded[e] => {
+                let policy = l.policy.unwrap_or(default);
+                recorded.insert(e, record(&mut b, equation, &l, policy, &used, &inputs, &mut map)?);
+            }
+            _ => {
+                let mut failure = None;
+                let op = equation.op.map_bodies(&mut |body| {
+                    loops(body, default, notes).unwrap_or_else(|e| {
+                        failure.get_or_insert(e);
+                        body.clone()
+                    })
+                });
+                if let Some(e) = failure {
+                    return Err(e);
+                }
+                let outputs = b.emit(op, &inputs);
+                equation.outputs.iter().zip(outputs).for_each(|(v, o)| map[v.index()] = Some(o));
+            }
+        }
+    }
+    let outputs = program.outputs.iter().map(|v| map[v.index()].expect("every output is defined")).collect();
+    Ok(b.finish(outputs))
+}
+
+fn note(notes: &mut Vec<String>, equation: &Equation<Prim>, text: &str) {
+    let place = equation.location.map(|l| format!(" at {l}")).unwrap_or_default();
+    let note = format!("{}{place}: {text}", equation.op.name());
+    if !notes.contains(&note) {
+        notes.push(note);
+    }
+}
+
+/// Emits the loop without the stacks that are replayed, with its tape.
+fn record(
+    b: &mut Builder, equation: &Equation<Prim>, l: &Loop<'_>, policy: Tape, used: &[bool], inputs: &[ValueId],
+    map: &mut [Option<ValueId>],
+) -> Result<Recorded, LowerError> {
+    let keep: Vec<usize> = (0..equation.outputs.len()).filter(|&i| i < l.n_carry || used[equation.outputs[i].index()]).collect();
+    let kept: Vec<ValueId> = keep.iter().map(|&i| l.body.outputs[i]).collect();
+    let all = vec![true; l.body.inputs.len()];
+    let body = bodies::restrict(l.body, &all, &kept);
+    let (body, step, plan) = match policy {
+        Tape::Reverse => {
+            let inverse = invert(&body, l.n_consts, l.n_carry).map_err(|r| LowerError::NotReversible(r, equation.location))?;
+            (inverse.record, inverse.inverse, Plan::Reverse)
+        }
+        Tape::Checkpoint(Checkpoint::Sqrt) | Tape::Store => {
+            let step = bodies::restrict(l.body, &all, &l.body.outputs[..l.n_carry]);
+            let stride = l.length.map_or(1, |n| n.isqrt().max(1));
+            (body, step, Plan::Every(stride))
+        }
+    };
+    let op = Record {
+        cond: l.cond.cloned(),
+        body: Arc::new(body),
+        length: l.length,
+        reverse: l.reverse,
+        n_cond_consts: l.n_cond_consts,
+        n_consts: l.n_consts,
+        n_carry: l.n_carry,
+        plan,
+    };
+    let outputs = b.emit(op.into(), inputs);
+    let (results, of_tape) = outputs.split_at(keep.len());
+    for (&i, &o) in keep.iter().zip(results) {
+        map[equation.outputs[i].index()] = Some(o);
+    }
+    let mut tape = vec![];
+    if plan == Plan::Reverse {
+        let first = &inputs[l.n_cond_consts + l.n_consts..l.n_cond_consts + l.n_consts + l.n_carry];
+        tape.extend(results[..l.n_carry].iter().chain(first));
+    }
+    tape.extend(of_tape);
+    Ok(Recorded { tape, step: Arc::new(step), plan })
+}
+
+/// Emits the sweep that computes the residuals again.
+#[expect(clippy::too_many_arguments, reason = "one call, the state of one pass")]
+fn replay(
+    b: &mut Builder, program: &Program, sweep_eqn: usize, maker: usize, recorded: &Recorded, inputs: &[Option<ValueId>],
+    map: &[Option<ValueId>], default: Tape, notes: &mut Vec<String>,
+) -> Result<Vec<ValueId>, LowerError> {
+    let (equation, loop_eqn) = (&program.equations[sweep_eqn], &program.equations[maker]);
+    let Prim::Scan(sweep) = &equation.op else { unreachable!("only scans are sweeps") };
+    let Scan { body: sweep_body, n_consts: n_sweep_consts, n_carry: n_sweep_carry, .. } = sweep;
+    let l = as_loop(&loop_eqn.op).expect("only loops are recorded");
+    let head = n_sweep_consts + n_sweep_carry;
+    // For each x of the sweep: the y of the loop it is, or none.
+    let from_loop: Vec<Option<usize>> = equation.inputs[head..]
+        .iter()
+        .map(|v| loop_eqn.outputs.iter().position(|o| o == v).filter(|i| *i >= l.n_carry))
+        .collect();
+    let sweep_types = sweep_body.input_types();
+    let mut params = l.body.input_types();
+    let n_loop = params.len();
+    params.extend_from_slice(&sweep_types[..head]);
+    params.extend((0..from_loop.len()).filter(|&i| from_loop[i].is_none()).map(|i| sweep_types[head + i].clone()));
+    let back = bodies::build(&params, |b, p| {
+        let of_loop = b.inline(l.body, &p[..n_loop]);
+        let mut foreign = p[n_loop + head..].iter();
+        let xs = from_loop.iter().map(|y| y.map_or_else(|| *foreign.next().expect("one per x"), |y| of_loop[y]));
+        let operands: Vec<ValueId> = p[n_loop..n_loop + head].iter().copied().chain(xs).collect();
+        b.inline(sweep_body, &operands)
+    });
+    let back = simplify(&loops(&simplify(&back), default, notes)?);
+    let of = |v: &ValueId| map[v.index()].expect("defined before use; this is a bug in retrograde");
+    let n_head = l.n_cond_consts + l.n_consts;
+    let mut operands: Vec<ValueId> = loop_eqn.inputs[l.n_cond_consts..n_head].iter().map(of).collect();
+    operands.extend(&recorded.tape);
+    operands.extend(loop_eqn.inputs[n_head + l.n_carry..].iter().map(of));
+    operands.extend(inputs[..head].iter().flatten());
+    operands.extend((0..from_loop.len()).filter(|&i| from_loop[i].is_none()).filter_map(|i| inputs[head + i]));
+    let op = Replay {
+        step: recorded.step.clone(),
+        back: Arc::new(back),
+        length: l.length,
+        reverse: l.reverse,
+        n_consts: l.n_consts,
+        n_carry: l.n_carry,
+        n_xs: l.body.inputs.len() - l.n_consts - l.n_carry,
+        n_sweep_consts: *n_sweep_consts,
+        n_sweep_carry: *n_sweep_carry,
+        plan: recorded.plan,
+    };
+    Ok(b.emit(op.into(), &operands))
+}
+
+/// Cuts a program where the seeds come in. What crosses the cut is the tape.
+fn cut(program: &Program, n_outputs: usize, n_seeds: usize, notes: Vec<String>) -> Lowered {
+    let n_inputs = program.inputs.len() - n_seeds;
+    let is_seed: Vec<bool> = (0..program.inputs.len()).map(|i| i >= n_inputs).collect();
+    let mut after = bodies::depending(program, &is_seed);
+    let (outputs, rest) = program.outputs.split_at(n_outputs);
+    // What only the second part needs and costs nothing to keep out of the first: constants.
+    let mut producer: Vec<Option<usize>> = vec![None; program.types.len()];
+    for (e, equation) in program.equations.iter().enumerate() {
+        equation.outputs.iter().for_each(|v| producer[v.index()] = Some(e));
+        if equation.outputs.iter().any(|v| after[v.index()]) {
+            equation.outputs.iter().for_each(|v| after[v.index()] = true);
+        }
+    }
+    let is_constant = |v: ValueId| producer[v.index()].is_some_and(|e| program.equations[e].inputs.is_empty());
+    let mut crossing: Vec<ValueId> = vec![];
+    let mut constants: Vec<usize> = vec![];
+    let mut seen = vec![false; program.types.len()];
+    program.inputs.iter().for_each(|v| seen[v.index()] = true);
+    let second: Vec<&Equation<Prim>> =
+        program.equations.iter().filter(|e| e.outputs.iter().any(|v| after[v.index()])).collect();
+    for &v in second.iter().flat_map(|e| &e.inputs).chain(rest) {
+        if after[v.index()] || std::mem::replace(&mut seen[v.index()], true) {
+            continue;
+        }
+        match producer[v.index()] {
+            Some(e) if is_constant(v) => constants.push(e),
+            _ => crossing.push(v),
+        }
+    }
+    let tape = crossing.iter().map(|&v| entry(program, v, producer[v.index()])).collect();
+    let mut forward = program.clone();
+    forward.equations.retain(|e| !e.outputs.iter().any(|v| after[v.index()]));
+    forward.outputs = outputs.iter().chain(&crossing).copied().collect();
+    forward.inputs.truncate(n_inputs);
+    let all = vec![true; n_inputs];
+    let forward_outputs = forward.outputs.clone();
+    let forward = bodies::restrict(&forward, &all, &forward_outputs);
+
+    let mut backward = program.clone();
+    backward.inputs = program.inputs[..n_inputs].iter().chain(&crossing).chain(&program.inputs[n_inputs..]).copied().collect();
+    backward.equations =
+        constants.iter().map(|&e| &program.equations[e]).chain(second.iter().copied()).cloned().collect();
+    backward.outputs = rest.to_vec();
+    let backward = crate::ir::builder::renumber(backward);
+    check::debug_check(&forward, "cut");
+    check::debug_check(&backward, "cut");
+    Lowered { forward, backward, n_outputs, tape, notes }
+}
+
+fn entry(program: &Program, v: ValueId, producer: Option<usize>) -> TapeEntry {
+    let equation = producer.map(|e| &program.equations[e]);
+    let ty = program.ty(v).clone();
+    let policy = match equation.map(|e| &e.op) {
+        Some(Prim::Record(r)) if r.plan == Plan::Reverse => Tape::Reverse,
+        Some(Prim::Record(_)) => Tape::Checkpoint(Checkpoint::Sqrt),
+        _ => Tape::Store,
+    };
+    let bytes = (ty.kind == crate::ir::Kind::Array).then(|| ty.size_bytes());
+    TapeEntry { ty, op: equation.map_or("input", |e| e.op.name()), location: equation.and_then(|e| e.location), policy, bytes }
+}

@@ -1,0 +1,866 @@
+//! The front doors: what turns a function into its derivatives.
+//!
+//! A door owns its closure and a cache of compiled programs, keyed by the structure and types of the inputs. `call`
+//! takes arrays and runs; inside traced code a door is a function like any other (`grad(grad(f))`, or `.at(x)`).
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::frame::{self, Traced};
+use super::function::{Arguments, Function, Pick, Traceable, expect_like, rebuild};
+use super::tree::{self, Tree};
+use super::var::caller;
+use super::{Error, Var};
+use crate::exec::{Counters, Executor, Interpreter};
+use crate::ir::{Diagnostic, Diagnostics, Location, Type, simplify};
+use crate::prim::{Program, Tape, Value, bodies};
+use crate::tape::{Lowered, TapeReport, audit, lower};
+use crate::transform::{self, Standard, linearize};
+use retrograde_array::{Array, Scalar};
+
+/// What a door does to the traced function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Jit,
+    Vjp,
+    /// [`Kind::Vjp`] of one number.
+    Grad,
+    Jvp,
+    Hvp { reverse_over_forward: bool },
+}
+
+/// A compiled call.
+#[derive(Debug)]
+struct Compiled {
+    lowered: Lowered,
+    /// Types of the seeds.
+    seeds: Vec<Type>,
+}
+
+/// Closure, policy and cache of a door.
+#[derive(Debug)]
+struct Core<F, Args> {
+    f: F,
+    policy: Tape,
+    location: Location,
+    cache: Mutex<HashMap<Vec<(String, Type)>, Arc<dyn std::any::Any + Send + Sync>>>,
+    last: Mutex<TapeReport>,
+    args: PhantomData<fn(Args)>,
+}
+
+/// Compiled program and structure of the result.
+struct Entry<R: Traceable> {
+    compiled: Compiled,
+    result: R::Types,
+}
+
+type Answer<R> = (Vec<Array>, <R as Traceable>::Types);
+
+impl<F: Function<Args>, Args: Arguments> Core<F, Args>
+where
+    F::Output: Traceable,
+{
+    #[track_caller]
+    fn new(f: F) -> Self {
+        Core {
+            f,
+            policy: Tape::Store,
+            location: caller(),
+            cache: Mutex::default(),
+            last: Mutex::default(),
+            args: PhantomData,
+        }
+    }
+
+    /// Traces the function on inputs like these.
+    fn program(&self, refs: Args::Refs<'_>) -> Result<(Program, <F::Output as Traceable>::Types), Diagnostics> {
+        let types: Vec<Type> = Args::leaves(refs).iter().flatten().map(|(_, a)| Type::of(a)).collect();
+        frame::root(&types, |params| {
+            let mut next = rebuild(params.to_vec());
+            let args = Args::trace(refs, &mut |_| next());
+            let out = self.f.apply(args);
+            let vars = tree::leaves(&out).into_iter().map(|(_, v)| v).collect();
+            (vars, out.types())
+        })
+    }
+
+    /// The compiled program for inputs like these, made on the first call.
+    fn compiled(&self, refs: Args::Refs<'_>, wrt: Option<usize>, kind: Kind) -> Result<Arc<Entry<F::Output>>, Error> {
+        let leaves = Args::leaves(refs);
+        let mut key: Vec<(String, Type)> = leaves.iter().flatten().map(|(path, a)| (path.clone(), Type::of(a))).collect();
+        key.push((format!("{:?} {kind:?}", Args::structure(refs)), Type::bits()));
+        if let Some(hit) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            if let Ok(entry) = hit.clone().downcast::<Entry<F::Output>>() {
+                return Ok(entry);
+            }
+        }
+        let (program, result) = self.program(refs)?;
+        let program = simplify(&program);
+        let active = self.active(&leaves, wrt)?;
+        let (joint, n_outputs, seeds) = derive(&program, &active, kind, self.location)?;
+        let joint = simplify(&joint);
+        let lowered = lower(&joint, n_outputs, seeds.len(), self.policy)?;
+        if cfg!(debug_assertions) && self.policy != Tape::Store {
+            audit(&joint, &lowered, seeds.len())?;
+        }
+        let entry = Arc::new(Entry { compiled: Compiled { lowered, seeds }, result });
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(key, entry.clone());
+        Ok(entry)
+    }
+
+    fn active(&self, leaves: &[Vec<(String, Array)>], wrt: Option<usize>) -> Result<Vec<bool>, Error> {
+        let mut active = vec![];
+        for (i, argument) in leaves.iter().enumerate() {
+            for (path, array) in argument {
+                let asked = wrt.is_none_or(|w| w == i);
+                if asked && wrt.is_some() && !array.dtype().is_float() {
+                    let leaf = if path.is_empty() { format!("argument {i}") } else { format!("argument {i}, leaf `{path}`") };
+                    return Err(Diagnostic::new(format!("grad: {leaf} is {}, which has no derivative", Type::of(array)), Some(self.location))
+                        .help("differentiate another argument with `.wrt::<N>()`, or pass floating-point numbers (`1.0`, not `1`)")
+                        .into());
+                }
+                active.push(asked && array.dtype().is_float());
+            }
+        }
+        Ok(active)
+    }
+
+    fn arrays(refs: Args::Refs<'_>) -> Vec<Array> {
+        Args::leaves(refs).into_iter().flatten().map(|(_, a)| a).collect()
+    }
+
+    /// The primal half: outputs and the tape.
+    fn forward(&self, entry: &Entry<F::Output>, inputs: &[Array]) -> Result<(Vec<Array>, Vec<Value>, Counters), Error> {
+        let lowered = &entry.compiled.lowered;
+        let values = inputs.iter().cloned().map(Value::Array).collect();
+        let (mut out, counters) = Interpreter::default().run(&lowered.forward, values)?;
+        let tape = out.split_off(lowered.n_outputs);
+        Ok((out.iter().map(|v| v.array().clone()).collect(), tape, counters))
+    }
+
+    /// Both halves, with seeds of one.
+    fn run(&self, entry: &Entry<F::Output>, inputs: &[Array]) -> Result<(Vec<Array>, Vec<Array>), Error> {
+        let (out, tape, forward) = self.forward(entry, inputs)?;
+        let mut report = TapeReport::new(&entry.compiled.lowered, &tape);
+        let (rest, back) = backward(&entry.compiled, inputs, tape, ones(&entry.compiled.seeds))?;
+        report.recomputed_steps = forward.recomputed_steps + back.recomputed_steps;
+        report.inverse_steps = forward.inverse_steps + back.inverse_steps;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = report;
+        Ok((out, rest))
+    }
+
+    /// The derivative inside traced code: results, then what the kind adds.
+    fn inlined(&self, args: &Args, wrt: Option<usize>, extra: &[Var], kind: Kind, location: Location) -> (Vec<Var>, F::Output) {
+        let vars: Vec<Vec<Var>> = args.vars();
+        let flat: Vec<Var> = vars.iter().flatten().copied().collect();
+        let types: Vec<Type> = flat.iter().map(|v| v.ty()).collect();
+        let (traced, out) = frame::body(&types, false, |params| {
+            let mut next = rebuild(params.to_vec());
+            let out = self.f.apply(args.map_vars(&mut |_| next()));
+            (tree::leaves(&out).into_iter().map(|(_, v)| v).collect(), out)
+        });
+        let Traced { program, captures, .. } = traced;
+        let mut active: Vec<bool> = vars
+            .iter()
+            .enumerate()
+            .flat_map(|(i, vs)| vs.iter().map(move |v| wrt.is_none_or(|w| w == i) && v.ty().is_float()))
+            .collect();
+        active.resize(flat.len() + captures.len(), false);
+        let inputs: Vec<Var> = flat.iter().chain(&captures).copied().collect();
+        match derive(&program, &active, kind, location) {
+            Ok((joint, _, seeds)) => {
+                let seeds: Vec<Var> = seeds.iter().map(|ty| super::var::full(ty.dtype, ty.shape.clone(), 1.0)).collect();
+                let operands: Vec<Var> = inputs.iter().chain(extra).chain(&seeds).copied().collect();
+                (frame::inline(&joint, &operands, location), out)
+            }
+            Err(diagnostics) => {
+                diagnostics.0.into_iter().for_each(frame::mistake);
+                let n_active = active.iter().filter(|a| **a).count();
+                let mut results: Vec<Var> = program.output_types().iter().map(frame::poisoned).collect();
+                let of_inputs: Vec<Var> = (0..flat.len()).filter(|&i| active[i]).map(|i| frame::poisoned(&types[i])).collect();
+                debug_assert_eq!(of_inputs.len(), n_active);
+                results.extend(of_inputs);
+                (results, out)
+            }
+        }
+    }
+
+    fn report(&self) -> TapeReport {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn ones(seeds: &[Type]) -> Vec<Array> {
+    seeds.iter().map(|ty| Array::full(ty.dtype, ty.shape.clone(), Scalar::from_f64(ty.dtype, 1.0).expect("one fits"))).collect()
+}
+
+fn backward(compiled: &Compiled, inputs: &[Array], tape: Vec<Value>, seeds: Vec<Array>) -> Result<(Vec<Array>, Counters), Error> {
+    let values = inputs.iter().cloned().map(Value::Array).chain(tape).chain(seeds.into_iter().map(Value::Array)).collect();
+    let (out, counters) = Interpreter::default().run(&compiled.lowered.backward, values)?;
+    Ok((out.iter().map(|v| v.array().clone()).collect(), counters))
+}
+
+/// The program of a door: (inputs.., extra.., seeds.. -> outputs.., rest..), how many outputs, and the seeds.
+fn derive(program: &Program, active: &[bool], kind: Kind, location: Location) -> Result<(Program, usize, Vec<Type>), Diagnostics> {
+    match kind {
+        Kind::Jit => Ok((program.clone(), program.outputs.len(), vec![])),
+        Kind::Vjp | Kind::Grad => {
+            if kind == Kind::Grad {
+                expect_scalar_loss(program, location)?;
+            }
+            let (joint, seeds) = vjp_program(program, active);
+            Ok((joint, program.outputs.len(), seeds))
+        }
+        Kind::Jvp => {
+            let force: Vec<bool> = program.output_types().iter().map(Type::is_float).collect();
+            let jvp = transform::jvp(program, active, &force);
+            let n = jvp.program.outputs.len();
+            Ok((jvp.program, n, vec![]))
+        }
+        Kind::Hvp { reverse_over_forward } => {
+            expect_scalar_loss(program, location)?;
+            Ok(hvp_program(program, active, reverse_over_forward))
+        }
+    }
+}
+
+/// Refuses a loss that is not one floating-point number.
+fn expect_scalar_loss(program: &Program, location: Location) -> Result<(), Diagnostics> {
+    let types = program.output_types();
+    let [ty] = &types[..] else {
+        return Err(Diagnostic::new(format!("grad: found a function with {} results, expected one number", types.len()), Some(location))
+            .help("return only the loss; `vjp` takes functions with several results")
+            .into());
+    };
+    if !ty.is_float() {
+        return Err(Diagnostic::new(format!("grad: the loss is {ty}, expected a floating-point number"), Some(location))
+            .help("counts and truth values have no derivative; convert before the computation, not after it")
+            .into());
+    }
+    if ty.shape.rank() != 0 {
+        let at = program.equations.iter().rev().find(|e| e.outputs.contains(&program.outputs[0])).and_then(|e| e.location);
+        return Err(Diagnostic::new(format!("grad: the loss is {ty}, expected one number (rank 0)"), at.or(Some(location)))
+            .help("reduce it first with `.sum()` or `.mean()`; `jacobian` differentiates functions with many results")
+            .into());
+    }
+    Ok(())
+}
+
+/// (inputs.., seeds.. -> outputs.., cotangents of the active inputs..) and the types of the seeds, one for each
+/// floating-point output.
+fn vjp_program(program: &Program, active: &[bool]) -> (Program, Vec<Type>) {
+    let out_types = program.output_types();
+    let force: Vec<bool> = out_types.iter().map(Type::is_float).collect();
+    let lin = linearize(program, active, &force);
+    let transposed = crate::prim::Transforms::transpose(&Standard, &lin.linear, lin.n_residuals);
+    let seeds: Vec<Type> = bodies::marked(&out_types, &lin.active);
+    let params: Vec<Type> = program.input_types().into_iter().chain(seeds.iter().cloned()).collect();
+    let joint = bodies::build(&params, |b, p| {
+        let (inputs, seeds) = p.split_at(program.inputs.len());
+        let forward = b.inline(&lin.forward, inputs);
+        let (outputs, residuals) = forward.split_at(out_types.len());
+        let cotangents = b.inline(&transposed, &[residuals, seeds].concat());
+        outputs.iter().copied().chain(cotangents).collect()
+    });
+    (joint, seeds)
+}
+
+/// (inputs.., tangents of the active inputs.., seed -> loss, Hessian times tangents..).
+fn hvp_program(program: &Program, active: &[bool], reverse_over_forward: bool) -> (Program, usize, Vec<Type>) {
+    let types = program.input_types();
+    let dots = bodies::marked(&types, active);
+    let (n_in, n_dot) = (types.len(), dots.len());
+    if reverse_over_forward {
+        let jvp = transform::jvp(program, active, &[true]).program;
+        let directional = bodies::restrict(&jvp, &vec![true; n_in + n_dot], &jvp.outputs[1..]);
+        let mut wrt = active.to_vec();
+        wrt.resize(n_in + n_dot, false);
+        let (joint, seeds) = vjp_program(&directional, &wrt);
+        return (joint, 1, seeds);
+    }
+    let (gradient, seeds) = vjp_program(program, active);
+    let mut wrt = active.to_vec();
+    wrt.resize(n_in + seeds.len(), false);
+    let n_out = gradient.outputs.len();
+    let mut force = vec![true; n_out];
+    force[0] = false;
+    let jvp = transform::jvp(&gradient, &wrt, &force);
+    let first_dot = n_out + usize::from(jvp.active[0]);
+    let params: Vec<Type> = types.iter().chain(&dots).chain(&seeds).cloned().collect();
+    let joint = bodies::build(&params, |b, p| {
+        let ([inputs, dots], seeds) = bodies::parts(p, [n_in, n_dot]);
+        let out = b.inline(&jvp.program, &[inputs, seeds, dots].concat());
+        [&out[..1], &out[first_dot..]].concat()
+    });
+    (joint, 1, seeds)
+}
+
+macro_rules! door {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name<F, Args, const I: usize = 0> {
+            core: Core<F, Args>,
+        }
+        impl<F: Function<Args>, Args: Arguments, const I: usize> $name<F, Args, I>
+        where
+            F::Output: Traceable,
+        {
+            /// How loops are remembered that do not say so themselves. Changes bytes and seconds, no bit of the result.
+            pub fn tape(mut self, policy: impl Into<Tape>) -> Self {
+                self.core.policy = policy.into();
+                self.core.cache = Mutex::default();
+                self
+            }
+            /// Differentiates argument number `N` (counted from 0); the others may be integers or keys.
+            pub fn wrt<const N: usize>(self) -> $name<F, Args, N> {
+                $name { core: self.core }
+            }
+            /// What the last call kept: bytes by value, policy, recomputed steps.
+            pub fn last_tape(&self) -> TapeReport {
+                self.core.report()
+            }
+        }
+    };
+}
+door!(
+    /// See [`grad`].
+    Grad
+);
+door!(
+    /// See [`value_and_grad`].
+    ValueAndGrad
+);
+door!(
+    /// See [`vjp`].
+    Vjp
+);
+door!(
+    /// See [`hvp`].
+    Hvp
+);
+
+/// The gradient of a function with one number as its result.
+///
+/// `.call(&x)` gives the tree of `x` with cotangents for leaves. Costs at most 3–4 times the function. Errors: mistakes
+/// in the traced function, each with its line; a result that is not one floating-point number.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::grad};
+/// use retrograde_array::array;
+/// let f = |x: Var| (x * x.sin()).sum();
+/// let slope = grad(f).call(&array([1.0, 2.0, 3.0]))?;
+/// assert!((slope.to_vec::<f64>().unwrap()[0] - (1f64.sin() + 1f64.cos())).abs() < 1e-15);
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+#[track_caller]
+pub fn grad<F: Function<Args>, Args: Arguments>(f: F) -> Grad<F, Args>
+where
+    F::Output: Traceable,
+{
+    Grad { core: Core::new(f) }
+}
+
+/// The value and the gradient, in one sweep. See [`grad`].
+#[track_caller]
+pub fn value_and_grad<F: Function<Args>, Args: Arguments>(f: F) -> ValueAndGrad<F, Args>
+where
+    F::Output: Traceable,
+{
+    ValueAndGrad { core: Core::new(f) }
+}
+
+/// The value and the pullback, which maps cotangents of the result to cotangents of the argument.
+#[track_caller]
+pub fn vjp<F: Function<Args>, Args: Arguments>(f: F) -> Vjp<F, Args>
+where
+    F::Output: Traceable,
+{
+    Vjp { core: Core::new(f) }
+}
+
+/// Hessian times vector, forward mode over reverse mode (or `.reverse_over_forward()`).
+#[track_caller]
+pub fn hvp<F: Function<Args>, Args: Arguments>(f: F) -> HvpDoor<F, Args>
+where
+    F::Output: Traceable,
+{
+    HvpDoor { door: Hvp { core: Core::new(f) }, reverse_over_forward: false }
+}
+
+type Arrays<Args, const I: usize> = <<Args as Pick<I>>::Picked as Traceable>::Arrays;
+
+/// Puts gradients back into the tree of the argument.
+fn like_argument<Args: Pick<I>, const I: usize>(refs: Args::Refs<'_>, gradients: Vec<Array>) -> Arrays<Args, I> {
+    let mut next = rebuild(gradients);
+    Args::Picked::map_arrays(Args::pick(refs), &mut |_| next())
+}
+
+impl<F: Function<Args>, Args: Pick<I>, const I: usize> ValueAndGrad<F, Args, I>
+where
+    F::Output: Traceable,
+{
+    /// (value, gradient)
+    ///
+    /// # Errors
+    /// See [`grad`].
+    pub fn call(&self, inputs: Args::Refs<'_>) -> Result<(Array, Arrays<Args, I>), Error> {
+        let entry = self.entry(inputs)?;
+        let (mut out, gradients) = self.core.run(&entry, &Core::<F, Args>::arrays(inputs))?;
+        Ok((out.remove(0), like_argument::<Args, I>(inputs, gradients)))
+    }
+    fn entry(&self, inputs: Args::Refs<'_>) -> Result<Arc<Entry<F::Output>>, Error> {
+        scalar_entry(&self.core, inputs, I)
+    }
+    /// The lowered program for inputs like these: what would run, as text.
+    ///
+    /// # Errors
+    /// See [`grad`].
+    pub fn lowered(&self, inputs: Args::Refs<'_>) -> Result<Lowered, Error> {
+        Ok(self.entry(inputs)?.compiled.lowered.clone())
+    }
+    /// The value and the tape, to be looked at or sent elsewhere before the reverse sweep.
+    ///
+    /// # Errors
+    /// See [`grad`].
+    pub fn forward(&self, inputs: Args::Refs<'_>) -> Result<(Array, TapeReport, Vec<Value>), Error> {
+        let entry = self.entry(inputs)?;
+        let (mut out, tape, counters) = self.core.forward(&entry, &Core::<F, Args>::arrays(inputs))?;
+        let mut report = TapeReport::new(&entry.compiled.lowered, &tape);
+        report.recomputed_steps = counters.recomputed_steps;
+        Ok((out.remove(0), report, tape))
+    }
+    /// The reverse sweep over a tape from [`ValueAndGrad::forward`] on the same inputs.
+    ///
+    /// # Errors
+    /// A tape that does not lead back to the start, under `Tape::Reverse`.
+    pub fn backward(&self, inputs: Args::Refs<'_>, tape: Vec<Value>) -> Result<(Arrays<Args, I>, Counters), Error> {
+        let entry = self.entry(inputs)?;
+        let seeds = ones(&entry.compiled.seeds);
+        let (gradients, counters) = backward(&entry.compiled, &Core::<F, Args>::arrays(inputs), tape, seeds)?;
+        Ok((like_argument::<Args, I>(inputs, gradients), counters))
+    }
+    /// Inside traced code.
+    #[track_caller]
+    pub fn at(&self, vars: Args::Vars) -> (Var, Args::Picked) {
+        self.traced(&Args::from_vars(vars), caller())
+    }
+    fn traced(&self, args: &Args, location: Location) -> (Var, Args::Picked) {
+        let (mut out, result) = self.core.inlined(args, Some(I), &[], Kind::Grad, location);
+        let gradients = out.split_off(tree::leaves(&result).len());
+        let mut next = rebuild(gradients);
+        (out.swap_remove(0), args.pick_vars().map_vars(&mut |_| next()))
+    }
+}
+
+fn scalar_entry<F: Function<Args>, Args: Arguments>(core: &Core<F, Args>, inputs: Args::Refs<'_>, wrt: usize) -> Result<Arc<Entry<F::Output>>, Error>
+where
+    F::Output: Traceable,
+{
+    core.compiled(inputs, Some(wrt), Kind::Grad)
+}
+
+impl<F: Function<Args>, Args: Pick<I>, const I: usize> Grad<F, Args, I>
+where
+    F::Output: Traceable,
+{
+    /// The gradient.
+    ///
+    /// # Errors
+    /// See [`grad`].
+    pub fn call(&self, inputs: Args::Refs<'_>) -> Result<Arrays<Args, I>, Error> {
+        let entry = scalar_entry(&self.core, inputs, I)?;
+        let (_, gradients) = self.core.run(&entry, &Core::<F, Args>::arrays(inputs))?;
+        Ok(like_argument::<Args, I>(inputs, gradients))
+    }
+    /// Inside traced code.
+    #[track_caller]
+    pub fn at(&self, vars: Args::Vars) -> Args::Picked {
+        self.apply(Args::from_vars(vars))
+    }
+}
+
+impl<F: Function<Args>, Args: Pick<I>, const I: usize> Function<Args> for Grad<F, Args, I>
+where
+    F::Output: Traceable,
+{
+    type Output = Args::Picked;
+    fn apply(&self, args: Args) -> Args::Picked {
+        let location = self.core.location;
+        let (mut out, result) = self.core.inlined(&args, Some(I), &[], Kind::Grad, location);
+        let mut next = rebuild(out.split_off(tree::leaves(&result).len()));
+        args.pick_vars().map_vars(&mut |_| next())
+    }
+}
+
+impl<F: Function<Args>, Args: Pick<I>, const I: usize> Function<Args> for ValueAndGrad<F, Args, I>
+where
+    F::Output: Traceable,
+{
+    type Output = (Var, Args::Picked);
+    fn apply(&self, args: Args) -> (Var, Args::Picked) {
+        self.traced(&args, self.core.location)
+    }
+}
+
+/// The reverse half of a vjp, with its tape.
+pub struct Pullback<'a, F: Function<Args>, Args: Pick<I>, const I: usize>
+where
+    F::Output: Traceable,
+{
+    entry: Arc<Entry<F::Output>>,
+    inputs: Vec<Array>,
+    refs: Args::Refs<'a>,
+    tape: Vec<Value>,
+}
+
+impl<F: Function<Args>, Args: Pick<I>, const I: usize> Pullback<'_, F, Args, I>
+where
+    F::Output: Traceable,
+{
+    /// Cotangents of the argument from cotangents of the result (whose leaves must all be floating-point).
+    ///
+    /// # Errors
+    /// A tree of another structure or other types than the result.
+    pub fn call(&self, cotangents: &<F::Output as Traceable>::Arrays) -> Result<Arrays<Args, I>, Error> {
+        let like = F::Output::to_arrays(&self.entry.result, &mut |ty| Array::zeros(ty.dtype, ty.shape.clone()));
+        let like = tree::leaves(&like);
+        let found = tree::leaves(cotangents);
+        if let Some((f, l)) = found.iter().zip(&like).find(|(f, l)| Type::of(&f.1) != Type::of(&l.1)) {
+            return Err(Error::Input {
+                message: format!("cotangent `{}`: found {}, expected {}", f.0, Type::of(&f.1), Type::of(&l.1)),
+                help: "cotangents have the types of the results".into(),
+            });
+        }
+        let seeds = found.into_iter().map(|(_, a)| a).filter(|a| a.dtype().is_float()).collect();
+        let (gradients, _) = backward(&self.entry.compiled, &self.inputs, self.tape.clone(), seeds)?;
+        Ok(like_argument::<Args, I>(self.refs, gradients))
+    }
+}
+
+impl<F: Function<Args>, Args: Pick<I>, const I: usize> Vjp<F, Args, I>
+where
+    F::Output: Traceable,
+{
+    /// (value, pullback)
+    ///
+    /// # Errors
+    /// Mistakes in the traced function.
+    #[expect(clippy::type_complexity, reason = "the pair is the standard answer of vjp")]
+    pub fn call<'a>(&self, inputs: Args::Refs<'a>) -> Result<(<F::Output as Traceable>::Arrays, Pullback<'a, F, Args, I>), Error> {
+        let entry = self.core.compiled(inputs, Some(I), Kind::Vjp)?;
+        let arrays = Core::<F, Args>::arrays(inputs);
+        let (out, tape, _) = self.core.forward(&entry, &arrays)?;
+        let mut next = rebuild(out);
+        let value = F::Output::to_arrays(&entry.result, &mut |_| next());
+        Ok((value, Pullback { entry, inputs: arrays, refs: inputs, tape }))
+    }
+}
+
+/// See [`hvp`].
+#[derive(Debug)]
+pub struct HvpDoor<F, Args, const I: usize = 0> {
+    door: Hvp<F, Args, I>,
+    reverse_over_forward: bool,
+}
+
+impl<F: Function<Args>, Args: Pick<I>, const I: usize> HvpDoor<F, Args, I>
+where
+    F::Output: Traceable,
+{
+    /// Takes reverse mode over forward mode instead.
+    pub fn reverse_over_forward(mut self) -> Self {
+        self.reverse_over_forward = true;
+        self
+    }
+    /// See [`Grad::tape`].
+    pub fn tape(self, policy: impl Into<Tape>) -> Self {
+        HvpDoor { door: self.door.tape(policy), ..self }
+    }
+    /// See [`Grad::wrt`].
+    pub fn wrt<const N: usize>(self) -> HvpDoor<F, Args, N> {
+        HvpDoor { door: self.door.wrt::<N>(), reverse_over_forward: self.reverse_over_forward }
+    }
+    /// What the last call kept.
+    pub fn last_tape(&self) -> TapeReport {
+        self.door.last_tape()
+    }
+    fn kind(&self) -> Kind {
+        Kind::Hvp { reverse_over_forward: self.reverse_over_forward }
+    }
+    /// Hessian times `v`.
+    ///
+    /// # Errors
+    /// See [`grad`]; a `v` of another structure than the argument.
+    pub fn call(&self, inputs: Args::Refs<'_>, v: &Arrays<Args, I>) -> Result<Arrays<Args, I>, Error> {
+        let tangents = expect_like("direction", v, Args::pick(inputs))?;
+        let entry = self.door.core.compiled(inputs, Some(I), self.kind())?;
+        let mut arrays = Core::<F, Args>::arrays(inputs);
+        arrays.extend(tangents);
+        let (_, products) = self.door.core.run(&entry, &arrays)?;
+        Ok(like_argument::<Args, I>(inputs, products))
+    }
+    /// Inside traced code.
+    #[track_caller]
+    pub fn at(&self, vars: Args::Vars, v: &Args::Picked) -> Args::Picked {
+        let args = Args::from_vars(vars);
+        let extra: Vec<Var> = tree::leaves(v).into_iter().map(|(_, v)| v).collect();
+        let (mut out, _) = self.door.core.inlined(&args, Some(I), &extra, self.kind(), caller());
+        let mut next = rebuild(out.split_off(1));
+        args.pick_vars().map_vars(&mut |_| next())
+    }
+}
+
+/// See [`jvp`].
+#[derive(Debug)]
+pub struct Jvp<F, Args> {
+    core: Core<F, Args>,
+}
+
+/// The value and its derivative along a direction (forward mode), of a function of one argument.
+#[track_caller]
+pub fn jvp<F: Function<(A,)>, A: Traceable>(f: F) -> Jvp<F, (A,)>
+where
+    F::Output: Traceable,
+{
+    Jvp { core: Core::new(f) }
+}
+
+type Pair<R> = (<R as Traceable>::Arrays, <R as Traceable>::Arrays);
+
+impl<F: Function<(A,)>, A: Traceable> Jvp<F, (A,)>
+where
+    F::Output: Traceable,
+{
+    /// (value, tangent); integer results have tangent zero.
+    ///
+    /// # Errors
+    /// Mistakes in the traced function; a direction of another structure than the argument.
+    pub fn call(&self, x: &A::Arrays, x_dot: &A::Arrays) -> Result<Pair<F::Output>, Error> {
+        let tangents = expect_like("direction", x_dot, x)?;
+        let entry = self.core.compiled(x, None, Kind::Jvp)?;
+        let mut arrays = Core::<F, (A,)>::arrays(x);
+        arrays.extend(tangents.into_iter().filter(|t| t.dtype().is_float()));
+        let (out, _, _) = self.core.forward(&entry, &arrays)?;
+        let n_out = tree::leaves(&entry.result).len();
+        let (mut value, mut dot) = (rebuild(out[..n_out].to_vec()), rebuild(out[n_out..].to_vec()));
+        let tangent = F::Output::to_arrays(&entry.result, &mut |ty| {
+            if ty.is_float() { dot() } else { Array::zeros(ty.dtype, ty.shape.clone()) }
+        });
+        Ok((F::Output::to_arrays(&entry.result, &mut |_| value()), tangent))
+    }
+    /// Inside traced code: the value and the tangents of its floating-point leaves, in order.
+    #[track_caller]
+    pub fn at(&self, x: A, x_dot: &A) -> (F::Output, Vec<Var>) {
+        let dots: Vec<Var> = tree::leaves(x_dot).into_iter().map(|(_, v)| v).filter(|v| v.ty().is_float()).collect();
+        let (mut out, result) = self.core.inlined(&(x,), None, &dots, Kind::Jvp, caller());
+        let tangents = out.split_off(tree::leaves(&result).len());
+        let mut next = rebuild(out);
+        (result.map_vars(&mut |_| next()), tangents)
+    }
+}
+
+/// See [`jit`].
+#[derive(Debug)]
+pub struct Jit<F, Args> {
+    core: Core<F, Args>,
+}
+
+/// The function itself, traced and compiled once per structure and types of its inputs.
+#[track_caller]
+pub fn jit<F: Function<Args>, Args: Arguments>(f: F) -> Jit<F, Args>
+where
+    F::Output: Traceable,
+{
+    Jit { core: Core::new(f) }
+}
+
+impl<F: Function<Args>, Args: Arguments> Jit<F, Args>
+where
+    F::Output: Traceable,
+{
+    /// The value.
+    ///
+    /// # Errors
+    /// Mistakes in the traced function; errors while running.
+    pub fn call(&self, inputs: Args::Refs<'_>) -> Result<<F::Output as Traceable>::Arrays, Error> {
+        let entry = self.core.compiled(inputs, None, Kind::Jit)?;
+        let (out, _, _) = self.core.forward(&entry, &Core::<F, Args>::arrays(inputs))?;
+        let mut next = rebuild(out);
+        Ok(F::Output::to_arrays(&entry.result, &mut |_| next()))
+    }
+    /// The traced program for inputs like these.
+    ///
+    /// # Errors
+    /// Mistakes in the traced function.
+    pub fn program(&self, inputs: Args::Refs<'_>) -> Result<Program, Error> {
+        Ok(self.core.program(inputs)?.0)
+    }
+}
+
+/// See [`vmap`].
+#[derive(Debug)]
+pub struct Vmap<F> {
+    f: F,
+    location: Location,
+}
+
+/// The function over a new leading axis of all its arguments (captured values are shared by all lanes).
+///
+/// It is itself a function of traced values: `jit(vmap(f)).call(..)` runs it, `grad(vmap(f))`, `vmap(grad(f))` nest.
+#[track_caller]
+pub fn vmap<F>(f: F) -> Vmap<F> {
+    Vmap { f, location: caller() }
+}
+
+impl<F: Function<Args>, Args: Arguments> Function<Args> for Vmap<F>
+where
+    F::Output: Traceable,
+{
+    type Output = F::Output;
+    fn apply(&self, args: Args) -> F::Output {
+        let flat: Vec<Var> = args.vars().into_iter().flatten().collect();
+        let n = flat.first().and_then(|v| v.shape().first().copied());
+        let fits = |v: &Var| v.shape().first().copied() == n && n.is_some();
+        if let Some(v) = flat.iter().find(|v| !fits(v)) {
+            let want = n.map_or("a leading axis".into(), |n| format!("a leading axis of {n}"));
+            frame::mistake(
+                Diagnostic::new(format!("vmap: found an argument of type {}, expected {want}", v.ty()), Some(self.location))
+                    .help("give every mapped argument the same leading axis; capture what all lanes share"),
+            );
+        }
+        let n = n.unwrap_or(1);
+        let types: Vec<Type> = flat.iter().map(|v| { let t = v.ty(); if fits(v) { t.unstacked() } else { t } }).collect();
+        let (traced, out) = frame::body(&types, false, |params| {
+            let mut next = rebuild(params.to_vec());
+            let out = self.f.apply(args.map_vars(&mut |_| next()));
+            (tree::leaves(&out).into_iter().map(|(_, v)| v).collect(), out)
+        });
+        let mut batched: Vec<bool> = flat.iter().map(fits).collect();
+        batched.resize(flat.len() + traced.captures.len(), false);
+        let force = vec![true; traced.program.outputs.len()];
+        let program = transform::vmap(&traced.program, &batched, &force, n).program;
+        let inputs: Vec<Var> = flat.iter().chain(&traced.captures).copied().collect();
+        let mut next = rebuild(frame::inline(&program, &inputs, self.location));
+        out.map_vars(&mut |_| next())
+    }
+}
+
+impl<F> Vmap<F> {
+    /// Runs it (compiled anew each time; `jit(vmap(f))` keeps the program).
+    ///
+    /// # Errors
+    /// Mistakes in the traced function; errors while running.
+    #[track_caller]
+    pub fn call<Args: Arguments>(&self, inputs: Args::Refs<'_>) -> Result<<F::Output as Traceable>::Arrays, Error>
+    where
+        F: Function<Args>,
+        F::Output: Traceable,
+        for<'x> &'x Vmap<F>: Function<Args, Output = F::Output>,
+    {
+        jit(self).call(inputs)
+    }
+}
+
+impl<F, Args> Function<Args> for &Vmap<F>
+where
+    Vmap<F>: Function<Args>,
+{
+    type Output = <Vmap<F> as Function<Args>>::Output;
+    fn apply(&self, args: Args) -> Self::Output {
+        (*self).apply(args)
+    }
+}
+
+/// See [`jacobian`].
+#[derive(Debug)]
+pub struct Jacobian<F> {
+    f: F,
+    forward: bool,
+    location: Location,
+}
+
+/// All derivatives of an array-valued function of one array: shape of the result, then shape of the argument.
+///
+/// Reverse mode, one sweep per entry of the result (`.forward()`: one per entry of the argument).
+#[track_caller]
+pub fn jacobian<F: Function<(Var,), Output = Var>>(f: F) -> Jacobian<F> {
+    Jacobian { f, forward: false, location: caller() }
+}
+
+/// The second derivatives of a number-valued function of one array: shape of the argument twice (forward over reverse).
+#[track_caller]
+pub fn hessian<F: Function<(Var,), Output = Var>>(f: F) -> Jacobian<Grad<F, (Var,)>> {
+    jacobian(grad(f)).forward()
+}
+
+impl<F: Function<(Var,), Output = Var>> Jacobian<F> {
+    /// Takes forward mode: cheaper where the argument has fewer entries than the result.
+    pub fn forward(mut self) -> Self {
+        self.forward = true;
+        self
+    }
+    /// Runs it.
+    ///
+    /// # Errors
+    /// Mistakes in the traced function; errors while running.
+    pub fn call(&self, x: &Array) -> Result<Array, Error> {
+        jit(|x: Var| self.apply((x,))).call(x)
+    }
+}
+
+impl<F: Function<(Var,), Output = Var>> Function<(Var,)> for Jacobian<F> {
+    type Output = Var;
+    fn apply(&self, (x,): (Var,)) -> Var {
+        let x_type = x.ty();
+        let (traced, ()) = frame::body(std::slice::from_ref(&x_type), false, |p| {
+            let y = self.f.apply((p[0],));
+            (vec![y], ())
+        });
+        let y_type = traced.program.output_types()[0].clone();
+        if !x_type.is_float() || !y_type.is_float() {
+            let what = format!("jacobian: found a function from {x_type} to {y_type}, expected floating-point arrays");
+            frame::mistake(Diagnostic::new(what, Some(self.location)).help("convert the argument with `.convert(DType::F64)`"));
+            return frame::poisoned(&x_type.with_shape([y_type.shape.to_vec(), x_type.shape.to_vec()].concat()));
+        }
+        let mut active = vec![true];
+        active.resize(1 + traced.captures.len(), false);
+        let n_captures = traced.captures.len();
+        let (m, n) = (y_type.shape.size(), x_type.shape.size());
+        let (directions, ty) = if self.forward { (n, &x_type) } else { (m, &y_type) };
+        let product = if self.forward {
+            let jvp = transform::jvp(&traced.program, &active, &[true]).program;
+            bodies::restrict(&jvp, &vec![true; jvp.inputs.len()], &jvp.outputs[1..])
+        } else {
+            let joint = vjp_program(&traced.program, &active).0;
+            bodies::restrict(&joint, &vec![true; joint.inputs.len()], &joint.outputs[1..])
+        };
+        // Parameters: x, captures, direction.
+        let mut batched = vec![false; 1 + n_captures];
+        batched.push(true);
+        let mapped = transform::vmap(&product, &batched, &[true], directions).program;
+        let basis = identity(directions, ty);
+        let basis = super::var::constant(&basis);
+        let inputs: Vec<Var> = [x].iter().chain(&traced.captures).chain([&basis]).copied().collect();
+        let rows = frame::inline(&mapped, &inputs, self.location)[0];
+        let matrix = if self.forward {
+            // [n, result..] -> [result.., n]
+            let mut perm: Vec<usize> = (1..=y_type.shape.rank()).collect();
+            perm.push(0);
+            rows.transpose(&perm)
+        } else {
+            rows
+        };
+        matrix.reshape([y_type.shape.to_vec(), x_type.shape.to_vec()].concat())
+    }
+}
+
+/// The unit directions of a type, stacked.
+fn identity(n: usize, ty: &Type) -> Array {
+    let mut entries = vec![0.0f64; n * n];
+    (0..n).for_each(|i| entries[i * n + i] = 1.0);
+    let shape = ty.stacked(n).shape;
+    let eye = Array::new(shape, entries).expect("n rows of n entries");
+    retrograde_array::ops::convert(&eye, ty.dtype)
+}

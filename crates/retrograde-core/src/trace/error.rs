@@ -1,0 +1,76 @@
+//! The errors of front doors.
+
+use crate::exec::RunError;
+use crate::ir::{Diagnostic, Diagnostics};
+use crate::tape::{AuditError, LowerError};
+
+/// What a front door returns when it fails.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The traced function has mistakes; all independent ones, each with its line.
+    #[error("{0}")]
+    Trace(#[from] Diagnostics),
+    /// The program failed while running.
+    #[error("error: {0}")]
+    Run(#[from] RunError),
+    /// The inputs do not fit together.
+    #[error("error: {message}\n  help: {help}")]
+    Input {
+        /// What was found and expected.
+        message: String,
+        /// What to try.
+        help: String,
+    },
+    /// A lowered program does not compute what the plain one does: a bug in retrograde, found before running.
+    #[error("the tape audit failed: {0}; this is a bug in retrograde")]
+    Audit(String),
+}
+
+/// The kinds of [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// [`Error::Trace`]
+    Trace,
+    /// [`Error::Run`]
+    Run,
+    /// [`Error::Input`]
+    Input,
+    /// [`Error::Audit`]
+    Audit,
+}
+
+impl Error {
+    /// Which kind it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Trace(_) => ErrorKind::Trace,
+            Error::Run(_) => ErrorKind::Run,
+            Error::Input { .. } => ErrorKind::Input,
+            Error::Audit(_) => ErrorKind::Audit,
+        }
+    }
+}
+
+impl From<Diagnostic> for Error {
+    fn from(diagnostic: Diagnostic) -> Error {
+        Error::Trace(diagnostic.into())
+    }
+}
+
+impl From<AuditError> for Error {
+    fn from(e: AuditError) -> Error {
+        Error::Audit(e.to_string())
+    }
+}
+
+impl From<LowerError> for Error {
+    fn from(e: LowerError) -> Error {
+        let LowerError::NotReversible(refusal, of_loop) = e;
+        Diagnostic::new(refusal.message, refusal.location.or(of_loop))
+            .help(
+                "write the step as updates of one variable by the others (`x += a(v); v += b(x)`), \
+                 or choose `Checkpoint::Sqrt` for this loop",
+            )
+            .into()
+    }
+}

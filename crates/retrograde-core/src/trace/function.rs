@@ -1,0 +1,187 @@
+//! Closures and front doors as functions of trees.
+
+use super::tree::{Leaf, Tree};
+use super::{Error, Var, tree};
+use crate::ir::Type;
+use retrograde_array::Array;
+
+/// A function of traced values: a closure of one, two or three trees, or a front door.
+pub trait Function<Args> {
+    /// What it returns.
+    type Output;
+    /// Calls it on traced values.
+    fn apply(&self, args: Args) -> Self::Output;
+}
+
+impl<F: Fn(A) -> R, A, R> Function<(A,)> for F {
+    type Output = R;
+    fn apply(&self, (a,): (A,)) -> R {
+        self(a)
+    }
+}
+impl<F: Fn(A, B) -> R, A, B, R> Function<(A, B)> for F {
+    type Output = R;
+    fn apply(&self, (a, b): (A, B)) -> R {
+        self(a, b)
+    }
+}
+impl<F: Fn(A, B, C) -> R, A, B, C, R> Function<(A, B, C)> for F {
+    type Output = R;
+    fn apply(&self, (a, b, c): (A, B, C)) -> R {
+        self(a, b, c)
+    }
+}
+
+/// A tree of traced values and the same tree of arrays.
+pub trait Traceable: Tree<Leaf = Var> {
+    /// The same tree of arrays.
+    type Arrays: Tree<Leaf = Array>;
+    /// The same tree of types.
+    type Types: Tree<Leaf = Type> + Clone + Send + Sync;
+    /// The same structure, traced.
+    fn from_arrays(arrays: &Self::Arrays, f: &mut dyn FnMut(&Array) -> Var) -> Self;
+    /// The types of the leaves.
+    fn types(&self) -> Self::Types;
+    /// The same structure, of arrays.
+    fn to_arrays(types: &Self::Types, f: &mut dyn FnMut(&Type) -> Array) -> Self::Arrays;
+    /// The same structure of other arrays.
+    fn map_arrays(arrays: &Self::Arrays, f: &mut dyn FnMut(&Array) -> Array) -> Self::Arrays;
+    /// The same structure of other traced values.
+    fn map_vars(&self, f: &mut dyn FnMut(&Var) -> Var) -> Self;
+    /// The same structure, traced, from types.
+    fn from_types(types: &Self::Types, f: &mut dyn FnMut(&Type) -> Var) -> Self;
+}
+
+impl<T> Traceable for T
+where
+    T: Tree<Leaf = Var, With<Var> = T>,
+    T::With<Array>: Tree<Leaf = Array, With<Var> = T, With<Array> = T::With<Array>>,
+    T::With<Type>: Tree<Leaf = Type, With<Array> = T::With<Array>, With<Var> = T> + Clone + Send + Sync,
+{
+    type Arrays = T::With<Array>;
+    type Types = T::With<Type>;
+    fn from_arrays(arrays: &Self::Arrays, f: &mut dyn FnMut(&Array) -> Var) -> T {
+        arrays.map(f)
+    }
+    fn types(&self) -> Self::Types {
+        self.map(&mut |v| v.ty())
+    }
+    fn to_arrays(types: &Self::Types, f: &mut dyn FnMut(&Type) -> Array) -> Self::Arrays {
+        types.map(f)
+    }
+    fn map_arrays(arrays: &Self::Arrays, f: &mut dyn FnMut(&Array) -> Array) -> Self::Arrays {
+        arrays.map(f)
+    }
+    fn map_vars(&self, f: &mut dyn FnMut(&Var) -> Var) -> T {
+        self.map(f)
+    }
+    fn from_types(types: &Self::Types, f: &mut dyn FnMut(&Type) -> Var) -> T {
+        types.map(f)
+    }
+}
+
+/// The arguments of a function: one, two or three trees.
+pub trait Arguments: Sized {
+    /// How the caller passes arrays: `&a`, `(&a, &b)`, `(&a, &b, &c)`.
+    type Refs<'a>: Copy;
+    /// How traced code passes values: `a`, `(a, b)`, `(a, b, c)`.
+    type Vars;
+    /// How many arguments there are.
+    const COUNT: usize;
+    /// The leaves, with paths, argument by argument.
+    fn leaves(refs: Self::Refs<'_>) -> Vec<Vec<(String, Array)>>;
+    /// The structures, argument by argument.
+    fn structure(refs: Self::Refs<'_>) -> Vec<Vec<String>>;
+    /// The arguments with traced leaves.
+    fn trace(refs: Self::Refs<'_>, f: &mut dyn FnMut(&Array) -> Var) -> Self;
+    /// From what traced code passes.
+    fn from_vars(vars: Self::Vars) -> Self;
+    /// The traced leaves, argument by argument.
+    fn vars(&self) -> Vec<Vec<Var>>;
+    /// The same arguments with other leaves.
+    fn map_vars(&self, f: &mut dyn FnMut(&Var) -> Var) -> Self;
+}
+
+macro_rules! arguments {
+    ($n:literal, ($($name:ident $i:tt),*), $refs:ty, $vars:ty, |$r:ident| ($($get:expr),*), |$v:ident| $own:expr) => {
+        impl<$($name: Traceable),*> Arguments for ($($name,)*) {
+            type Refs<'a> = $refs;
+            type Vars = $vars;
+            const COUNT: usize = $n;
+            fn leaves($r: Self::Refs<'_>) -> Vec<Vec<(String, Array)>> {
+                vec![$(tree::leaves($get)),*]
+            }
+            fn structure($r: Self::Refs<'_>) -> Vec<Vec<String>> {
+                vec![$(tree::structure($get)),*]
+            }
+            fn trace($r: Self::Refs<'_>, f: &mut dyn FnMut(&Array) -> Var) -> Self {
+                ($($name::from_arrays($get, f),)*)
+            }
+            fn from_vars($v: Self::Vars) -> Self {
+                $own
+            }
+            fn vars(&self) -> Vec<Vec<Var>> {
+                vec![$(tree::leaves(&self.$i).into_iter().map(|(_, v)| v).collect()),*]
+            }
+            fn map_vars(&self, f: &mut dyn FnMut(&Var) -> Var) -> Self {
+                ($(self.$i.map_vars(f),)*)
+            }
+        }
+    };
+}
+arguments!(1, (A 0), &'a A::Arrays, A, |r| (r), |v| (v,));
+arguments!(2, (A 0, B 1), (&'a A::Arrays, &'a B::Arrays), (A, B), |r| (r.0, r.1), |v| v);
+arguments!(3, (A 0, B 1, C 2), (&'a A::Arrays, &'a B::Arrays, &'a C::Arrays), (A, B, C), |r| (r.0, r.1, r.2), |v| v);
+
+/// Argument number `I`, which a derivative is taken with respect to.
+pub trait Pick<const I: usize>: Arguments {
+    /// Its tree.
+    type Picked: Traceable;
+    /// Its arrays.
+    fn pick(refs: Self::Refs<'_>) -> &<Self::Picked as Traceable>::Arrays;
+    /// Its traced values.
+    fn pick_vars(&self) -> &Self::Picked;
+}
+
+macro_rules! pick {
+    ($i:tt, ($($name:ident),*), $picked:ident, |$r:ident| $get:expr) => {
+        impl<$($name: Traceable),*> Pick<$i> for ($($name,)*) {
+            type Picked = $picked;
+            fn pick($r: Self::Refs<'_>) -> &$picked::Arrays {
+                $get
+            }
+            fn pick_vars(&self) -> &$picked {
+                &self.$i
+            }
+        }
+    };
+}
+pick!(0, (A), A, |r| r);
+pick!(0, (A, B), A, |r| r.0);
+pick!(1, (A, B), B, |r| r.1);
+pick!(0, (A, B, C), A, |r| r.0);
+pick!(1, (A, B, C), B, |r| r.1);
+pick!(2, (A, B, C), C, |r| r.2);
+
+/// Checks that two trees of arrays have one structure and leaves of the same types.
+///
+/// # Errors
+/// Names the first leaf that differs.
+pub fn expect_like<T: Tree<Leaf = Array>>(what: &str, found: &T, like: &T) -> Result<Vec<Array>, Error> {
+    let (found, like) = (tree::leaves(found), tree::leaves(like));
+    let differ = found.iter().zip(&like).find(|(f, l)| f.0 != l.0 || Type::of(&f.1) != Type::of(&l.1));
+    let at = |path: &str| if path.is_empty() { "the value".to_string() } else { format!("leaf `{path}`") };
+    let message = match differ {
+        Some((f, l)) if f.0 == l.0 => format!("{what}: {} is {}, expected {}", at(&f.0), Type::of(&f.1), Type::of(&l.1)),
+        Some((f, l)) => format!("{what}: found {}, expected {}", at(&f.0), at(&l.0)),
+        None if found.len() != like.len() => format!("{what}: found {} leaves, expected {}", found.len(), like.len()),
+        None => return Ok(found.into_iter().map(|(_, a)| a).collect()),
+    };
+    Err(Error::Input { message, help: "give a tree of the structure and types of the argument, for example `params.map(..)` of it".into() })
+}
+
+/// Makes a tree from values in leaf order.
+pub(super) fn rebuild<L: Leaf>(values: Vec<L>) -> impl FnMut() -> L {
+    let mut values = values.into_iter();
+    move || values.next().expect("one value per leaf; this is a bug in retrograde")
+}

@@ -1,0 +1,265 @@
+//! Where a run keeps its files. A folder is made once and never overwritten; a file in it is complete or absent.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// Why a run cannot keep its files.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFolderError {
+    /// The folder is there already.
+    #[error("{} exists already and is never overwritten\n  help: name another folder with `--out`, or move this one away", path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The name is not that of a file in the folder.
+    #[error("{name:?} is not a plain file name")]
+    Name {
+        /// The name asked for.
+        name: String,
+    },
+    /// The record cannot be a line of the metrics.
+    #[error("a metrics record must be a JSON object, found {found}")]
+    Record {
+        /// What it came out as, or why it did not.
+        found: String,
+    },
+    /// The system refused.
+    #[error("cannot {verb} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+/// The folder of one run.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder `path`, and those above it where they are missing.
+    ///
+    /// # Errors
+    /// The folder (or a file of that name) exists already; the system refuses.
+    pub fn create(path: impl Into<PathBuf>) -> Result<RunFolder, RunFolderError> {
+        let path = path.into();
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(|source| refused("make the folder", parent, source))?;
+        }
+        match fs::create_dir(&path) {
+            Ok(()) => Ok(RunFolder { path }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(RunFolderError::Exists { path }),
+            Err(source) => Err(refused("make the folder", &path, source)),
+        }
+    }
+
+    /// Makes `parent/name-n`, with n one above the largest there, so that names follow time. Of two runs that start at
+    /// the same moment each gets its own. Whatever in `name` is not a letter, a digit, `_`, `-` or `.` becomes `-`.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn create_next(parent: &Path, name: &str) -> Result<RunFolder, RunFolderError> {
+        let stem = plain(name);
+        let mut n = next_number(parent, &stem)?;
+        loop {
+            match RunFolder::create(parent.join(format!("{stem}-{n}"))) {
+                Err(RunFolderError::Exists { .. }) => n = n.saturating_add(1),
+                result => return result,
+            }
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a whole file: first beside its place, then renamed into it. Readers, and a crash, see the old file or the
+    /// new one, never a part.
+    ///
+    /// # Errors
+    /// The name is not plain; the system refuses, and then the old file stays.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunFolderError> {
+        let path = self.file(name)?;
+        let part = self.path.join(format!(".{name}.part-{}", std::process::id()));
+        let written = (|| {
+            let mut file = File::create(&part)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&part, &path)
+        })();
+        written.map_err(|source| {
+            let _ = fs::remove_file(&part);
+            refused("write", &path, source)
+        })
+    }
+
+    /// Opens `metrics.jsonl` for appending.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn metrics(&self) -> Result<Metrics, RunFolderError> {
+        let path = self.file("metrics.jsonl")?;
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.map_err(|source| refused("open", &path, source))?;
+        Ok(Metrics { file, path })
+    }
+
+    fn file(&self, name: &str) -> Result<PathBuf, RunFolderError> {
+        if plain(name) == name && !name.starts_with('.') {
+            Ok(self.path.join(name))
+        } else {
+            Err(RunFolderError::Name { name: name.into() })
+        }
+    }
+}
+
+/// `metrics.jsonl`: one JSON object on each line.
+#[derive(Debug)]
+pub struct Metrics {
+    file: File,
+    path: PathBuf,
+}
+
+impl Metrics {
+    /// Appends one record, which must serialise as an object; a number that is not finite becomes `null`. The line goes
+    /// out in one write, so a program that follows the file sees whole lines.
+    ///
+    /// # Errors
+    /// The record is no object; the system refuses.
+    pub fn append(&mut self, record: &impl Serialize) -> Result<(), RunFolderError> {
+        let line = serde_json::to_string(record);
+        let mut line = line.map_err(|error| RunFolderError::Record { found: error.to_string() })?;
+        if !line.starts_with('{') {
+            return Err(RunFolderError::Record { found: line });
+        }
+        line.push('\n');
+        self.file.write_all(line.as_bytes()).map_err(|source| refused("append to", &self.path, source))
+    }
+}
+
+fn refused(verb: &'static str, path: &Path, source: io::Error) -> RunFolderError {
+    RunFolderError::Io { verb, path: path.into(), source }
+}
+
+fn plain(name: &str) -> String {
+    let keep = |c: char| if c.is_alphanumeric() || "_-.".contains(c) { c } else { '-' };
+    let name = name.chars().map(keep).collect::<String>();
+    if name.is_empty() || name.starts_with('.') { format!("run{name}") } else { name }
+}
+
+fn next_number(parent: &Path, stem: &str) -> Result<u64, RunFolderError> {
+    let entries = match fs::read_dir(parent) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(1),
+        Err(source) => return Err(refused("read the folder", parent, source)),
+    };
+    let names = entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().into_string().ok());
+    let number = |name: String| name.strip_prefix(stem)?.strip_prefix('-')?.parse::<u64>().ok();
+    Ok(names.filter_map(number).max().unwrap_or(0).saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn names(path: &Path) -> Vec<String> {
+        let names =
+            fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names = names.collect::<Vec<_>>();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn an_existing_folder_is_never_overwritten() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("a/b");
+        RunFolder::create(&path).unwrap().write("recipe.toml", b"seed = 1").unwrap();
+        let error = RunFolder::create(&path).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "{} exists already and is never overwritten\n  help: name another folder with `--out`, or move this one away",
+                path.display()
+            )
+        );
+        assert_eq!(fs::read(path.join("recipe.toml")).unwrap(), b"seed = 1");
+        // A file in the place counts too.
+        fs::write(temp.path().join("file"), "").unwrap();
+        assert!(matches!(RunFolder::create(temp.path().join("file")), Err(RunFolderError::Exists { .. })));
+    }
+
+    #[test]
+    fn numbers_follow_the_largest() {
+        let temp = tempfile::tempdir().unwrap();
+        let runs = temp.path().join("runs");
+        let next = |name: &str| {
+            let folder = RunFolder::create_next(&runs, name).unwrap();
+            folder.path().file_name().unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!(next("digits"), "digits-1");
+        assert_eq!(next("digits"), "digits-2");
+        fs::create_dir(runs.join("digits-9")).unwrap();
+        fs::create_dir(runs.join("digits-wide-40")).unwrap();
+        assert_eq!(next("digits"), "digits-10");
+        assert_eq!(next("../mine: x"), "run..-mine--x-1");
+        assert_eq!(next(""), "run-1");
+    }
+
+    #[test]
+    fn runs_that_start_together_get_folders_of_their_own() {
+        let temp = tempfile::tempdir().unwrap();
+        let start = || RunFolder::create_next(temp.path(), "digits").unwrap();
+        std::thread::scope(|scope| {
+            let handles = (0..8).map(|_| scope.spawn(start)).collect::<Vec<_>>();
+            handles.into_iter().for_each(|handle| drop(handle.join().unwrap()));
+        });
+        assert_eq!(names(temp.path()).len(), 8);
+    }
+
+    #[test]
+    fn writing_replaces_whole_files_and_leaves_nothing_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(temp.path().join("run")).unwrap();
+        folder.write("report.json", b"a long first version").unwrap();
+        folder.write("report.json", b"short").unwrap();
+        assert_eq!(fs::read(folder.path().join("report.json")).unwrap(), b"short");
+        // Renaming onto a folder fails: the error names the file, and no part stays behind.
+        fs::create_dir(folder.path().join("taken")).unwrap();
+        let error = folder.write("taken", b"x").unwrap_err().to_string();
+        assert!(error.starts_with("cannot write ") && error.contains("taken"), "{error}");
+        assert_eq!(names(folder.path()), ["report.json", "taken"]);
+        for name in ["../escape", "a/b", "", ".", "..", ".hidden"] {
+            assert!(matches!(folder.write(name, b""), Err(RunFolderError::Name { .. })), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn metrics_are_one_object_a_line() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(temp.path().join("run")).unwrap();
+        let mut metrics = folder.metrics().unwrap();
+        metrics.append(&json!({ "epoch": 1, "note": "two\nlines" })).unwrap();
+        metrics.append(&json!({ "epoch": 2, "loss": f64::NAN })).unwrap();
+        folder.metrics().unwrap().append(&json!({ "epoch": 3 })).unwrap();
+        let error = metrics.append(&[1, 2]).unwrap_err().to_string();
+        assert_eq!(error, "a metrics record must be a JSON object, found [1,2]");
+        let text = fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+        let parse = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let lines = text.lines().map(parse).collect::<Vec<_>>();
+        assert_eq!(lines.iter().map(|line| line["epoch"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(lines[1]["loss"].is_null());
+    }
+}

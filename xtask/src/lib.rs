@@ -1,0 +1,13 @@
+//! Chores of the project.
+//!
+//! - [`gate`]: what must pass before a change goes in
+//! - [`tidy`]: the rules of the source tree, as pure functions from text to offences
+//! - [`source`]: the tree and its Rust files as tokens
+//! - [`evidence`]: slow measurements, written to `evidence/`
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "chores report to the terminal")]
+
+pub mod evidence;
+pub mod gate;
+pub mod source;
+pub mod tidy;

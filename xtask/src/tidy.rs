@@ -1,0 +1,288 @@
+//! The rules of the source tree. Each is a pure function from text to offences, `path:line: what is wrong`;
+//! `tests/tidy.rs` applies them to the tree, and to a sample that breaks each.
+
+use std::collections::BTreeSet;
+
+use crate::source::{SourceFile, Token, after_group, reads};
+
+/// The modules of `retrograde-core`, lowest first: none imports from one after it.
+pub const CORE_FLOORS: &[&str] = &["ir", "prim", "transform", "tape", "exec", "trace"];
+
+/// The floor of each crate: each depends only on crates of lower ones.
+pub const CRATE_FLOORS: &[(&str, u32)] = &[
+    ("retrograde-array", 0),
+    ("retrograde-derive", 0),
+    ("retrograde-core", 1),
+    ("retrograde-engine", 2),
+    ("retrograde-solve", 3),
+    ("retrograde-tricks", 3),
+    ("retrograde-train", 4),
+    ("retrograde", 5),
+    ("retrograde-cli", 6),
+];
+
+/// Where `unsafe` may stand.
+pub const UNSAFE_ALLOWED: &[&str] = &["crates/retrograde-array/src/kernel/"];
+
+/// Where printing is the job.
+pub const PRINTING_ALLOWED: &[&str] = &["crates/retrograde-cli/", "xtask/"];
+
+/// Inside `retrograde-core`, a module imports only from those before it in [`CORE_FLOORS`].
+pub fn floors_inside_core(files: &[SourceFile]) -> Vec<String> {
+    let floor_of = |name: &str| CORE_FLOORS.iter().position(|floor| *floor == name);
+    each(files, |file, offences| {
+        let Some(inside) = file.path.strip_prefix("crates/retrograde-core/src/") else { return Ok(()) };
+        let mut modules = inside.trim_end_matches(".rs").split('/').collect::<Vec<_>>();
+        modules.retain(|part| *part != "mod");
+        let Some(own) = floor_of(modules[0]) else { return Ok(()) };
+        for (name, line) in root_paths(&file.code()?, modules.len()) {
+            if floor_of(&name).is_some_and(|floor| floor > own) {
+                offences.push(format!(
+                    "{}:{line}: `{}` imports from `{name}`, a higher floor",
+                    file.path, modules[0]
+                ));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The first words of the paths from the root of the crate: `crate::X`, `retrograde_core::X`, `super::…::X`, and each
+/// element of a braced list there. `file_depth` is the number of modules around the file.
+fn root_paths(code: &[Token], file_depth: usize) -> Vec<(String, usize)> {
+    let mut found = vec![];
+    // The bracket depths of the inline modules around the current token.
+    let mut inline = Vec::<usize>::new();
+    let mut at = 0;
+    while at < code.len() {
+        while inline.last().is_some_and(|&depth| code[at].depth <= depth && code[at].text == "}") {
+            inline.pop();
+        }
+        if code[at].text == "mod" && reads(code, at + 2, &["{"]) {
+            inline.push(code[at + 2].depth);
+            at += 3;
+            continue;
+        }
+        let mut end = at;
+        if matches!(code[at].text.as_str(), "crate" | "retrograde_core") && reads(code, at + 1, &[":", ":"]) {
+            end = at + 3;
+        } else {
+            while reads(code, end, &["super", ":", ":"]) {
+                end += 3;
+            }
+            if (end - at) / 3 != file_depth + inline.len() {
+                at = end.max(at + 1);
+                continue;
+            }
+        }
+        if let Some(token) = code.get(end) {
+            found.extend(first_words(code, end).into_iter().map(|word| (word, token.line)));
+        }
+        at = end;
+    }
+    found
+}
+
+fn first_words(code: &[Token], at: usize) -> Vec<String> {
+    if code[at].text != "{" {
+        return vec![code[at].text.clone()];
+    }
+    let list = &code[at + 1..after_group(code, at).saturating_sub(1)];
+    let starts = |i: &usize| list[*i].depth == code[at].depth + 1 && (*i == 0 || list[*i - 1].text == ",");
+    (0..list.len()).filter(starts).map(|i| list[i].text.clone()).collect()
+}
+
+/// A crate depends only on crates of lower floors; dependencies of tests alone are free. Every crate has a floor.
+pub fn floors_of_crates(manifests: &[SourceFile]) -> Vec<String> {
+    let floor_of =
+        |name: &str| CRATE_FLOORS.iter().find(|(known, _)| *known == name).map(|(_, floor)| *floor);
+    each(manifests, |file, offences| {
+        let manifest = file.text.parse::<toml::Table>().map_err(|error| format!("{}: {error}", file.path))?;
+        let Some(package) = manifest.get("package") else { return Ok(()) };
+        let name = package.get("name").and_then(toml::Value::as_str).unwrap_or_default();
+        let is_ours = |name: &str| name == "retrograde" || name.starts_with("retrograde-");
+        let own = if is_ours(name) {
+            match floor_of(name) {
+                Some(floor) => floor,
+                None => return Err(format!("{}: `{name}` has no floor in CRATE_FLOORS", file.path)),
+            }
+        } else {
+            0
+        };
+        let targets = manifest.get("target").and_then(toml::Value::as_table);
+        let tables =
+            [&manifest].into_iter().chain(targets.into_iter().flatten().filter_map(|(_, t)| t.as_table()));
+        for table in tables {
+            for kind in ["dependencies", "build-dependencies"] {
+                let dependencies = table.get(kind).and_then(toml::Value::as_table);
+                for (key, value) in dependencies.into_iter().flatten() {
+                    let dependency = value.get("package").and_then(toml::Value::as_str).unwrap_or(key);
+                    if is_ours(dependency) && floor_of(dependency).is_none_or(|floor| floor >= own) {
+                        offences.push(format!(
+                            "{}: `{name}` depends on `{dependency}`, which is not on a lower floor",
+                            file.path
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Nothing below the command prints: no `print!` and its like outside tests and examples.
+pub fn printing(files: &[SourceFile]) -> Vec<String> {
+    each(files, |file, offences| {
+        let exempt = PRINTING_ALLOWED.iter().any(|prefix| file.path.starts_with(prefix));
+        if exempt || file.path.split('/').any(|part| part == "examples") {
+            return Ok(());
+        }
+        for pair in file.code()?.windows(2) {
+            let prints = matches!(pair[0].text.as_str(), "print" | "println" | "eprint" | "eprintln" | "dbg");
+            if prints && pair[1].text == "!" {
+                offences
+                    .push(format!("{}:{}: `{}!` below the command", file.path, pair[0].line, pair[0].text));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// `unsafe` stands only under [`UNSAFE_ALLOWED`], tests included.
+pub fn unsafe_code(files: &[SourceFile]) -> Vec<String> {
+    each(files, |file, offences| {
+        if UNSAFE_ALLOWED.iter().any(|prefix| file.path.starts_with(prefix)) {
+            return Ok(());
+        }
+        let tokens = file.tokens()?;
+        let unsafes = tokens.iter().filter(|token| token.text == "unsafe");
+        offences.extend(
+            unsafes.map(|token| format!("{}:{}: `unsafe` outside the kernels", file.path, token.line)),
+        );
+        Ok(())
+    })
+}
+
+/// Every crate root says `#![forbid(unsafe_code)]` or `#![deny(unsafe_code)]`.
+pub fn crate_roots(files: &[SourceFile]) -> Vec<String> {
+    each(files, |file, offences| {
+        let parts = file.path.rsplit('/').collect::<Vec<_>>();
+        let is_root = matches!(parts[..], ["lib.rs" | "main.rs", "src", ..] | [_, "bin", "src", ..]);
+        let tokens = file.tokens()?;
+        let says = |level: &str, at: usize| {
+            let start = ["#", "!", "[", level, "("];
+            reads(&tokens, at, &start)
+                && tokens[at..after_group(&tokens, at + 4)].iter().any(|token| token.text == "unsafe_code")
+        };
+        if is_root && !(0..tokens.len()).any(|at| says("forbid", at) || says("deny", at)) {
+            offences.push(format!("{}:1: no `#![forbid(unsafe_code)]`", file.path));
+        }
+        Ok(())
+    })
+}
+
+/// Each `- Absent:` line of ARCHITECTURE.md ends with the name of the test that watches over it, in backticks, and
+/// that test exists.
+pub fn absences_are_tested(architecture: &str, files: &[SourceFile]) -> Vec<String> {
+    let mut tests = BTreeSet::new();
+    let mut offences = each(files, |file, _| {
+        tests.extend(test_names(&file.tokens()?));
+        Ok(())
+    });
+    for (line, text) in bullets(architecture) {
+        if !text.starts_with("- Absent:") {
+            continue;
+        }
+        let parts = text.split('`').collect::<Vec<_>>();
+        let named = if parts.len() >= 3 && parts.len() % 2 == 1 { parts[parts.len() - 2] } else { "" };
+        // A test may be named with its path, `tidy::unsafe_code`.
+        let name = named.rsplit("::").next().unwrap_or_default();
+        if name.is_empty() {
+            offences.push(format!("ARCHITECTURE.md:{line}: names no test"));
+        } else if !tests.contains(name) {
+            offences.push(format!("ARCHITECTURE.md:{line}: there is no test `{name}`"));
+        }
+    }
+    offences
+}
+
+/// The lines that start with `- `, each with its number and with the indented lines that continue it.
+fn bullets(text: &str) -> Vec<(usize, String)> {
+    let mut bullets = Vec::<(usize, String)>::new();
+    let mut open = false;
+    for (line, text) in (1..).zip(text.lines()) {
+        if text.starts_with("- ") {
+            bullets.push((line, text.into()));
+            open = true;
+        } else if open && text.starts_with(' ') {
+            let bullet = &mut bullets.last_mut().expect("a bullet is open").1;
+            *bullet = format!("{bullet} {}", text.trim());
+        } else {
+            open = false;
+        }
+    }
+    bullets
+}
+
+fn test_names(tokens: &[Token]) -> Vec<String> {
+    let mut names = vec![];
+    for at in 0..tokens.len() {
+        if reads(tokens, at, &["#", "[", "test", "]"]) {
+            let name = (at..tokens.len()).find(|&i| tokens[i].text == "fn").and_then(|i| tokens.get(i + 1));
+            names.extend(name.map(|name| name.text.clone()));
+        }
+    }
+    names
+}
+
+/// Each file beside `table` (`prim/mod.rs`) is used: one with an `impl Rules for` is a row `name::Type` of
+/// `primitives! { … }`, any other is declared `mod name`.
+pub fn primitives_are_registered(table: &SourceFile, files: &[SourceFile]) -> Vec<String> {
+    let (mut rows, mut modules) = (BTreeSet::new(), BTreeSet::new());
+    let mut offences = each(std::slice::from_ref(table), |file, _| {
+        let tokens = file.tokens()?;
+        for at in 0..tokens.len() {
+            if reads(&tokens, at, &["mod"]) && reads(&tokens, at + 2, &[";"]) {
+                modules.insert(tokens[at + 1].text.clone());
+            }
+            if reads(&tokens, at, &["primitives", "!", "{"]) {
+                let row = |i: &usize| reads(&tokens, *i + 1, &[":", ":"]);
+                let range = at + 3..after_group(&tokens, at + 2);
+                rows.extend(range.filter(row).map(|i| tokens[i].text.clone()));
+            }
+        }
+        Ok(())
+    });
+    offences.extend(each(files, |file, offences| {
+        let name = file.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+        let code = file.code()?;
+        let has_rules = (0..code.len()).any(|at| reads(&code, at, &["impl", "Rules", "for"]));
+        if has_rules && !rows.contains(name) {
+            offences.push(format!("{}: is no row of `primitives!` in {}", file.path, table.path));
+        } else if !rows.contains(name) && !modules.contains(name) && name != "mod" {
+            offences.push(format!("{}: is not declared in {}", file.path, table.path));
+        }
+        Ok(())
+    }));
+    offences
+}
+
+/// Each file gives the README's test command word for word.
+pub fn test_command(files: &[SourceFile]) -> Vec<String> {
+    let without = files.iter().filter(|file| !file.text.lines().any(|line| line.trim() == crate::gate::TEST));
+    without.map(|file| format!("{}: no line `{}`", file.path, crate::gate::TEST)).collect()
+}
+
+/// Runs a rule over files; a file that cannot be read as what it is counts as an offence.
+fn each(
+    files: &[SourceFile],
+    mut rule: impl FnMut(&SourceFile, &mut Vec<String>) -> Result<(), String>,
+) -> Vec<String> {
+    let mut offences = vec![];
+    for file in files {
+        if let Err(error) = rule(file, &mut offences) {
+            offences.push(error);
+        }
+    }
+    offences
+}

@@ -1,0 +1,252 @@
+//! The rules of the source tree, applied to the tree and to a sample that breaks each.
+
+use std::fs;
+
+use xtask::source::{SourceFile, files, root};
+use xtask::tidy;
+
+fn rust_files() -> Vec<SourceFile> {
+    [files(&root(), "crates", &["rs"]), files(&root(), "xtask", &["rs"])].concat()
+}
+
+fn manifests() -> Vec<SourceFile> {
+    let all = [files(&root(), "crates", &["toml"]), files(&root(), "xtask", &["toml"])].concat();
+    all.into_iter().filter(|file| file.path.ends_with("/Cargo.toml")).collect()
+}
+
+fn existing(path: &str) -> Option<SourceFile> {
+    fs::read_to_string(root().join(path)).ok().map(|text| SourceFile::new(path, &text))
+}
+
+#[track_caller]
+fn none(offences: Vec<String>) {
+    assert!(offences.is_empty(), "\n{}\n", offences.join("\n"));
+}
+
+#[track_caller]
+fn are(offences: Vec<String>, expected: &[&str]) {
+    assert_eq!(offences, expected);
+}
+
+fn sample(path: &str, text: &str) -> [SourceFile; 1] {
+    [SourceFile::new(path, text)]
+}
+
+#[test]
+fn the_tree_is_seen() {
+    let paths = rust_files().into_iter().map(|file| file.path).collect::<Vec<_>>();
+    for path in ["crates/retrograde-core/src/lib.rs", "xtask/tests/tidy.rs"] {
+        assert!(paths.contains(&path.to_owned()), "{path} is missing");
+    }
+    assert!(manifests().len() >= 9);
+}
+
+#[test]
+fn no_core_module_imports_from_a_higher_floor() {
+    none(tidy::floors_inside_core(&rust_files()));
+}
+
+#[test]
+fn a_climbing_import_is_found() {
+    let core = "crates/retrograde-core/src";
+    let check = |file: &str, text: &str, expected: &[&str]| {
+        are(tidy::floors_inside_core(&sample(&format!("{core}/{file}"), text)), expected);
+    };
+    let prim = |line: u32, file: &str, to: &str| {
+        format!("{core}/{file}:{line}: `prim` imports from `{to}`, a higher floor")
+    };
+    check(
+        "prim/sin.rs",
+        "use crate::ir::Type;\nuse crate::transform::jvp;",
+        &[&prim(2, "prim/sin.rs", "transform")],
+    );
+    check("prim/sin.rs", "fn f() { let t = crate::tape::new(); }", &[&prim(1, "prim/sin.rs", "tape")]);
+    check(
+        "prim/sin.rs",
+        "use crate::{ir::{Type, tape}, exec, trace as t};",
+        &[&prim(1, "prim/sin.rs", "exec"), &prim(1, "prim/sin.rs", "trace")],
+    );
+    check("prim/sin.rs", "use super::super::tape::Tape;", &[&prim(1, "prim/sin.rs", "tape")]);
+    check("prim/mod.rs", "use super::tape::Tape;", &[&prim(1, "prim/mod.rs", "tape")]);
+    check("prim/mod.rs", "use super::{ir, tape};", &[&prim(1, "prim/mod.rs", "tape")]);
+    check(
+        "prim/mod.rs",
+        "mod inner { use super::tape; } use super::tape;",
+        &[&prim(1, "prim/mod.rs", "tape")],
+    );
+    check("prim.rs", "use retrograde_core::trace::Var;", &[&prim(1, "prim.rs", "trace")]);
+    check(
+        "prim/sin.rs",
+        "macro_rules! m { () => { $crate::exec::run() } }",
+        &[&prim(1, "prim/sin.rs", "exec")],
+    );
+    // Downward, sideways, in tests, in comments, and a module of one's own with that name.
+    check("trace/var.rs", "use crate::{ir, prim, transform, tape, exec};", &[]);
+    check("prim/sin.rs", "use super::tape; use crate::prim::tape;", &[]);
+    check(
+        "prim/sin.rs",
+        "#[cfg(test)] mod tests { use crate::exec; }\n// crate::exec\n/// crate::exec\nfn f() {}",
+        &[],
+    );
+    check("lib.rs", "use crate::trace::Var;", &[]);
+}
+
+#[test]
+fn crates_depend_on_lower_floors_only() {
+    none(tidy::floors_of_crates(&manifests()));
+}
+
+#[test]
+fn a_climbing_dependency_is_found() {
+    let check = |name: &str, rest: &str, expected: &[&str]| {
+        let manifest = format!("[package]\nname = \"{name}\"\n{rest}");
+        are(tidy::floors_of_crates(&sample("Cargo.toml", &manifest)), expected);
+    };
+    let wrong = |name: &str, on: &str| {
+        format!("Cargo.toml: `{name}` depends on `{on}`, which is not on a lower floor")
+    };
+    check(
+        "retrograde-core",
+        "[dependencies]\nretrograde-array.workspace = true\nretrograde-train.workspace = true",
+        &[&wrong("retrograde-core", "retrograde-train")],
+    );
+    check(
+        "retrograde-solve",
+        "[build-dependencies]\nretrograde-tricks = { path = \"x\" }",
+        &[&wrong("retrograde-solve", "retrograde-tricks")],
+    );
+    check(
+        "retrograde-array",
+        "[target.'cfg(unix)'.dependencies]\nrenamed = { package = \"retrograde\" }",
+        &[&wrong("retrograde-array", "retrograde")],
+    );
+    check("xtask", "[dependencies]\nretrograde = \"1\"", &[&wrong("xtask", "retrograde")]);
+    check("retrograde-new", "", &["Cargo.toml: `retrograde-new` has no floor in CRATE_FLOORS"]);
+    check("retrograde-core", "[dev-dependencies]\nretrograde = \"1\"\n[dependencies]\nserde = \"1\"", &[]);
+    assert_eq!(tidy::floors_of_crates(&sample("Cargo.toml", "[")).len(), 1);
+}
+
+#[test]
+fn nothing_below_the_command_prints() {
+    none(tidy::printing(&rust_files()));
+}
+
+#[test]
+fn a_print_is_found() {
+    let check =
+        |path: &str, text: &str, expected: &[&str]| are(tidy::printing(&sample(path, text)), expected);
+    let lib = "crates/retrograde-core/src/lib.rs";
+    check(
+        lib,
+        "fn f() {\n println!(); std::eprintln!(\"\") }",
+        &[
+            &format!("{lib}:2: `println!` below the command"),
+            &format!("{lib}:2: `eprintln!` below the command"),
+        ],
+    );
+    check(
+        lib,
+        "/// println!()\n#[test] fn t() { println!() } const S: &str = \"print!\"; fn print() {}",
+        &[],
+    );
+    check("crates/retrograde-cli/src/main.rs", "fn f() { println!() }", &[]);
+    check("crates/retrograde/examples/demo.rs", "fn f() { println!() }", &[]);
+}
+
+#[test]
+fn unsafe_stands_only_in_the_kernels() {
+    none(tidy::unsafe_code(&rust_files()));
+}
+
+#[test]
+fn an_unsafe_block_is_found() {
+    let check = |path: &str, expected: &[&str]| {
+        let text = "// unsafe\nfn f() { unsafe { g() } }";
+        are(tidy::unsafe_code(&sample(path, text)), expected);
+    };
+    check(
+        "crates/retrograde-core/src/lib.rs",
+        &["crates/retrograde-core/src/lib.rs:2: `unsafe` outside the kernels"],
+    );
+    check("crates/retrograde-array/src/kernel/map.rs", &[]);
+    check(
+        "crates/retrograde-array/src/kernel_not.rs",
+        &["crates/retrograde-array/src/kernel_not.rs:2: `unsafe` outside the kernels"],
+    );
+}
+
+#[test]
+fn every_crate_root_refuses_unsafe_code() {
+    none(tidy::crate_roots(&rust_files()));
+}
+
+#[test]
+fn a_crate_root_that_allows_unsafe_code_is_found() {
+    let check =
+        |path: &str, text: &str, expected: &[&str]| are(tidy::crate_roots(&sample(path, text)), expected);
+    let lib = "crates/retrograde-core/src/lib.rs";
+    let offence = format!("{lib}:1: no `#![forbid(unsafe_code)]`");
+    check(lib, "//! #![forbid(unsafe_code)]\nmod a;", &[&offence]);
+    check(lib, "#![warn(unsafe_code)]", &[&offence]);
+    check(lib, "#![forbid(missing_docs)] #[allow(unsafe_code)] mod a;", &[&offence]);
+    check(lib, "#![forbid(unsafe_code)]", &[]);
+    check(lib, "#![deny(missing_docs, unsafe_code)]", &[]);
+    check("crates/retrograde-core/src/ir/mod.rs", "", &[]);
+    assert_eq!(tidy::crate_roots(&sample("crates/retrograde-cli/src/bin/x.rs", "")).len(), 1);
+}
+
+#[test]
+fn every_absence_names_a_test_that_exists() {
+    let Some(architecture) = existing("ARCHITECTURE.md") else { return };
+    none(tidy::absences_are_tested(&architecture.text, &rust_files()));
+}
+
+#[test]
+fn an_untested_absence_is_found() {
+    let tests = sample("xtask/tests/tidy.rs", "#[test]\n#[ignore]\nfn rule() {}\nfn plain() {}");
+    let check = |text: &str, expected: &[&str]| are(tidy::absences_are_tested(text, &tests), expected);
+    check(
+        "- Absent: `prim` never imports `transform`, `gone`\n",
+        &["ARCHITECTURE.md:1: there is no test `gone`"],
+    );
+    check("\n- Absent: printing below the command\n", &["ARCHITECTURE.md:2: names no test"]);
+    check("- Absent: x, `plain`\n", &["ARCHITECTURE.md:1: there is no test `plain`"]);
+    check("- Absent: `prim` in `ir`,\n  `rule`\n- other `gone`\n- Absent: y, `tidy::rule`.\n", &[]);
+}
+
+#[test]
+fn every_file_of_primitives_is_registered() {
+    let folder = files(&root(), "crates/retrograde-core/src/prim", &["rs"]);
+    let Some(table) = existing("crates/retrograde-core/src/prim/mod.rs") else { return };
+    none(tidy::primitives_are_registered(&table, &folder));
+}
+
+#[test]
+fn an_unregistered_primitive_is_found() {
+    let table = SourceFile::new("prim/mod.rs", "pub mod args;\nmod cos;\nprimitives! { add::Add, sin::Sin }");
+    let check = |path: &str, text: &str, expected: &[&str]| {
+        are(tidy::primitives_are_registered(&table, &sample(path, text)), expected);
+    };
+    check(
+        "prim/cos.rs",
+        "impl Rules for Cos {}",
+        &["prim/cos.rs: is no row of `primitives!` in prim/mod.rs"],
+    );
+    check("prim/left.rs", "fn f() {}", &["prim/left.rs: is not declared in prim/mod.rs"]);
+    check("prim/sin.rs", "impl Rules for Sin {}", &[]);
+    check("prim/args.rs", "#[cfg(test)] mod tests { impl Rules for Toy {} }", &[]);
+    check("prim/mod.rs", "", &[]);
+}
+
+#[test]
+fn one_test_command_everywhere() {
+    let files = [".ci/run", "README.md"].into_iter().filter_map(existing).collect::<Vec<_>>();
+    none(tidy::test_command(&files));
+}
+
+#[test]
+fn another_test_command_is_found() {
+    let offence = ["README.md: no line `cargo test --workspace`"];
+    are(tidy::test_command(&sample("README.md", "cargo test --workspace --release\n")), &offence);
+    are(tidy::test_command(&sample("README.md", "```\ncargo test --workspace\n```\n")), &[]);
+}
