@@ -4,6 +4,7 @@
 //! - [`split`]: cross-validation folds
 //! - [`recipe`]: what to train and how, as TOML
 //! - [`run_folder`]: where a run keeps its files
+//! - [`mod@train`]: the training loop
 //! - [`progress`]: how the loop tells its caller how far it is; nothing here prints
 #![forbid(unsafe_code)]
 
@@ -12,9 +13,11 @@ pub mod progress;
 pub mod recipe;
 pub mod run_folder;
 pub mod split;
+pub mod train;
 
 pub use digits::{DataError, Dataset, digits};
 pub use progress::{Progress, Silent};
 pub use recipe::{Activation, Data, Mistake, Model, Recipe, RecipeError, Schedule};
 pub use run_folder::{Metrics, RunFolder, RunFolderError};
 pub use split::{Fold, SplitError, stratified_folds};
+pub use train::{Listeners, Record, TrainError, Trained, accuracy, train};

@@ -1,9 +1,12 @@
 //! Where a run keeps its files. A folder is made once and never overwritten; a file in it is complete or absent.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use retrograde_array::Array;
+use retrograde_array::io::{IoError, save_safetensors};
 use serde::Serialize;
 
 /// Why a run cannot keep its files.
@@ -27,6 +30,9 @@ pub enum RunFolderError {
         /// What it came out as, or why it did not.
         found: String,
     },
+    /// The arrays cannot be written.
+    #[error("cannot write the parameters: {0}")]
+    Arrays(#[from] IoError),
     /// The system refused.
     #[error("cannot {verb} {}: {source}", path.display())]
     Io {
@@ -98,6 +104,20 @@ impl RunFolder {
             fs::rename(&part, &path)
         })();
         written.map_err(|source| {
+            let _ = fs::remove_file(&part);
+            refused("write", &path, source)
+        })
+    }
+
+    /// Writes named arrays as safetensors, whole or not at all like [`RunFolder::write`].
+    ///
+    /// # Errors
+    /// The name is not plain; two arrays share a name; the system refuses.
+    pub fn write_arrays(&self, name: &str, arrays: &[(String, Array)]) -> Result<(), RunFolderError> {
+        let path = self.file(name)?;
+        let part = self.path.join(format!(".{name}.part-{}", std::process::id()));
+        save_safetensors(&part, arrays, &BTreeMap::new())?;
+        fs::rename(&part, &path).map_err(|source| {
             let _ = fs::remove_file(&part);
             refused("write", &path, source)
         })

@@ -1,1 +1,9 @@
 //! The laundry list: tricks as small, cited, composable parts.
+//!
+//! - [`primal`]: programs whose derivatives are nice
+#![forbid(unsafe_code)]
+
+// The derive macro names its traits through the façade's path.
+extern crate retrograde_core as retrograde;
+
+pub mod primal;

@@ -8,7 +8,7 @@
 //! Errors: those of the body. Source: Bradbury et al. 2018 for the shape of the primitive.
 
 use super::bodies::{self, Source, build, parts};
-use super::{Args, EvalError, Evaluate, Operand, Program, Row, Rule, Rules, Tape, Value};
+use super::{Args, EvalError, Evaluate, Linearized, Operand, Program, Row, Rule, Rules, Tape, Value};
 use crate::ir::{Field, Fields, Kind, Mismatch, Type, ValueId};
 use retrograde_array::{Array, DType};
 use std::sync::Arc;

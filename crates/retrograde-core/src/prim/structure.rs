@@ -2,6 +2,7 @@
 
 use super::Rule;
 use crate::ir::{Kind, Mismatch, Type, ValueId};
+use retrograde_array::{DType, Shape};
 
 /// Refuses another number of operands than `n`, and bit stacks and lists.
 pub(super) fn arrays_only(inputs: &[Type], n: usize) -> Result<(), Mismatch> {
@@ -40,7 +41,7 @@ pub(super) fn entrywise<const N: usize>(inputs: &[Type]) -> Result<Vec<Type>, Mi
 /// [`entrywise`] for numbers: no truth values.
 pub(super) fn entrywise_number<const N: usize>(inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
     let out = entrywise::<N>(inputs)?;
-    if out[0].dtype == retrograde_array::DType::Bool {
+    if out[0].dtype == DType::Bool {
         return Err(Mismatch::new(format!("found {}, expected numbers", out[0]))
             .help("convert truth values first: `.convert(DType::F64)`")
             .guess(&out[0]));
@@ -54,7 +55,7 @@ pub(super) fn entrywise_float<const N: usize>(inputs: &[Type]) -> Result<Vec<Typ
     if !out[0].dtype.is_float() {
         return Err(Mismatch::new(format!("found {}, expected floating-point numbers", out[0]))
             .help("convert first: `.convert(DType::F64)`")
-            .guess(&out[0].with_dtype(retrograde_array::DType::F64)));
+            .guess(&out[0].with_dtype(DType::F64)));
     }
     Ok(out)
 }
@@ -72,4 +73,62 @@ pub(super) fn tangent_times(
 /// Results without derivative: one exact zero each.
 pub(super) fn no_tangents(n: usize) -> Vec<Option<ValueId>> {
     vec![None; n]
+}
+
+/// The array type of this shape; refuses shapes that no memory holds, empty axes counted as one entry.
+pub(super) fn array_type(dtype: DType, shape: impl Into<Shape>) -> Result<Type, Mismatch> {
+    let shape = shape.into();
+    let most = isize::MAX as usize / 8;
+    match shape.iter().try_fold(1_usize, |n, &len| n.checked_mul(len.max(1)).filter(|&n| n <= most)) {
+        Some(_) => Ok(Type::array(dtype, shape)),
+        None => Err(Mismatch::new(format!("found shape {shape}, expected at most {most} entries"))),
+    }
+}
+
+/// Refuses axes that are repeated or outside an array of this type.
+pub(super) fn check_axes(what: &str, axes: &[usize], ty: &Type) -> Result<(), Mismatch> {
+    let rank = ty.shape.rank();
+    for (i, &axis) in axes.iter().enumerate() {
+        if axis >= rank {
+            return Err(Mismatch::new(format!("{what}: found axis {axis}, expected one of the {rank} axes of {ty}"))
+                .help("axes count from 0"));
+        }
+        if axes[..i].contains(&axis) {
+            return Err(Mismatch::new(format!("{what}: found axis {axis} twice, expected every axis once")));
+        }
+    }
+    Ok(())
+}
+
+/// The axes `0..rank` that are in neither list, ascending.
+pub(super) fn other_axes(rank: usize, a: &[usize], b: &[usize]) -> Vec<usize> {
+    (0..rank).filter(|axis| !a.contains(axis) && !b.contains(axis)).collect()
+}
+
+/// Axes moved up by one, for a new leading axis.
+pub(super) fn shifted(axes: &[usize]) -> Vec<usize> {
+    axes.iter().map(|axis| axis + 1).collect()
+}
+
+/// `first`, then the others.
+pub(super) fn prepended(first: usize, others: &[usize]) -> Vec<usize> {
+    std::iter::once(first).chain(others.iter().copied()).collect()
+}
+
+/// The value with one of its axes moved to the front.
+pub(super) fn to_front(r: &mut Rule<'_>, v: ValueId, axis: usize) -> ValueId {
+    if axis == 0 {
+        return v;
+    }
+    let rank = r.ty(v).shape.rank();
+    r.transpose(v, &prepended(axis, &other_axes(rank, &[axis], &[])))
+}
+
+/// The difference of two tangents, either of which may be zero.
+pub(super) fn difference(r: &mut Rule<'_>, a: Option<ValueId>, b: Option<ValueId>) -> Option<ValueId> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(r.sub(a, b)),
+        (None, Some(b)) => Some(r.neg(b)),
+        (a, None) => a,
+    }
 }

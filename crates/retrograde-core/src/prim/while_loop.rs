@@ -9,7 +9,8 @@ use super::bodies::{self, build, parts};
 use super::scan::{LinearLoop, Scan, Stacks, linear_loop, select_lanes};
 use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Tape, Value};
 use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
-use retrograde_array::{Comparison, DType, Scalar};
+use retrograde_array::ops::Comparison;
+use retrograde_array::{DType, Scalar};
 use std::sync::Arc;
 
 /// See the module.

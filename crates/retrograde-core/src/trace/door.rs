@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::frame::{self, Traced};
 use super::function::{Arguments, Function, Pick, Traceable, expect_like, rebuild};
-use super::tree::{self, Tree};
+use super::tree;
 use super::var::caller;
 use super::{Error, Var};
 use crate::exec::{Counters, Executor, Interpreter};
@@ -54,8 +54,6 @@ struct Entry<R: Traceable> {
     compiled: Compiled,
     result: R::Types,
 }
-
-type Answer<R> = (Vec<Array>, <R as Traceable>::Types);
 
 impl<F: Function<Args>, Args: Arguments> Core<F, Args>
 where

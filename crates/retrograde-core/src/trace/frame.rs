@@ -102,11 +102,6 @@ pub(super) fn scoped<R>(name: &str, f: impl FnOnce() -> R) -> R {
     result.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Whether a trace is running on this thread.
-pub(super) fn is_tracing() -> bool {
-    FRAMES.with_borrow(|f| !f.is_empty())
-}
-
 /// The value of a handle in the innermost frame: captured where it belongs to an outer one.
 pub(super) fn here(var: Var, location: Option<Location>) -> ValueId {
     let found = FRAMES.with_borrow_mut(|frames| {

@@ -33,11 +33,11 @@ impl<F: Fn(A, B, C) -> R, A, B, C, R> Function<(A, B, C)> for F {
 }
 
 /// A tree of traced values and the same tree of arrays.
-pub trait Traceable: Tree<Leaf = Var> {
+pub trait Traceable: Tree<Leaf = Var> + 'static {
     /// The same tree of arrays.
-    type Arrays: Tree<Leaf = Array>;
+    type Arrays: Tree<Leaf = Array> + 'static;
     /// The same tree of types.
-    type Types: Tree<Leaf = Type> + Clone + Send + Sync;
+    type Types: Tree<Leaf = Type> + Clone + Send + Sync + 'static;
     /// The same structure, traced.
     fn from_arrays(arrays: &Self::Arrays, f: &mut dyn FnMut(&Array) -> Var) -> Self;
     /// The types of the leaves.
@@ -54,9 +54,9 @@ pub trait Traceable: Tree<Leaf = Var> {
 
 impl<T> Traceable for T
 where
-    T: Tree<Leaf = Var, With<Var> = T>,
-    T::With<Array>: Tree<Leaf = Array, With<Var> = T, With<Array> = T::With<Array>>,
-    T::With<Type>: Tree<Leaf = Type, With<Array> = T::With<Array>, With<Var> = T> + Clone + Send + Sync,
+    T: Tree<Leaf = Var, With<Var> = T> + 'static,
+    T::With<Array>: Tree<Leaf = Array, With<Var> = T, With<Array> = T::With<Array>> + 'static,
+    T::With<Type>: Tree<Leaf = Type, With<Array> = T::With<Array>, With<Var> = T> + Clone + Send + Sync + 'static,
 {
     type Arrays = T::With<Array>;
     type Types = T::With<Type>;

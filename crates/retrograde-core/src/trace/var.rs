@@ -9,7 +9,8 @@ use crate::prim::{
     add, argmax, broadcast, compare, concat, constant, convert, cos, div, dot_general, exp, fma, full, gather, log, max, mul, neg,
     random_bits, reshape, select, sin, slice, sqrt, stop_gradient, sub, sum, tanh, transpose,
 };
-use retrograde_array::{Array, Comparison, DType, DotDims, Scalar, Shape};
+use retrograde_array::ops::{Comparison, DotDims};
+use retrograde_array::{Array, DType, Scalar, Shape};
 
 /// A value while a function is being traced.
 ///

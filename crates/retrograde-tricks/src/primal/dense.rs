@@ -1,0 +1,96 @@
+//! Dense layers, initialised so that the variance of values and cotangents is kept.
+//!
+//! Weights are uniform in ±√(6/(n_in + n_out)), so their variance is 2/(n_in + n_out). Law: exact.
+
+use retrograde_array::rng::{Key, uniform};
+use retrograde_array::{Array, DType, ops};
+use retrograde_core::trace::Var;
+use retrograde_derive::Tree;
+
+/// Where the initialisation comes from.
+pub const CITE: &str =
+    "X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010, eq. 16";
+
+/// `y = x w + b`.   x: [n, in], w: [in, out], b: [out] → y: [n, out].
+#[derive(Tree, Clone, Debug)]
+pub struct Linear<T> {
+    /// [in, out]
+    pub weight: T,
+    /// [out]
+    pub bias: T,
+}
+
+impl Linear<Var> {
+    /// The layer's output. Costs 2 n·in·out operations.
+    #[track_caller]
+    pub fn apply(&self, x: Var) -> Var {
+        let product = x.dot(self.weight);
+        product + self.bias.spread(product.shape())
+    }
+}
+
+impl Linear<Array> {
+    /// Xavier (Glorot) initialisation, zero bias.
+    pub fn xavier(key: Key, n_in: usize, n_out: usize, dtype: DType) -> Linear<Array> {
+        let bound = (6.0 / (n_in + n_out) as f64).sqrt();
+        let mut weight = uniform(key, [n_in, n_out]);
+        if let Some(entries) = weight.make_mut::<f64>() {
+            entries.iter_mut().for_each(|w| *w = (2.0 * *w - 1.0) * bound);
+        }
+        Linear { weight: ops::convert(&weight, dtype), bias: Array::zeros(dtype, [n_out]) }
+    }
+}
+
+/// What stands between layers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Activation {
+    /// Hyperbolic tangent.
+    Tanh,
+    /// max(x, 0); derivative ½ at 0, the same in forward and reverse mode.
+    Relu,
+    /// 1 / (1 + e⁻ˣ), computed as (1 + tanh(x/2)) / 2, which cannot overflow.
+    Sigmoid,
+}
+
+impl Activation {
+    /// Entry by entry.
+    #[track_caller]
+    pub fn apply(self, x: Var) -> Var {
+        match self {
+            Activation::Tanh => x.tanh(),
+            Activation::Relu => x.max(0.0),
+            Activation::Sigmoid => 0.5 * (x * 0.5).tanh() + 0.5,
+        }
+    }
+}
+
+/// Dense layers with an activation between them.
+#[derive(Tree, Clone, Debug)]
+pub struct Mlp<T> {
+    /// Layers with activation.
+    pub hidden: Vec<Linear<T>>,
+    /// The last layer, without.
+    pub head: Linear<T>,
+    /// What stands between layers.
+    pub activation: Activation,
+}
+
+impl Mlp<Var> {
+    /// The output: [n, in] → [n, out].
+    #[track_caller]
+    pub fn apply(&self, x: Var) -> Var {
+        let last = self.hidden.iter().fold(x, |x, layer| self.activation.apply(layer.apply(x)));
+        self.head.apply(last)
+    }
+}
+
+impl Mlp<Array> {
+    /// Xavier initialisation of all layers, one key each.
+    pub fn xavier(key: Key, n_in: usize, hidden: &[usize], n_out: usize, activation: Activation, dtype: DType) -> Mlp<Array> {
+        let keys = key.split(hidden.len() + 1);
+        let widths: Vec<usize> = std::iter::once(n_in).chain(hidden.iter().copied()).collect();
+        let layers = hidden.iter().enumerate().map(|(i, &n)| Linear::xavier(keys[i], widths[i], n, dtype)).collect();
+        let head = Linear::xavier(keys[hidden.len()], widths[hidden.len()], n_out, dtype);
+        Mlp { hidden: layers, head, activation }
+    }
+}

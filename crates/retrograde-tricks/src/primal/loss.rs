@@ -1,0 +1,31 @@
+//! Stable losses.
+
+use retrograde_array::DType;
+use retrograde_core::trace::Var;
+use retrograde_core::trace::var::{constant, select};
+
+/// Where the shift comes from.
+pub const CITE: &str = "P. Blanchard, D. J. Higham, N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA J. Numer. Anal. 41 (2021)";
+
+/// Mean of −ln softmax(logits)[label].   logits: [n, classes], labels: i64 [n] → number.
+///
+/// The largest logit of each row is subtracted first (without derivative), so logits of ±10⁴ are fine. Law: exact;
+/// the derivative with respect to the logits is (softmax − one-hot)/n.
+#[track_caller]
+pub fn cross_entropy(logits: Var, labels: Var) -> Var {
+    let shape = logits.shape();
+    if shape.rank() != 2 {
+        // The shape rule of the product below names the user's line.
+        return logits.dot(labels.convert(logits.dtype()));
+    }
+    let classes: Vec<i64> = (0..shape[1] as i64).collect();
+    let classes = constant(&retrograde_array::array(classes)).spread(shape.clone());
+    let one_hot = |index: Var| classes.eq(index.broadcast(shape.clone(), &[0]));
+    let zeros = retrograde_core::trace::var::full(logits.dtype(), shape.clone(), 0.0);
+    let largest = select(one_hot(logits.argmax(1)), logits, zeros).sum_axes(&[1]).stop_gradient();
+    let shifted = logits - largest.broadcast(shape.clone(), &[0]);
+    let log_sum = shifted.exp().sum_axes(&[1]).log();
+    let labels = if labels.dtype() == DType::I64 { labels } else { labels.convert(DType::I64) };
+    let chosen = select(one_hot(labels), shifted, zeros).sum_axes(&[1]);
+    (log_sum - chosen).mean()
+}
