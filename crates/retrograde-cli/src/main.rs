@@ -1,2 +1,78 @@
 //! The `retrograde` command.
-fn main() {}
+//!
+//! - [`train`]: trains a network by a recipe
+//! - [`show`]: prints programs, before and after transforms
+//! - [`nbody`]: measures gradients through long simulations
+//! - [`bar`]: the progress bar
+//! - [`failure`]: every way to fail, with what to try
+#![forbid(unsafe_code)]
+
+mod bar;
+mod failure;
+mod nbody;
+mod show;
+mod train;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+use failure::Failure;
+
+/// Counts bytes, so that tape sizes are what the system was asked for.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
+
+/// Automatic differentiation with the tricks of deep learning.
+#[derive(Parser, Debug)]
+#[command(name = "retrograde", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Train a network on the handwritten digits that come with the program.
+    Train(train::TrainArgs),
+    /// Print a program of the text form, as it is or after transforms.
+    Show(show::ShowArgs),
+    /// Measure gradients: seconds, tape bytes, bits.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand, Debug)]
+enum Bench {
+    /// The gradient of a leapfrog simulation of a planetary disc with respect to its start and masses.
+    Nbody(nbody::NbodyArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not failures. A closed pipe leaves nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let out = &mut io::stdout().lock();
+    let result = match cli.command {
+        Command::Train(args) => train::run(&args, out),
+        Command::Show(args) => show::run(&args, out),
+        Command::Bench(Bench::Nbody(args)) => nbody::run(&args, out),
+    };
+    match result.and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            let text = failure.to_string();
+            let lead = if text.starts_with("error: ") { "" } else { "error: " };
+            let _ = writeln!(io::stderr(), "{lead}{text}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -234,7 +234,7 @@ fn epochs(
     let mut last_good = state.parameters.clone();
     let door =
         value_and_grad(|network: Mlp<Var>, x: Var, labels: Var| cross_entropy(network.apply(x), labels)).wrt::<0>();
-    let mut step = 0;
+    let (mut step, mut test_accuracy) = (0, None);
     for epoch in 1..=recipe.epochs {
         let order = rng::permutation(keys[1].fold_in(u64::from(epoch)), fold.train.len());
         let rows: Vec<usize> = order.into_iter().map(|i| fold.train[i]).collect();
@@ -268,13 +268,12 @@ fn epochs(
             listeners.progress.step(step, loss);
         }
         let train_loss = loss_sum / rows.len() as f64;
-        let mut record = Record { epoch, step, train_loss, learning_rate: rate, test_accuracy: None };
         if epoch == recipe.epochs {
-            record.test_accuracy = Some(accuracy(&state.parameters, data, &fold.test)?);
+            test_accuracy = Some(accuracy(&state.parameters, data, &fold.test)?);
         }
-        (listeners.metrics)(&record)?;
+        (listeners.metrics)(&Record { epoch, step, train_loss, learning_rate: rate, test_accuracy })?;
     }
-    let test_accuracy = accuracy(&state.parameters, data, &fold.test)?;
+    let test_accuracy = test_accuracy.map_or_else(|| accuracy(&state.parameters, data, &fold.test), Ok)?;
     Ok(Trained { parameters: state.parameters, test_accuracy, n_steps: step })
 }
 

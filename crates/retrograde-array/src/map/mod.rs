@@ -3,13 +3,14 @@
 //! Each is built from `+ - * /`, explicit fused multiply-add and operations on bits only, never the system's mathematical
 //! library, and holds over the whole domain: subnormals, both zeros, infinities and NaN.
 //!
-//! | function | f64 error, measured | f32 error, measured | method |
+//! | function | f64 error | f32 error | method |
 //! |---|---|---|---|
-//! | `exp` | < 0.51 ulp | < 0.51 ulp | n ln 2 removed, Taylor polynomial |
-//! | `log` | < 0.53 ulp | < 0.51 ulp | exponent removed, series of 2 atanh s, s = (m-1)/(m+1) |
-//! | `sin`, `cos` | < 0.52 ulp | < 0.51 ulp | n pi/2 removed (three parts, or Payne and Hanek 1983), Taylor polynomial |
-//! | `tanh` | < 0.6 ulp | < 0.51 ulp | e/(e+2) with e = exp(2x)-1 |
+//! | `exp` | 0.56 ulp (0.73 for subnormal results) | 0.501 ulp | n ln 2 removed, Taylor polynomial |
+//! | `log` | 0.55 ulp | 0.501 ulp | exponent removed, series of 2 atanh s, s = (m-1)/(m+1) |
+//! | `sin`, `cos` | 0.72 ulp | 0.501 ulp | n pi/2 removed (three parts, or Payne and Hanek 1983), Taylor polynomial |
+//! | `tanh` | 0.57 ulp | 0.501 ulp | e/(e+2) with e = exp(2x)-1 |
 //!
+//! Largest errors seen: f64 over 100 000 random and adversarial arguments each, against mpmath; f32 over every third float.
 //! The f32 functions evaluate in f64 and round once. Coefficients are those of the Taylor series (any calculus text;
 //! Abramowitz and Stegun 1964, 4.1.27, 4.2.1, 4.3.65, 4.3.66), enough of them that truncation is far below rounding.
 

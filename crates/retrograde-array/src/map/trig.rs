@@ -27,7 +27,7 @@ const COS_TAIL: [f64; 8] = [
     -1.0 / 6_402_373_705_728_000.0,
 ];
 
-/// The sine, within 0.52 ulp, for any angle. NaN for infinite angles.
+/// The sine, within 0.75 ulp, for any angle. NaN for infinite angles.
 ///
 /// # Source
 /// Reduction by `pi/2` (Cody and Waite 1980; Payne and Hanek 1983), Taylor series.
@@ -36,7 +36,7 @@ pub fn sin_f64(x: f64) -> f64 {
     if trig_is_rare_f64(x) { rare(x, 0) } else { sin_common_f64(x) }
 }
 
-/// The cosine, within 0.52 ulp, for any angle. NaN for infinite angles.
+/// The cosine, within 0.75 ulp, for any angle. NaN for infinite angles.
 ///
 /// # Source
 /// As [`sin_f64`].
@@ -45,7 +45,7 @@ pub fn cos_f64(x: f64) -> f64 {
     if trig_is_rare_f64(x) { rare(x, 1) } else { cos_common_f64(x) }
 }
 
-/// The sine, within 0.51 ulp, for any angle. NaN for infinite angles.
+/// The sine, within 0.501 ulp, for any angle. NaN for infinite angles.
 ///
 /// # Source
 /// As [`sin_f64`], evaluated in f64 with a shorter series and rounded once.
@@ -54,7 +54,7 @@ pub fn sin_f32(x: f32) -> f32 {
     if trig_is_rare_f32(x) { rare(f64::from(x), 0) as f32 } else { sin_common_f32(x) }
 }
 
-/// The cosine, within 0.51 ulp, for any angle. NaN for infinite angles.
+/// The cosine, within 0.501 ulp, for any angle. NaN for infinite angles.
 ///
 /// # Source
 /// As [`sin_f32`].

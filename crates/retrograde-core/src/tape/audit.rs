@@ -909,19 +909,14 @@ impl Terms {
                     _ => None,
                 }
             }
-            (Prim::Slice(slice), &[x]) => match self.application(x)? {
+            (Prim::Slice(slice), &[x]) if slice.strides.iter().all(|s| *s == 1) => match self.application(x)? {
                 (Prim::Concat(concat), pieces) => {
-                    let axis = concat.axis;
-                    let mut rest = slice.starts[axis];
-                    let piece = pieces.into_iter().find(|&p| match rest.checked_sub(self.ty(p).shape[axis]) {
-                        Some(left) if rest > 0 || self.ty(p) != ty => {
-                            rest = left;
-                            false
-                        }
-                        _ => true,
-                    })?;
-                    let is_whole = rest == 0 && self.ty(piece) == ty && slice.strides.iter().all(|s| *s == 1);
-                    is_whole.then_some(piece)
+                    let mut start = 0;
+                    pieces.into_iter().find(|&piece| {
+                        let found = start == slice.starts[concat.axis] && self.ty(piece) == ty;
+                        start += self.ty(piece).shape[concat.axis];
+                        found
+                    })
                 }
                 _ => None,
             },

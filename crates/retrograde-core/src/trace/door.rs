@@ -688,6 +688,12 @@ where
         let mut next = rebuild(out);
         Ok(F::Output::to_arrays(&entry.result, &mut |_| next()))
     }
+    /// How loops are remembered that do not say so themselves. See [`Grad::tape`].
+    pub fn tape(mut self, policy: impl Into<Tape>) -> Self {
+        self.core.policy = policy.into();
+        self.core.cache = Mutex::default();
+        self
+    }
     /// The traced program for inputs like these.
     ///
     /// # Errors

@@ -124,7 +124,7 @@ macro_rules! operators {
                 frame::record1($prim, &[a, b], location)
             }
         }
-        literals!($trait $method $prim; f64 f32 i32 i64);
+        literals!($trait $method $prim; f64 i64);
     )* };
 }
 macro_rules! literals {
