@@ -251,7 +251,7 @@ fn text_of(stage: &Stage, locations: bool) -> String {
             )
         }
         Stage::Lowered(lowered) => {
-            let Lowered { forward, backward, n_outputs, tape, notes } = &**lowered;
+            let Lowered { forward, backward, n_outputs, tape, notes, .. } = &**lowered;
             let known: usize = tape.iter().filter_map(|entry| entry.bytes).sum();
             let open = tape.iter().filter(|entry| entry.bytes.is_none()).count();
             let rest = if open == 0 { String::new() } else { format!(" and {open} values whose size is known after a run") };

@@ -3,7 +3,9 @@
 
 use proc_macro::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Data, DeriveInput, Fields, GenericParam, Ident, Type, parse_macro_input, spanned::Spanned};
+use syn::{
+    Data, DeriveInput, Fields, GenericArgument, GenericParam, Ident, PathArguments, Type, parse_macro_input, spanned::Spanned,
+};
 
 /// Makes a struct with one type parameter `T` a tree of leaves of type `T`.
 ///
@@ -41,7 +43,7 @@ fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
     for (field, access) in data.fields.iter().zip(&accessors) {
         let path = access.to_string();
         if mentions(&field.ty, leaf) {
-            mapped.push(quote!(::retrograde::tree::Tree::map(&self.#access, f)));
+            mapped.push(map_field(&field.ty, leaf, quote!((&self.#access))));
             visited.push(quote!(::retrograde::tree::Tree::visit(&self.#access, &::retrograde::tree::join(path, #path), f);));
         } else {
             mapped.push(quote!(::core::clone::Clone::clone(&self.#access)));
@@ -71,6 +73,55 @@ fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
             }
         }
     })
+}
+
+/// A field, given by reference, with `f` of every leaf. Containers are taken apart here down to the leaf itself: that
+/// `T::With<U>` is `U` for a leaf `T` is beyond what the type system can be told.
+fn map_field(ty: &Type, leaf: &Ident, field: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
+    if !mentions(ty, leaf) {
+        return quote!(::core::clone::Clone::clone(#field));
+    }
+    match ty {
+        Type::Path(path) if path.path.is_ident(leaf) => return quote!(f(#field)),
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            let arguments: Vec<&Type> = match last.map(|segment| &segment.arguments) {
+                Some(PathArguments::AngleBracketed(list)) => {
+                    list.args.iter().filter_map(|a| if let GenericArgument::Type(t) = a { Some(t) } else { None }).collect()
+                }
+                _ => vec![],
+            };
+            let name = last.map(|segment| segment.ident.to_string()).unwrap_or_default();
+            match (name.as_str(), &arguments[..]) {
+                ("Vec", [item]) => {
+                    let item = map_field(item, leaf, quote!(item));
+                    return quote!(#field.iter().map(|item| #item).collect());
+                }
+                ("Option", [item]) => {
+                    let item = map_field(item, leaf, quote!(item));
+                    return quote!(#field.as_ref().map(|item| #item));
+                }
+                ("BTreeMap", [_, item]) => {
+                    let item = map_field(item, leaf, quote!(item));
+                    return quote!(#field.iter().map(|(key, item)| (::core::clone::Clone::clone(key), #item)).collect());
+                }
+                _ => {}
+            }
+        }
+        Type::Array(array) => {
+            let item = map_field(&array.elem, leaf, quote!((&row[i])));
+            return quote!({ let row = #field; ::core::array::from_fn(|i| #item) });
+        }
+        Type::Tuple(tuple) => {
+            let items = tuple.elems.iter().enumerate().map(|(i, item)| {
+                let i = syn::Index::from(i);
+                map_field(item, leaf, quote!((&#field.#i)))
+            });
+            return quote!((#(#items,)*));
+        }
+        _ => {}
+    }
+    quote!(::retrograde::tree::Tree::map(#field, f))
 }
 
 /// Whether a type mentions the leaf parameter.

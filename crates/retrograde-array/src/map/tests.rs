@@ -4,6 +4,7 @@
 //! the distance from it to the true value in its units in the last place. Functions named `…32` have f32 arguments.
 
 use super::*;
+use crate::Element;
 
 const REFERENCE: &str = include_str!("reference.txt");
 
@@ -35,7 +36,8 @@ fn worst(name: &str, f: impl Fn(f64) -> f64, is_f32: bool) -> f64 {
         let y = f(x);
         let overflows = if is_f32 { nearest.abs() >= 3.402_823_567_797_336_6e38 } else { nearest.is_infinite() };
         let error = match (overflows, is_f32) {
-            (true, _) => f64::from(u8::from(y != nearest.signum() * f64::INFINITY)) * f64::INFINITY,
+            (true, _) if y == nearest.signum() * f64::INFINITY => 0.0,
+            (true, _) => f64::INFINITY,
             (false, true) => ((y - nearest) / ulp_f32(nearest)).abs(),
             (false, false) => ((y - nearest) / ulp(nearest) - rest).abs(),
         };
@@ -71,7 +73,7 @@ fn f32_functions_round_the_f64_ones() {
             let x = f32::from_bits(bits);
             let (y, reference) = (narrow(x), wide(f64::from(x)));
             if reference.is_nan() || reference.abs() >= 3.402_823_567_797_336_6e38 {
-                assert_eq!(y.to_bits() & 0x7fff_ffff, (reference as f32).to_bits() & 0x7fff_ffff, "at {x:e}");
+                assert_eq!(y.key(), (reference as f32).key(), "at {x:e}");
             } else {
                 let error = ((f64::from(y) - reference) / ulp_f32(reference)).abs();
                 assert!(error < 0.501, "{error} at {x:e}");
@@ -91,7 +93,7 @@ fn edges() {
         ),
         (exp_f64, vec![(710.0, inf), (-745.0, 5e-324), (-746.0, 0.0), (709.782_712_893_384, 1.797_693_134_862_273_2e308)]),
         (log_f64, vec![(1.0, 0.0), (0.0, -inf), (-0.0, -inf), (inf, inf), (-1.0, f64::NAN), (-inf, f64::NAN)]),
-        (log_f64, vec![(5e-324, -744.440_071_921_381_3), (f64::MAX, 709.782_712_893_384)]),
+        (log_f64, vec![(5e-324, -744.440_071_921_381_2), (f64::MAX, 709.782_712_893_384)]),
         (sin_f64, vec![(0.0, 0.0), (-0.0, -0.0), (inf, f64::NAN), (-inf, f64::NAN), (5e-324, 5e-324), (1e-300, 1e-300)]),
         (cos_f64, vec![(0.0, 1.0), (-0.0, 1.0), (inf, f64::NAN), (-inf, f64::NAN), (5e-324, 1.0)]),
         (tanh_f64, vec![(0.0, 0.0), (-0.0, -0.0), (inf, 1.0), (-inf, -1.0), (300.0, 1.0), (-5e-324, -5e-324)]),

@@ -1,8 +1,10 @@
 //! Runs programs. The reference interpreter is one obvious loop: it is the oracle that other executors must equal to the bit.
 
 mod interpreter;
+mod verify;
 
 pub use interpreter::{Interpreter, RunConfig};
+pub use verify::{NotAnInverse, verify};
 
 use crate::ir::Location;
 use crate::prim::{EvalError, Program, Value};

@@ -24,6 +24,30 @@ pub struct Lowered {
     pub tape: Vec<TapeEntry>,
     /// Loops whose policy could not be followed, and why.
     pub notes: Vec<String>,
+    /// The derived inverses, each to be run forwards before it is used (`exec::verify`).
+    pub reversals: Vec<Reversal>,
+}
+
+/// A loop step and the inverse derived from it.
+#[derive(Clone, Debug)]
+pub struct Reversal {
+    /// (constants, carries, xs, bits) -> (carries, bits, ys)
+    pub record: Arc<Program>,
+    /// (constants, carries after, xs, bits) -> (carries before, bits)
+    pub inverse: Arc<Program>,
+    /// How many constants there are.
+    pub n_consts: usize,
+    /// How many carries there are.
+    pub n_carry: usize,
+    /// Where the user wrote the loop.
+    pub location: Option<Location>,
+}
+
+/// What the pass collects on the side.
+#[derive(Default)]
+struct Found {
+    notes: Vec<String>,
+    reversals: Vec<Reversal>,
 }
 
 /// One value on the tape.
@@ -55,10 +79,10 @@ pub enum LowerError {
 /// # Errors
 /// When a loop that should be reversed cannot be.
 pub fn lower(program: &Program, n_outputs: usize, n_seeds: usize, default: Tape) -> Result<Lowered, LowerError> {
-    let mut notes = vec![];
-    let lowered = simplify(&loops(program, default, &mut notes)?);
+    let mut found = Found::default();
+    let lowered = simplify(&loops(program, default, &mut found)?);
     check::debug_check(&lowered, "lower");
-    Ok(cut(&lowered, n_outputs, n_seeds, notes))
+    Ok(cut(&lowered, n_outputs, n_seeds, found))
 }
 
 /// What the pass needs of a loop.
@@ -107,7 +131,7 @@ struct Recorded {
 }
 
 /// Replaces each pair of a loop and the sweep over its residuals.
-fn loops(program: &Program, default: Tape, notes: &mut Vec<String>) -> Result<Program, LowerError> {
+fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program, LowerError> {
     let mut made_by: HashMap<ValueId, (usize, usize)> = HashMap::new();
     for (e, equation) in program.equations.iter().enumerate() {
         for (i, v) in equation.outputs.iter().enumerate() {
@@ -129,7 +153,7 @@ fn loops(program: &Program, default: Tape, notes: &mut Vec<String>) -> Result<Pr
                 continue;
             }
             if l.reverse == sweep.reverse {
-                note(notes, &program.equations[maker], "a second sweep in the loop's own direction reads its residuals: stored");
+                note(found, &program.equations[maker], "a second sweep in the loop's own direction reads its residuals: stored");
             } else {
                 pairs.entry(e).or_insert(maker);
             }
@@ -141,7 +165,7 @@ fn loops(program: &Program, default: Tape, notes: &mut Vec<String>) -> Result<Pr
         let foreign = |v: &ValueId| made_by.get(v).is_none_or(|(m, _)| *m != maker);
         let ok = sweep.length.is_some() || !program.equations[e].inputs[sweep.n_consts + sweep.n_carry..].iter().any(foreign);
         if !ok {
-            note(notes, &program.equations[maker], "the sweep also reads lists of another loop: stored");
+            note(found, &program.equations[maker], "the sweep also reads lists of another loop: stored");
         }
         ok
     });
@@ -173,7 +197,7 @@ fn loops(program: &Program, default: Tape, notes: &mut Vec<String>) -> Result<Pr
         // A replayed sweep's operands that are residuals of the loop are not defined any more.
         let inputs: Vec<Option<ValueId>> = equation.inputs.iter().map(|v| map[v.index()]).collect();
         if let Some(&maker) = pairs.get(&e) {
-            let outputs = replay(&mut b, program, e, maker, &recorded[&maker], &inputs, &map, default, notes)?;
+            let outputs = replay(&mut b, program, e, maker, &recorded[&maker], &inputs, &map, default, found)?;
             equation.outputs.iter().zip(outputs).for_each(|(v, o)| map[v.index()] = Some(o));
             continue;
         }
@@ -181,12 +205,12 @@ fn loops(program: &Program, default: Tape, notes: &mut Vec<String>) -> Result<Pr
         match as_loop(&equation.op) {
             Some(l) if is_recorded[e] => {
                 let policy = l.policy.unwrap_or(default);
-                recorded.insert(e, record(&mut b, equation, &l, policy, &used, &inputs, &mut map)?);
+                recorded.insert(e, record(&mut b, equation, &l, policy, &used, &inputs, &mut map, found)?);
             }
             _ => {
                 let mut failure = None;
                 let op = equation.op.map_bodies(&mut |body| {
-                    loops(body, default, notes).unwrap_or_else(|e| {
+                    loops(body, default, found).unwrap_or_else(|e| {
                         failure.get_or_insert(e);
                         body.clone()
                     })
@@ -203,18 +227,19 @@ fn loops(program: &Program, default: Tape, notes: &mut Vec<String>) -> Result<Pr
     Ok(b.finish(outputs))
 }
 
-fn note(notes: &mut Vec<String>, equation: &Equation<Prim>, text: &str) {
+fn note(found: &mut Found, equation: &Equation<Prim>, text: &str) {
     let place = equation.location.map(|l| format!(" at {l}")).unwrap_or_default();
     let note = format!("{}{place}: {text}", equation.op.name());
-    if !notes.contains(&note) {
-        notes.push(note);
+    if !found.notes.contains(&note) {
+        found.notes.push(note);
     }
 }
 
 /// Emits the loop without the stacks that are replayed, with its tape.
+#[expect(clippy::too_many_arguments, reason = "one call, the state of one pass")]
 fn record(
     b: &mut Builder, equation: &Equation<Prim>, l: &Loop<'_>, policy: Tape, used: &[bool], inputs: &[ValueId],
-    map: &mut [Option<ValueId>],
+    map: &mut [Option<ValueId>], found: &mut Found,
 ) -> Result<Recorded, LowerError> {
     let keep: Vec<usize> = (0..equation.outputs.len()).filter(|&i| i < l.n_carry || used[equation.outputs[i].index()]).collect();
     let kept: Vec<ValueId> = keep.iter().map(|&i| l.body.outputs[i]).collect();
@@ -223,17 +248,26 @@ fn record(
     let (body, step, plan) = match policy {
         Tape::Reverse => {
             let inverse = invert(&body, l.n_consts, l.n_carry).map_err(|r| LowerError::NotReversible(r, equation.location))?;
-            (inverse.record, inverse.inverse, Plan::Reverse)
+            (Arc::new(inverse.record), Arc::new(inverse.inverse), Plan::Reverse)
         }
         Tape::Checkpoint(Checkpoint::Sqrt) | Tape::Store => {
             let step = bodies::restrict(l.body, &all, &l.body.outputs[..l.n_carry]);
             let stride = l.length.map_or(1, |n| n.isqrt().max(1));
-            (body, step, Plan::Every(stride))
+            (Arc::new(body), Arc::new(step), Plan::Every(stride))
         }
     };
+    if plan == Plan::Reverse {
+        found.reversals.push(Reversal {
+            record: body.clone(),
+            inverse: step.clone(),
+            n_consts: l.n_consts,
+            n_carry: l.n_carry,
+            location: equation.location,
+        });
+    }
     let op = Record {
         cond: l.cond.cloned(),
-        body: Arc::new(body),
+        body,
         length: l.length,
         reverse: l.reverse,
         n_cond_consts: l.n_cond_consts,
@@ -252,14 +286,14 @@ fn record(
         tape.extend(results[..l.n_carry].iter().chain(first));
     }
     tape.extend(of_tape);
-    Ok(Recorded { tape, step: Arc::new(step), plan })
+    Ok(Recorded { tape, step, plan })
 }
 
 /// Emits the sweep that computes the residuals again.
 #[expect(clippy::too_many_arguments, reason = "one call, the state of one pass")]
 fn replay(
     b: &mut Builder, program: &Program, sweep_eqn: usize, maker: usize, recorded: &Recorded, inputs: &[Option<ValueId>],
-    map: &[Option<ValueId>], default: Tape, notes: &mut Vec<String>,
+    map: &[Option<ValueId>], default: Tape, found: &mut Found,
 ) -> Result<Vec<ValueId>, LowerError> {
     let (equation, loop_eqn) = (&program.equations[sweep_eqn], &program.equations[maker]);
     let Prim::Scan(sweep) = &equation.op else { unreachable!("only scans are sweeps") };
@@ -283,7 +317,7 @@ fn replay(
         let operands: Vec<ValueId> = p[n_loop..n_loop + head].iter().copied().chain(xs).collect();
         b.inline(sweep_body, &operands)
     });
-    let back = simplify(&loops(&simplify(&back), default, notes)?);
+    let back = simplify(&loops(&simplify(&back), default, found)?);
     let of = |v: &ValueId| map[v.index()].expect("defined before use; this is a bug in retrograde");
     let n_head = l.n_cond_consts + l.n_consts;
     let mut operands: Vec<ValueId> = loop_eqn.inputs[l.n_cond_consts..n_head].iter().map(of).collect();
@@ -307,7 +341,7 @@ fn replay(
 }
 
 /// Cuts a program where the seeds come in. What crosses the cut is the tape.
-fn cut(program: &Program, n_outputs: usize, n_seeds: usize, notes: Vec<String>) -> Lowered {
+fn cut(program: &Program, n_outputs: usize, n_seeds: usize, found: Found) -> Lowered {
     let n_inputs = program.inputs.len() - n_seeds;
     let is_seed: Vec<bool> = (0..program.inputs.len()).map(|i| i >= n_inputs).collect();
     let mut after = bodies::depending(program, &is_seed);
@@ -353,7 +387,7 @@ fn cut(program: &Program, n_outputs: usize, n_seeds: usize, notes: Vec<String>) 
     let backward = crate::ir::builder::renumber(backward);
     check::debug_check(&forward, "cut");
     check::debug_check(&backward, "cut");
-    Lowered { forward, backward, n_outputs, tape, notes }
+    Lowered { forward, backward, n_outputs, tape, notes: found.notes, reversals: found.reversals }
 }
 
 fn entry(program: &Program, v: ValueId, producer: Option<usize>) -> TapeEntry {

@@ -11,5 +11,5 @@ mod report;
 
 pub use crate::prim::{Checkpoint, Tape};
 pub use audit::{AuditError, audit};
-pub use lower::{LowerError, Lowered, TapeEntry, lower};
+pub use lower::{LowerError, Lowered, Reversal, TapeEntry, lower};
 pub use report::{EntryBytes, TapeReport};

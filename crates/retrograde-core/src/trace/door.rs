@@ -12,7 +12,7 @@ use super::function::{Arguments, Function, Pick, Traceable, expect_like, rebuild
 use super::tree;
 use super::var::caller;
 use super::{Error, Var};
-use crate::exec::{Counters, Executor, Interpreter};
+use crate::exec::{Counters, Executor, Interpreter, verify};
 use crate::ir::{Diagnostic, Diagnostics, Location, Type, simplify};
 use crate::prim::{Program, Tape, Value, bodies};
 use crate::tape::{Lowered, TapeReport, audit, lower};
@@ -46,6 +46,7 @@ struct Core<F, Args> {
     location: Location,
     cache: Mutex<HashMap<Vec<(String, Type)>, Arc<dyn std::any::Any + Send + Sync>>>,
     last: Mutex<TapeReport>,
+    warnings: Mutex<Vec<Diagnostic>>,
     args: PhantomData<fn(Args)>,
 }
 
@@ -67,6 +68,7 @@ where
             location: caller(),
             cache: Mutex::default(),
             last: Mutex::default(),
+            warnings: Mutex::default(),
             args: PhantomData,
         }
     }
@@ -74,13 +76,16 @@ where
     /// Traces the function on inputs like these.
     fn program(&self, refs: Args::Refs<'_>) -> Result<(Program, <F::Output as Traceable>::Types), Diagnostics> {
         let types: Vec<Type> = Args::leaves(refs).iter().flatten().map(|(_, a)| Type::of(a)).collect();
-        frame::root(&types, |params| {
+        frame::take_warnings();
+        let traced = frame::root(&types, |params| {
             let mut next = rebuild(params.to_vec());
             let args = Args::trace(refs, &mut |_| next());
             let out = self.f.apply(args);
             let vars = tree::leaves(&out).into_iter().map(|(_, v)| v).collect();
             (vars, out.types())
-        })
+        });
+        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = frame::take_warnings();
+        traced
     }
 
     /// The compiled program for inputs like these, made on the first call.
@@ -101,6 +106,9 @@ where
         let lowered = lower(&joint, n_outputs, seeds.len(), self.policy)?;
         if cfg!(debug_assertions) && self.policy != Tape::Store {
             audit(&joint, &lowered, seeds.len())?;
+        }
+        for reversal in &lowered.reversals {
+            verify(reversal).map_err(|e| Error::Audit(e.to_string()))?;
         }
         let entry = Arc::new(Entry { compiled: Compiled { lowered, seeds }, result });
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(key, entry.clone());
@@ -315,6 +323,10 @@ macro_rules! door {
             pub fn wrt<const N: usize>(self) -> $name<F, Args, N> {
                 $name { core: self.core }
             }
+            /// What deserves a look in the function traced last, such as large captured arrays.
+            pub fn warnings(&self) -> Vec<Diagnostic> {
+                self.core.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+            }
             /// What the last call kept: bytes by value, policy, recomputed steps.
             pub fn last_tape(&self) -> TapeReport {
                 self.core.report()
@@ -471,6 +483,13 @@ where
         let entry = scalar_entry(&self.core, inputs, I)?;
         let (_, gradients) = self.core.run(&entry, &Core::<F, Args>::arrays(inputs))?;
         Ok(like_argument::<Args, I>(inputs, gradients))
+    }
+    /// The lowered program for inputs like these: what would run, as text.
+    ///
+    /// # Errors
+    /// See [`grad`].
+    pub fn lowered(&self, inputs: Args::Refs<'_>) -> Result<Lowered, Error> {
+        Ok(scalar_entry(&self.core, inputs, I)?.compiled.lowered.clone())
     }
     /// Inside traced code.
     #[track_caller]
@@ -693,6 +712,13 @@ where
         self.core.policy = policy.into();
         self.core.cache = Mutex::default();
         self
+    }
+    /// The lowered program for inputs like these.
+    ///
+    /// # Errors
+    /// Mistakes in the traced function.
+    pub fn lowered(&self, inputs: Args::Refs<'_>) -> Result<Lowered, Error> {
+        Ok(self.core.compiled(inputs, None, Kind::Jit)?.compiled.lowered.clone())
     }
     /// The traced program for inputs like these.
     ///

@@ -19,6 +19,7 @@ struct Frame {
 thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(vec![]) };
     static MISTAKES: RefCell<Vec<Diagnostic>> = const { RefCell::new(vec![]) };
+    static WARNINGS: RefCell<Vec<Diagnostic>> = const { RefCell::new(vec![]) };
     static NEXT_ID: Cell<u64> = const { Cell::new(1) };
     static SCOPES: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
 }
@@ -92,6 +93,20 @@ pub(super) fn mistake(mut diagnostic: Diagnostic) {
             m.push(diagnostic);
         }
     });
+}
+
+/// Notes something that is no mistake but deserves a look.
+pub(super) fn warn(diagnostic: Diagnostic) {
+    WARNINGS.with_borrow_mut(|w| {
+        if w.len() < 50 && !w.contains(&diagnostic) {
+            w.push(diagnostic);
+        }
+    });
+}
+
+/// The warnings since the last call.
+pub(super) fn take_warnings() -> Vec<Diagnostic> {
+    WARNINGS.take()
 }
 
 /// Names a region for errors while `f` runs.

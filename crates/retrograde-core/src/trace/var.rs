@@ -62,7 +62,16 @@ pub(super) fn caller() -> Location {
 /// Arrays over 64 KiB make the program large; pass them as inputs instead.
 #[track_caller]
 pub fn constant(array: &Array) -> Var {
-    frame::record1(constant::Constant { value: array.clone() }, &[], caller())
+    captured(array, caller())
+}
+
+/// A captured array; large ones are worth a warning at their line.
+fn captured(array: &Array, location: Location) -> Var {
+    if array.size_bytes() > 64 << 10 {
+        let what = format!("a captured array of {} bytes ({}) becomes a constant of the program", array.size_bytes(), Type::of(array));
+        frame::warn(Diagnostic::new(what, Some(location)).help("pass it as an argument: arguments are not copied into programs"));
+    }
+    frame::record1(constant::Constant { value: array.clone() }, &[], location)
 }
 
 /// An array of one value.
@@ -119,7 +128,7 @@ macro_rules! operators {
             #[track_caller]
             fn $method(self, other: &Array) -> Var {
                 let location = caller();
-                let other = frame::record1(constant::Constant { value: other.clone() }, &[], location);
+                let other = captured(other, location);
                 let (a, b) = matched(self, other, location);
                 frame::record1($prim, &[a, b], location)
             }
@@ -240,7 +249,7 @@ impl IntoOperand for Var {
 }
 impl IntoOperand for &Array {
     fn operand(self, _: &Type, location: Location) -> Var {
-        frame::record1(constant::Constant { value: self.clone() }, &[], location)
+        captured(self, location)
     }
 }
 macro_rules! operand_literals {

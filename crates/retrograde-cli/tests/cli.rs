@@ -1,0 +1,198 @@
+//! The command as its users run it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const SHORT: [&str; 6] = ["--set", "epochs=1", "--set", "batch=100", "--set", "model.hidden=[16]"];
+
+/// A program with a loop, in the text form that `show` prints.
+const PROGRAM: &str = "tests/programs/loop.retro";
+
+fn retrograde(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_retrograde")).current_dir(folder).args(args).output().unwrap()
+}
+
+/// The output of a command that succeeds.
+fn succeed(folder: &Path, args: &[&str]) -> String {
+    let output = retrograde(folder, args);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{args:?}: {error}");
+    assert_eq!(error, "", "a bar where there is no terminal");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The error of a command that fails as it should: code 1, one message, no panic.
+fn fail(folder: &Path, args: &[&str]) -> String {
+    let output = retrograde(folder, args);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+    assert!(error.starts_with("error: ") && !error.contains("panicked"), "{args:?}: {error}");
+    error
+}
+
+fn last_json(output: &str) -> Value {
+    serde_json::from_str(output.lines().last().unwrap()).unwrap()
+}
+
+fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["train"], &SHORT[..], more].concat()
+}
+
+#[test]
+fn a_seed_fixes_the_parameters_and_the_run_folder_is_complete() {
+    let temp = tempfile::tempdir().unwrap();
+    let run = |name: &str, seed: &str| {
+        let output = succeed(temp.path(), &train(&["--out", name, "--seed", seed, "--json"]));
+        (last_json(&output), fs::read(temp.path().join(name).join("parameters.safetensors")).unwrap())
+    };
+    let (first, parameters) = run("a", "3");
+    let (second, again) = run("b", "3");
+    assert_eq!(parameters, again);
+    assert_eq!(first["test_accuracy"], second["test_accuracy"]);
+    assert_ne!(parameters, run("c", "4").1);
+    let metrics = fs::read_to_string(temp.path().join("a/metrics.jsonl")).unwrap();
+    assert_eq!(last_json(&metrics)["test_accuracy"], first["test_accuracy"]);
+    assert!(last_json(&metrics)["train_loss"].as_f64().unwrap() > 0.0);
+    // The resolved recipe repeats the run.
+    let recipe = ["train", "--recipe", "a/recipe.toml", "--out", "d"];
+    succeed(temp.path(), &recipe);
+    assert_eq!(fs::read(temp.path().join("d/parameters.safetensors")).unwrap(), parameters);
+}
+
+#[test]
+fn folds_give_each_accuracy_and_the_mean() {
+    let temp = tempfile::tempdir().unwrap();
+    let output = succeed(temp.path(), &train(&["--folds", "2", "--json"]));
+    let result = last_json(&output);
+    let each: Vec<f64> =
+        result["fold_test_accuracies"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+    assert_eq!(each.len(), 2);
+    assert_eq!(result["test_accuracy"].as_f64().unwrap(), (each[0] + each[1]) / 2.0);
+    let folder = temp.path().join(result["folder"].as_str().unwrap());
+    assert!(folder.ends_with("runs/digits-1"));
+    assert!(folder.join("parameters-1.safetensors").exists() && folder.join("parameters-2.safetensors").exists());
+    let metrics = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    assert_eq!(last_json(&metrics)["test_accuracy"], result["test_accuracy"]);
+    assert!(output.contains("fold 1: test accuracy ") && output.contains("mean of 2 folds"));
+}
+
+#[test]
+fn an_existing_run_folder_is_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::create_dir(temp.path().join("mine")).unwrap();
+    let error = fail(temp.path(), &train(&["--out", "mine"]));
+    assert_eq!(
+        error,
+        "error: mine exists already and is never overwritten\n  help: name another folder with `--out`, or move this one away\n"
+    );
+    assert_eq!(fs::read_dir(temp.path().join("mine")).unwrap().count(), 0);
+}
+
+#[test]
+fn mistakes_in_recipes_name_near_misses() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::write(temp.path().join("r.toml"), "epochs = 2\nlearning_rat = 0.1\n").unwrap();
+    let error = fail(temp.path(), &["train", "--recipe", "r.toml"]);
+    assert!(error.starts_with("error: r.toml:2:1: unknown key `learning_rat`\n  help: did you mean `learning_rate`?"), "{error}");
+    let error = fail(temp.path(), &["train", "--set", "epoch=2"]);
+    assert!(error.contains("unknown key `epoch`") && error.contains("did you mean `epochs`?"), "{error}");
+    let error = fail(temp.path(), &["train", "--set", "epochs"]);
+    assert!(error.contains("expected `key=value`"), "{error}");
+    let error = fail(temp.path(), &["train", "--recipe", "nothing.toml"]);
+    assert!(error.contains("cannot read the recipe nothing.toml") && error.contains("--print-recipe"), "{error}");
+    let error = fail(temp.path(), &["train", "--folds", "1"]);
+    assert!(error.contains("found 1 folds, expected at least 2"), "{error}");
+    let error = fail(temp.path(), &["train", "--set", "model.hidden=[65536,65536]", "--out", "big"]);
+    assert!(error.contains("expected at most 134217728 of each"), "{error}");
+    assert!(!temp.path().join("runs").exists(), "a run folder was made for a recipe that cannot run");
+    fail(temp.path(), &["train", "--seed", "-1"]);
+    fail(temp.path(), &["trane"]);
+}
+
+#[test]
+fn a_printed_recipe_reads_back() {
+    let temp = tempfile::tempdir().unwrap();
+    let printed = succeed(temp.path(), &["train", "--set", "schedule=constant", "--seed", "9", "--print-recipe"]);
+    assert!(printed.contains("schedule = \"constant\"") && printed.contains("seed = 9"));
+    fs::write(temp.path().join("r.toml"), &printed).unwrap();
+    assert_eq!(succeed(temp.path(), &["train", "--recipe", "r.toml", "--print-recipe"]), printed);
+    assert!(!temp.path().join("runs").exists());
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_with_step_place_and_parameters() {
+    let temp = tempfile::tempdir().unwrap();
+    let args = ["--set", "learning_rate=1e37", "--set", "weight_decay=0", "--set", "model.activation=relu", "--out", "run"];
+    let error = fail(temp.path(), &train(&args));
+    assert!(error.starts_with("error: step 2 (epoch 1): the loss is not finite\n  first in dot_general: "), "{error}");
+    assert!(error.contains("dense.rs:") && error.contains("help: lower `learning_rate`"), "{error}");
+    assert!(error.contains("the last good parameters are in run/parameters.safetensors"), "{error}");
+    assert!(fs::metadata(temp.path().join("run/parameters.safetensors")).unwrap().len() > 1000);
+    let metrics = fs::read_to_string(temp.path().join("run/metrics.jsonl")).unwrap();
+    assert!(last_json(&metrics)["stopped"].as_str().unwrap().starts_with("step 2 "));
+    let error = fail(temp.path(), &train(&["--set", "learning_rate=1e30", "--out", "other"]));
+    assert!(error.contains(" is not finite") && error.contains("other/parameters.safetensors"), "{error}");
+}
+
+#[test]
+fn show_reads_what_it_prints() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let temp = tempfile::tempdir().unwrap();
+    let source = here.join(PROGRAM);
+    let file = source.to_str().unwrap();
+    let plain = succeed(temp.path(), &["show", file]);
+    for (name, after) in [("a", &[][..]), ("b", &["--after", "jvp"]), ("c", &["--after", "grad", "--after", "simplify"]), ("d", &["--after", "vmap=3"])] {
+        let text = succeed(temp.path(), &[&["show", file], after].concat());
+        assert_eq!(text == plain, after.is_empty());
+        fs::write(temp.path().join(name), &text).unwrap();
+        assert_eq!(succeed(temp.path(), &["show", name]), text);
+    }
+    let two = succeed(temp.path(), &["show", file, "--after", "linearize"]);
+    assert!(two.contains("# forward: ") && two.contains("# linear: "), "{two}");
+    for policy in ["store", "checkpoint-sqrt", "reverse"] {
+        let text = succeed(temp.path(), &["show", file, "--after", "grad", "--policy", policy]);
+        assert!(text.contains("# backward: ") && text.contains("# tape: "), "{text}");
+    }
+}
+
+#[test]
+fn show_explains_files_and_transforms_that_do_not_fit() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let error = fail(here, &["show", "nothing.retro"]);
+    assert!(error.contains("cannot read the program nothing.retro") && error.contains("help: "), "{error}");
+    let error = fail(here, &["show", "Cargo.toml"]);
+    assert!(error.starts_with("error: Cargo.toml:1:1: found ") && error.contains("help: "), "{error}");
+    let error = fail(here, &["show", PROGRAM, "--after", "gradient"]);
+    assert!(error.contains("expected one of jvp, linearize"), "{error}");
+    let error = fail(here, &["show", PROGRAM, "--policy", "keep"]);
+    assert!(error.contains("expected one of store, checkpoint-sqrt, reverse"), "{error}");
+    let error = fail(here, &["show", PROGRAM, "--after", "transpose"]);
+    assert!(error.contains("the program is not linear"), "{error}");
+    // Not UTF-8.
+    fail(here, &["show", env!("CARGO_BIN_EXE_retrograde")]);
+}
+
+#[test]
+fn bench_nbody_is_exact_under_every_policy() {
+    let temp = tempfile::tempdir().unwrap();
+    for policy in ["store", "checkpoint-sqrt", "reverse"] {
+        let args = ["bench", "nbody", "--bodies", "4", "--steps", "400", "--tape", policy, "--repeats", "1", "--json"];
+        let figures = last_json(&succeed(temp.path(), &args));
+        assert_eq!(figures["bit_identical"], true, "{figures}");
+        assert_eq!(figures["start_recovered"], if policy == "reverse" { Value::Bool(true) } else { Value::Null });
+        let names = "tool task steps primal_s gradient_s ratio tape_bytes bits_per_value_step recomputed_steps peak_rss_mb";
+        assert!(names.split(' ').all(|name| !figures[name].is_null()), "{figures}");
+        let bits = figures["bits_per_value_step"].as_f64().unwrap();
+        assert!(if policy == "reverse" { bits <= 0.03 } else { bits > 0.03 }, "{figures}");
+    }
+    let table = succeed(temp.path(), &["bench", "nbody", "--bodies", "3", "--steps", "10", "--repeats", "1"]);
+    assert!(table.contains("bit_identical        true") && table.contains("\ntape: "), "{table}");
+    for wrong in [["--bodies", "0", "--steps", "10"], ["--bodies", "3", "--steps", "-1"], ["--bodies", "3", "--steps", "99999999999999999999"]] {
+        fail(temp.path(), &[&["bench", "nbody"], &wrong[..]].concat());
+    }
+    let error = fail(temp.path(), &["bench", "nbody", "--bodies", "64", "--steps", "100000000", "--tape", "store"]);
+    assert!(error.contains("tape store would keep ") && error.contains("--tape reverse"), "{error}");
+}

@@ -1,0 +1,111 @@
+//! Runs a derived inverse forwards on random and adversarial bits before it may be used.
+
+use super::{Executor, Interpreter};
+use crate::ir::{Kind, Location, Type};
+use crate::prim::Value;
+use crate::tape::Reversal;
+use retrograde_array::bits::BitStack;
+use retrograde_array::rng::{Key, random_bits, uniform};
+use retrograde_array::{Array, DType, ops};
+
+/// A derived inverse that does not undo its step.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+#[error("the inverse derived for the loop{} does not undo its step on {inputs} bits (draw {draw})", location.map(|l| format!(" at {l}")).unwrap_or_default())]
+pub struct NotAnInverse {
+    /// Where the user wrote the loop.
+    pub location: Option<Location>,
+    /// What was drawn.
+    pub inputs: &'static str,
+    /// Which draw.
+    pub draw: u64,
+}
+
+const DRAWS: u64 = 4;
+
+/// Runs the step and its inverse on `DRAWS` random and as many adversarial states; a state on which the step itself
+/// fails (a result that is not finite) says nothing and is passed over.
+///
+/// # Errors
+/// When a state does not come back to the bit, or bits are left on the stack.
+pub fn verify(reversal: &Reversal) -> Result<(), NotAnInverse> {
+    for draw in 0..2 * DRAWS {
+        let adversarial = draw % 2 == 1;
+        let types = reversal.record.input_types();
+        let mut inputs: Vec<Value> = (0u64..).zip(&types).map(|(i, ty)| value(ty, Key::from_seed(draw).fold_in(i), adversarial)).collect();
+        let executor = Interpreter::default();
+        let Ok((mut after, _)) = executor.run(&reversal.record, inputs.clone()) else { continue };
+        after.truncate(reversal.n_carry + 1);
+        let bits = after.pop();
+        let carries = reversal.n_consts..reversal.n_consts + reversal.n_carry;
+        let before: Vec<Value> = inputs.splice(carries, after).collect();
+        inputs.pop();
+        inputs.extend(bits);
+        let undone = executor.run(&reversal.inverse, inputs).is_ok_and(|(mut found, _)| {
+            let left = found.pop();
+            let empty = matches!(left, Some(Value::Bits(bits)) if bits.is_empty());
+            empty && found.iter().zip(&before).all(|(f, b)| f.array().bits_eq(b.array()))
+        });
+        if !undone {
+            let inputs = if adversarial { "adversarial" } else { "random" };
+            return Err(NotAnInverse { location: reversal.location, inputs, draw });
+        }
+    }
+    Ok(())
+}
+
+/// Values around the places where additions lose bits: zeros of both signs, subnormals, powers of two and their
+/// neighbours, huge beside tiny.
+const HARD: [f64; 16] = [
+    0.0, -0.0, 1.0, -1.0, 1.0 + f64::EPSILON, 1.0 - f64::EPSILON / 2.0, 0.5, -2.0,
+    f64::MIN_POSITIVE, -5e-324, 3e-310, 1e16, -1e16, 1e-17, 4503599627370497.5, -0.1,
+];
+
+fn value(ty: &Type, key: Key, adversarial: bool) -> Value {
+    if ty.kind == Kind::Bits {
+        return Value::Bits(BitStack::default());
+    }
+    if !ty.is_float() {
+        return Value::Array(Array::zeros(ty.dtype, ty.shape.clone()));
+    }
+    let n = ty.shape.size();
+    let mut entries = uniform(key, [n]).to_vec::<f64>().unwrap_or_default();
+    for (x, word) in entries.iter_mut().zip(random_bits(key.fold_in(1), n)) {
+        *x = if adversarial { HARD[(word % 16) as usize] } else { (*x * 4.0 - 2.0) * 2f64.powi((word % 9) as i32 - 4) };
+    }
+    let array = Array::new(ty.shape.clone(), entries).unwrap_or_else(|_| Array::zeros(DType::F64, ty.shape.clone()));
+    Value::Array(ops::convert(&array, ty.dtype))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prim::{add::Add, bodies::build, mul::Mul};
+    use crate::transform::invert;
+    use std::sync::Arc;
+
+    fn reversal() -> Reversal {
+        let v = Type::array(DType::F64, [3]);
+        let body = build(&[v.clone(), v.clone()], |b, p| {
+            let square = b.emit1(Mul.into(), &[p[1], p[1]]);
+            let x = b.emit1(Add.into(), &[p[0], square]);
+            let half = b.emit1(Mul.into(), &[x, x]);
+            vec![x, b.emit1(Add.into(), &[p[1], half])]
+        });
+        let inverse = invert(&body, 0, 2).unwrap();
+        Reversal { record: Arc::new(inverse.record), inverse: Arc::new(inverse.inverse), n_consts: 0, n_carry: 2, location: None }
+    }
+
+    #[test]
+    fn a_derived_inverse_passes() {
+        assert_eq!(verify(&reversal()), Ok(()));
+    }
+
+    #[test]
+    fn a_wrong_inverse_fails() {
+        let mut broken = reversal();
+        let mut program = (*broken.inverse).clone();
+        program.outputs.swap(0, 1);
+        broken.inverse = Arc::new(program);
+        assert!(verify(&broken).is_err());
+    }
+}

@@ -1,0 +1,391 @@
+//! One harness over the rows of all primitives: derivatives, batches and text of each, and of its derivatives.
+
+use retrograde_array::rng::{self, Key};
+use retrograde_array::{Array, DType, bits::BitStack, ops};
+use retrograde_core::exec::{Executor, Interpreter};
+use retrograde_core::ir::{Kind, Op, Type, check as check_invariants, parse, print, simplify};
+use retrograde_core::prim::{Prim, Program, Row, Transforms, Value, bodies};
+use retrograde_core::prim::{record::Plan, scan::Scan};
+use retrograde_core::transform::{LinearProgram, Standard, jvp, linearize, transpose, vmap};
+
+const LANES: usize = 3;
+
+/// Draws operands, one key each.
+struct Draw {
+    key: Key,
+    count: u64,
+}
+
+impl Draw {
+    fn new(seed: u64) -> Draw {
+        Draw { key: Key::from_seed(seed), count: 0 }
+    }
+    fn array(&mut self, ty: &Type, (low, high): (f64, f64)) -> Array {
+        self.count += 1;
+        let unit = rng::uniform(self.key.fold_in(self.count), ty.shape.clone()).to_vec::<f64>().unwrap();
+        let entries = unit.iter().map(|u| low + (high - low) * u);
+        let reals = |entries: Vec<f64>| Array::new(ty.shape.clone(), entries).unwrap();
+        match ty.dtype {
+            DType::Bool => Array::new(ty.shape.clone(), unit.iter().map(|u| *u < 0.5).collect::<Vec<bool>>()).unwrap(),
+            dtype if dtype.is_float() => ops::convert(&reals(entries.collect()), dtype),
+            dtype => ops::convert(&reals(entries.map(f64::floor).collect()), dtype),
+        }
+    }
+    fn arrays(&mut self, types: &[Type], range: (f64, f64)) -> Vec<Array> {
+        types.iter().map(|ty| self.array(ty, range)).collect()
+    }
+}
+
+fn run(program: &Program, inputs: &[Array]) -> Vec<Array> {
+    let values = inputs.iter().cloned().map(Value::Array).collect();
+    let (out, _) = Interpreter::default().run(program, values).unwrap_or_else(|e| panic!("{e}\n{}", print(program)));
+    out.into_iter().map(|v| v.into_array().unwrap()).collect()
+}
+
+fn floats(types: &[Type]) -> Vec<bool> {
+    types.iter().map(Type::is_float).collect()
+}
+
+fn reals(array: &Array) -> Vec<f64> {
+    (0..array.size()).map(|i| array.get(i).unwrap().to_f64()).collect()
+}
+
+/// Σ a·b, and the size of its terms.
+fn inner(a: &[Array], b: &[Array]) -> (f64, f64) {
+    assert_eq!(a.len(), b.len());
+    let terms: Vec<f64> =
+        a.iter().zip(b).flat_map(|(a, b)| reals(a).into_iter().zip(reals(b)).map(|(x, y)| x * y).collect::<Vec<_>>()).collect();
+    (terms.iter().sum(), terms.iter().map(|t| t.abs()).sum())
+}
+
+fn expect_close(what: &str, found: &[Array], expected: &[Array], tolerance: f64, context: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: number of results\n{context}");
+    for (k, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(Type::of(f), Type::of(e), "{what}: type of result {k}\n{context}");
+        let (f, e) = (reals(f), reals(e));
+        let scale = e.iter().fold(1.0f64, |m, x| m.max(x.abs()));
+        for (i, (f, e)) in f.iter().zip(&e).enumerate() {
+            assert!((f - e).abs() <= tolerance * scale, "{what}: result {k}, entry {i}: {f:e}, expected {e:e}\n{context}");
+        }
+    }
+}
+
+fn expect_bits(what: &str, found: &[Array], expected: &[Array], context: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: number of results\n{context}");
+    for (k, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert!(f.bits_eq(e), "{what}: result {k} is {f:?}, expected {e:?}\n{context}");
+    }
+}
+
+/// Subsets of the marked positions: all non-empty ones of up to three, else all, each, and all but each.
+fn subsets(of: &[bool]) -> Vec<Vec<bool>> {
+    let at = bodies::positions(of);
+    let mark = |chosen: &dyn Fn(usize) -> bool| {
+        let mut marks = vec![false; of.len()];
+        at.iter().enumerate().filter(|(k, _)| chosen(*k)).for_each(|(_, &i)| marks[i] = true);
+        marks
+    };
+    let mut all: Vec<Vec<bool>> = if at.len() <= 3 {
+        (1..1usize << at.len()).map(|set| mark(&|k| set >> k & 1 == 1)).collect()
+    } else {
+        let each = (0..at.len()).flat_map(|i| [mark(&|k| k == i), mark(&|k| k != i)]);
+        each.chain([mark(&|_| true)]).collect()
+    };
+    all.dedup();
+    all
+}
+
+/// Text and simplification of a program: parses back to itself, keeps its invariants, and simplifying changes no bit.
+fn check_text(what: &str, program: &Program, inputs: &[Array]) {
+    check_form(what, program);
+    let simple = simplify(program);
+    check_form(what, &simple);
+    expect_bits(&format!("simplify of {what}"), &run(&simple, inputs), &run(program, inputs), &print(program));
+}
+
+fn check_form(what: &str, program: &Program) {
+    if let Err(e) = check_invariants(program) {
+        panic!("{what}: {e}\n{}", print(program));
+    }
+    let text = print(program);
+    match parse::<Prim>(&text) {
+        Ok(parsed) => assert!(parsed == *program, "{what}: parses to another program\n{text}\n{}", print(&parsed)),
+        Err(e) => panic!("{what}: does not parse: {e}\n{text}"),
+    }
+}
+
+/// `vmap` over every choice of operands = a loop over the lanes, to the bit.
+fn check_lanes(what: &str, program: &Program, draw: &mut Draw, range: (f64, f64)) {
+    let types = program.input_types();
+    let n_out = program.outputs.len();
+    for marks in subsets(&vec![true; types.len()]) {
+        let stacked: Vec<Type> =
+            types.iter().zip(&marks).map(|(ty, m)| if *m { ty.stacked(LANES) } else { ty.clone() }).collect();
+        let inputs = draw.arrays(&stacked, range);
+        let lanes: Vec<Vec<Array>> = (0..LANES)
+            .map(|lane| {
+                let own: Vec<Array> =
+                    inputs.iter().zip(&marks).map(|(x, m)| if *m { x.row(lane) } else { x.clone() }).collect();
+                run(program, &own)
+            })
+            .collect();
+        for force in [true, false] {
+            let mapped = vmap(program, &marks, &vec![force; n_out], LANES);
+            let what = format!("vmap {marks:?} of {what}");
+            check_text(&what, &mapped.program, &inputs);
+            let found = run(&mapped.program, &inputs);
+            for (k, found) in found.iter().enumerate() {
+                assert!(mapped.batched[k] || !force);
+                for (lane, expected) in lanes.iter().enumerate() {
+                    let found = if mapped.batched[k] { found.row(lane) } else { found.clone() };
+                    let context = print(&mapped.program);
+                    expect_bits(&format!("{what}, lane {lane}, result {k}"), &[found], &expected[k..=k], &context);
+                }
+            }
+        }
+    }
+}
+
+/// (x, tangents of the active x) -> tangents of the floating-point results.
+fn tangent_program(program: &Program, active: &[bool]) -> Program {
+    let whole = jvp(program, active, &floats(&program.output_types())).program;
+    let tangents = whole.outputs[program.outputs.len()..].to_vec();
+    bodies::restrict(&whole, &vec![true; whole.inputs.len()], &tangents)
+}
+
+/// (x, cotangents of the floating-point results) -> cotangents of the active x.
+fn cotangent_program(program: &Program, active: &[bool]) -> Program {
+    let out_types = program.output_types();
+    let lin = linearize(program, active, &floats(&out_types));
+    let transposed = Standard.transpose(&lin.linear, lin.n_residuals);
+    let seeds = bodies::marked(&out_types, &lin.active);
+    let n_in = program.inputs.len();
+    bodies::build(&[program.input_types(), seeds].concat(), |b, p| {
+        let forward = b.inline(&lin.forward, &p[..n_in]);
+        b.inline(&transposed, &[&forward[out_types.len()..], &p[n_in..]].concat())
+    })
+}
+
+/// Five-point central differences of the floating-point results along `x_dot`, of error O(step⁴). Source: Abramowitz
+/// & Stegun 25.3.6. The points are rounded first and the direction follows them, so `f32` operands work too; returns it.
+fn differences(program: &Program, x: &[Array], x_dot: &[Array], active: &[bool], step: f64) -> (Vec<Array>, Vec<Array>) {
+    let moved = |t: f64| -> Vec<Array> {
+        let mut dots = x_dot.iter();
+        x.iter()
+            .zip(active)
+            .map(|(x, a)| {
+                if !a {
+                    return x.clone();
+                }
+                let d = reals(dots.next().unwrap());
+                let entries: Vec<f64> = reals(x).iter().zip(d).map(|(x, d)| x + t * step * d).collect();
+                ops::convert(&Array::new(x.shape().clone(), entries).unwrap(), x.dtype())
+            })
+            .collect()
+    };
+    let combine = |a: &Array, b: &Array, c: &Array, d: &Array| -> Array {
+        let [a, b, c, d] = [a, b, c, d].map(reals);
+        let entries: Vec<f64> = (0..a.len()).map(|i| (8.0 * (b[i] - c[i]) - (a[i] - d[i])) / (12.0 * step)).collect();
+        Array::vector(entries)
+    };
+    let of = |points: &[Vec<Array>; 4], keep: &[bool]| -> Vec<Array> {
+        (0..keep.len())
+            .filter(|&k| keep[k])
+            .map(|k| {
+                let like = &points[0][k];
+                let d = combine(&points[0][k], &points[1][k], &points[2][k], &points[3][k]);
+                ops::convert(&d.reshaped(like.shape().clone()).unwrap(), like.dtype())
+            })
+            .collect()
+    };
+    let points = [2.0, 1.0, -1.0, -2.0].map(moved);
+    let values = points.clone().map(|p| run(program, &p));
+    (of(&values, &floats(&program.output_types())), of(&points, active))
+}
+
+/// Everything the harness asks of a program at `x`, and of its derivatives up to `order`.
+fn check_program(what: &str, program: &Program, x: &[Array], row: &Row, order: u8, draw: &mut Draw) {
+    check_text(what, program, x);
+    check_lanes(what, program, draw, row.range);
+    let (in_types, out_types) = (program.input_types(), program.output_types());
+    let (float_in, float_out) = (floats(&in_types), floats(&out_types));
+    if !float_in.contains(&true) || !float_out.contains(&true) {
+        return;
+    }
+    let single = in_types.iter().chain(&out_types).any(|ty| ty.dtype == DType::F32);
+    let (tolerance, of_differences, step) = if single { (2e-7, 2e-3, 2e-2) } else { (1e-12, 1e-8, 1e-3) };
+    let y = run(program, x);
+    for active in subsets(&float_in) {
+        let what = format!("{what} in {active:?}");
+        let x_dot = draw.arrays(&bodies::marked(&in_types, &active), (-1.0, 1.0));
+        let y_bar = draw.arrays(&bodies::marked(&out_types, &float_out), (-1.0, 1.0));
+        let with_dot = [x, &x_dot].concat();
+
+        // Forward mode leaves the primal results alone.
+        let whole = jvp(program, &active, &float_out);
+        assert_eq!(whole.active, float_out);
+        check_text(&format!("jvp of {what}"), &whole.program, &with_dot);
+        let both = run(&whole.program, &with_dot);
+        let text = print(&whole.program);
+        expect_bits(&format!("primal results of jvp of {what}"), &both[..y.len()], &y, &text);
+        let y_dot = &both[y.len()..];
+
+        // The split derivative: the same primal results to the bit, the same tangents.
+        let lin = linearize(program, &active, &float_out);
+        check_text(&format!("forward part of {what}"), &lin.forward, x);
+        let forward = run(&lin.forward, x);
+        let residuals = &forward[y.len()..];
+        assert_eq!(residuals.len(), lin.n_residuals);
+        expect_bits(&format!("primal results of linearize of {what}"), &forward[..y.len()], &y, &print(&lin.forward));
+        let of_linear = [residuals, &x_dot].concat();
+        check_text(&format!("linear part of {what}"), &lin.linear, &of_linear);
+        let text = print(&lin.linear);
+        expect_close(&format!("linear part of {what}"), &run(&lin.linear, &of_linear), y_dot, tolerance, &text);
+
+        // Reverse mode is the transpose: <y_bar, J x_dot> = <J^T y_bar, x_dot>.
+        let linear = LinearProgram::new(lin.linear.clone(), lin.n_residuals).unwrap_or_else(|e| panic!("{what}: {e}\n{text}"));
+        let transposed = transpose(&linear);
+        let of_transposed = [residuals, &y_bar].concat();
+        check_text(&format!("transpose of {what}"), &transposed, &of_transposed);
+        let x_bar = run(&transposed, &of_transposed);
+        let ((left, a), (right, b)) = (inner(&y_bar, y_dot), inner(&x_bar, &x_dot));
+        let text = print(&transposed);
+        assert!((left - right).abs() <= tolerance * a.max(b), "{what}: <y_bar, J x_dot> = {left:e}, <J^T y_bar, x_dot> = {right:e}\n{text}");
+
+        // Transposed twice it is itself.
+        let again = LinearProgram::new(transposed, lin.n_residuals).unwrap_or_else(|e| panic!("{what}, transposed: {e}\n{text}"));
+        let twice = transpose(&again);
+        check_text(&format!("transpose of the transpose of {what}"), &twice, &of_linear);
+        expect_close(&format!("transpose of the transpose of {what}"), &run(&twice, &of_linear), y_dot, tolerance, &print(&twice));
+
+        if order >= 1 {
+            let (expected, direction) = differences(program, x, &x_dot, &active, step);
+            let tangents = tangent_program(program, &active);
+            let found = run(&tangents, &[x, &direction].concat());
+            expect_close(&format!("differences of {what}"), &found, &expected, of_differences, &print(&tangents));
+        }
+        if order >= 2 && active == float_in {
+            let forward = tangent_program(program, &active);
+            check_program(&format!("jvp of {what}"), &forward, &with_dot, row, order - 1, draw);
+            let backward = cotangent_program(program, &active);
+            check_program(&format!("vjp of {what}"), &backward, &[x, &y_bar].concat(), row, order - 1, draw);
+        } else if active == float_in {
+            check_lanes(&format!("jvp of {what}"), &tangent_program(program, &active), draw, row.range);
+            check_lanes(&format!("vjp of {what}"), &cotangent_program(program, &active), draw, row.range);
+        }
+    }
+}
+
+/// What only `tape::lower` writes has no derivatives: it is printed, parsed and run.
+fn check_lowered(program: &Program, row: &Row, draw: &mut Draw) {
+    let what = row.op.name();
+    check_form(what, program);
+    let floats: Vec<Array> = draw.arrays(&row.inputs[row.inputs.iter().filter(|t| t.kind == Kind::Bits).count()..], row.range);
+    let values = |arrays: &[Array]| arrays.iter().cloned().map(Value::Array).collect::<Vec<_>>();
+    let go = |op: Prim, types: &[Type], inputs: Vec<Value>| -> Vec<Value> {
+        Interpreter::default().run(&equation(&op, types), inputs).unwrap_or_else(|e| panic!("{what}: {e}")).0
+    };
+    let bits = || Value::Bits(BitStack::new());
+    match &row.op {
+        // What retain keeps gives x back; the stack is left as it was.
+        Prim::Retain(retain) => {
+            let [_, x, operands @ ..] = &floats[..] else { panic!("operands of retain") };
+            let y = match operands {
+                [d] => ops::binary(ops::Binary::Add, x, d).unwrap(),
+                [a, b] => ops::fma(a, b, x),
+                _ => panic!("operands of retain"),
+            };
+            let kept = go(row.op.clone(), &row.inputs, [vec![bits()], values(&[y.clone(), x.clone()]), values(operands)].concat());
+            let restore = Prim::from(retrograde_core::prim::restore::Restore { update: retain.update });
+            let types: Vec<Type> = [&row.inputs[..2], &row.inputs[3..]].concat();
+            let back = go(restore, &types, [kept, values(&[y]), values(operands)].concat());
+            assert_eq!(back[0], bits(), "{what} leaves bits");
+            expect_bits(what, &[back[1].array().clone()], std::slice::from_ref(x), "restore of retain");
+        }
+        // Nothing was lost: x = 3, d = 1/2, y = 7/2; and y = a b + x the same way.
+        Prim::Restore(_) => {
+            let of = |v: f64| Value::Array(ops::convert(&Array::vector(vec![v; 3]), DType::F64));
+            let operands = if row.inputs.len() == 3 { vec![of(0.5)] } else { vec![of(0.5), of(1.0)] };
+            let step = |bits: Vec<Value>, y| go(row.op.clone(), &row.inputs, [bits, vec![y], operands.clone()].concat());
+            let retain = Prim::from(retrograde_core::prim::retain::Retain {
+                update: if operands.len() == 1 { retrograde_core::prim::retain::Update::Add } else { retrograde_core::prim::retain::Update::Fma },
+            });
+            let types: Vec<Type> = [&row.inputs[..2], &row.inputs[1..]].concat();
+            let kept = go(retain, &types, [vec![bits(), of(3.5), of(3.0)], operands.clone()].concat());
+            assert_eq!(step(kept, of(3.5))[1], of(3.0));
+        }
+        // The carries of the loop, and the states that the plan names.
+        Prim::Record(record) => {
+            assert_eq!(record.plan, Plan::Every(2));
+            let out = go(row.op.clone(), &row.inputs, values(&floats));
+            let scan = |length| {
+                let scan = Scan { body: record.body.clone(), length: Some(length), reverse: false, n_consts: 1, n_carry: 1, policy: None };
+                go(scan.into(), &row.inputs, values(&floats)).remove(0)
+            };
+            assert_eq!(out[0], scan(5));
+            let states: Vec<Value> = (0..3).map(|i| Value::Array(out[1].array().row(i))).collect();
+            assert_eq!(states, [scan(0), scan(2), scan(4)]);
+        }
+        Prim::Replay(_) => {
+            let out = go(row.op.clone(), &row.inputs, values(&floats));
+            assert_eq!(out.len(), program.outputs.len());
+        }
+        _ => unreachable!("not a lowered operation"),
+    }
+}
+
+/// The program of one equation.
+fn equation(op: &Prim, types: &[Type]) -> Program {
+    bodies::build(types, |b, p| b.emit(op.clone(), p))
+}
+
+/// The harness: everything that is asked of a primitive, on random operands.
+fn check(row: &Row, seed: u64) {
+    let mut draw = Draw::new(seed);
+    let program = equation(&row.op, &row.inputs);
+    if matches!(row.op, Prim::Record(_) | Prim::Replay(_) | Prim::Retain(_) | Prim::Restore(_)) {
+        return check_lowered(&program, row, &mut draw);
+    }
+    let x = draw.arrays(&row.inputs, row.range);
+    check_program(row.op.name(), &program, &x, row, row.order, &mut draw);
+}
+
+/// The primitives without a row.
+fn without_row<'a>(all: &[&'a str], rows: &[(&str, Vec<Row>)]) -> Vec<&'a str> {
+    let has = |name: &str| rows.iter().any(|(n, rows)| *n == name && rows.iter().any(|row| row.op.name() == name));
+    all.iter().copied().filter(|name| !has(name)).collect()
+}
+
+#[test]
+fn every_primitive_has_a_row() {
+    assert_eq!(without_row(Prim::ALL, &Prim::rows()), Vec::<&str>::new());
+    for (name, rows) in Prim::rows() {
+        assert!(rows.iter().all(|row| row.op.name() == name), "{name} has a row of another primitive");
+    }
+}
+
+#[test]
+fn a_primitive_without_a_row_is_found() {
+    for i in 0..Prim::ALL.len() {
+        let mut rows = Prim::rows();
+        rows[i].1.clear();
+        assert_eq!(without_row(Prim::ALL, &rows), [Prim::ALL[i]]);
+        rows.remove(i);
+        assert_eq!(without_row(Prim::ALL, &rows), [Prim::ALL[i]]);
+    }
+}
+
+#[test]
+fn every_row_passes() {
+    let mut failed = vec![];
+    for (name, rows) in Prim::rows() {
+        for (i, row) in rows.iter().enumerate() {
+            for seed in [1, 2] {
+                if std::panic::catch_unwind(|| check(row, seed)).is_err() {
+                    failed.push(format!("{name}, row {i}, seed {seed}"));
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
