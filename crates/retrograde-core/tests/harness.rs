@@ -5,7 +5,7 @@ use retrograde_array::{Array, DType, bits::BitStack, ops};
 use retrograde_core::exec::{Executor, Interpreter};
 use retrograde_core::ir::{Kind, Op, Type, check as check_invariants, parse, print, simplify};
 use retrograde_core::prim::{Prim, Program, Row, Transforms, Value, bodies};
-use retrograde_core::prim::{record::Plan, scan::Scan};
+use retrograde_core::prim::{replay::Plan, scan::Scan};
 use retrograde_core::transform::{LinearProgram, Standard, jvp, linearize, transpose, vmap};
 
 const LANES: usize = 3;

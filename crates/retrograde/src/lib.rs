@@ -6,7 +6,7 @@
 pub use retrograde_array::ops::DotDims;
 pub use retrograde_array::{self as arrays, Array, DType, Shape, array, rng};
 pub use retrograde_core::{exec, ir, prim, tape, trace, transform};
-pub use retrograde_core::trace::{Error, ErrorKind, Var, tree};
+pub use retrograde_core::trace::{Error, ErrorKind, Tree, Var, tree};
 pub use retrograde_derive::Tree;
 pub use retrograde_solve::ode;
 pub use retrograde_tricks as tricks;

@@ -107,13 +107,12 @@ impl Evaluate for Run {
                     return Err(e);
                 }
             };
-            if finite && !equation.op.has_bodies() {
-                if let Some(found) = results.iter().find_map(non_finite) {
+            if finite && !equation.op.has_bodies()
+                && let Some(found) = results.iter().find_map(non_finite) {
                     let cause = Cause::NotFinite { found };
                     self.failure.get_or_insert(RunError { op: equation.op.name(), location: equation.location, cause });
                     return Err(EvalError::Interrupted);
                 }
-            }
             for (v, result) in equation.outputs.iter().zip(results) {
                 values[v.index()] = Some(result);
             }

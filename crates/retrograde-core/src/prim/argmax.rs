@@ -31,7 +31,8 @@ impl Rules for Argmax {
         }
         check_axes("axis", &[self.axis], x)?;
         if x.shape[self.axis] == 0 {
-            return Err(Mismatch::new(format!("axis {} of {x}: found no entries, expected at least 1", self.axis)));
+            return Err(Mismatch::new(format!("axis {} of {x}: found no entries, expected at least 1", self.axis))
+                .help("an empty axis has no largest entry"));
         }
         let shape = [&x.shape[..self.axis], &x.shape[self.axis + 1..]].concat();
         Ok(vec![Type::array(DType::I64, shape)])

@@ -12,7 +12,7 @@ pub fn build(inputs: &[Type], f: impl FnOnce(&mut Builder, &[ValueId]) -> Vec<Va
 }
 
 /// Splits a slice into consecutive parts of these lengths and the rest.
-pub fn parts<'a, T, const N: usize>(all: &'a [T], lengths: [usize; N]) -> ([&'a [T]; N], &'a [T]) {
+pub fn parts<T, const N: usize>(all: &[T], lengths: [usize; N]) -> ([&[T]; N], &[T]) {
     let mut rest = all;
     let parts = lengths.map(|n| {
         let (head, tail) = rest.split_at(n);

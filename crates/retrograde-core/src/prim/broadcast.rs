@@ -32,6 +32,7 @@ impl Rules for Broadcast {
         if self.axes.len() != x.shape.rank() {
             let (found, expected) = (self.axes.len(), x.shape.rank());
             return Err(Mismatch::new(format!("axes: found {found}, expected {expected}, one for each axis of {x}"))
+                .help("each axis of the operand becomes one of the result; `spread` keeps them last and in order")
                 .guess(&out));
         }
         check_axes("axes", &self.axes, &out).map_err(|e| e.guess(&out))?;

@@ -40,7 +40,7 @@ impl Rules for Concat {
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
         arrays_only(inputs, inputs.len())?;
         let Some((first, others)) = inputs.split_first() else {
-            return Err(Mismatch::new("found no operands, expected at least 1"));
+            return Err(Mismatch::new("found no operands, expected at least 1").help("the parts to join are an empty list here"));
         };
         check_axes("axis", &[self.axis], first)?;
         let mut shape = first.shape.to_vec();
@@ -53,7 +53,8 @@ impl Rules for Concat {
                 return Err(Mismatch::new(format!(
                     "operand {}: found {other}, expected the shape of {first} but for axis {}",
                     i + 1, self.axis
-                )));
+                ))
+                .help("`stack` joins along a new axis; `reshape` and `broadcast` change shapes"));
             }
             if other.dtype != first.dtype {
                 return Err(Mismatch::new(format!("dtypes differ, operand 0 {first} and operand {} {other}", i + 1))

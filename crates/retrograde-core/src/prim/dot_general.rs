@@ -62,11 +62,13 @@ impl Rules for DotGeneral {
         for (what, left, right) in pairings {
             if left.len() != right.len() {
                 let (found, expected) = (right.len(), left.len());
-                return Err(Mismatch::new(format!("{what} axes of the right factor: found {found}, expected {expected}, as of the left")));
+                return Err(Mismatch::new(format!("{what} axes of the right factor: found {found}, expected {expected}, as of the left"))
+                    .help("every axis named on the left has its partner on the right"));
             }
             if let Some((&i, &j)) = left.iter().zip(right).find(|(i, j)| x.shape[**i] != y.shape[**j]) {
                 let (m, n) = (x.shape[i], y.shape[j]);
-                return Err(Mismatch::new(format!("{what} lengths differ, {m} of axis {i} of left {x} and {n} of axis {j} of right {y}")));
+                return Err(Mismatch::new(format!("{what} lengths differ, {m} of axis {i} of left {x} and {n} of axis {j} of right {y}"))
+                    .help("`dot` joins the last axis of the left to the first of the right; `t` transposes a matrix, `dot_general` names any axes"));
             }
         }
         let lens = |ty: &Type, axes: &[usize]| axes.iter().map(|&axis| ty.shape[axis]).collect::<Vec<usize>>();

@@ -30,7 +30,8 @@ pub(super) fn check_indices(indices: &Type, other: &Type, axis: usize, batch_dim
         )));
     }
     if other.shape.get(..batch_dims) != indices.shape.get(..batch_dims) {
-        return Err(Mismatch::new(format!("the first {batch_dims} axes are shared: found {indices} and {other}, expected equal lengths")));
+        return Err(Mismatch::new(format!("the first {batch_dims} axes are shared: found {indices} and {other}, expected equal lengths"))
+            .help("indices have the batch axes of the array first"));
     }
     Ok(())
 }

@@ -120,7 +120,7 @@ impl Replay {
         operands.extend(o.xs.iter().map(|x| Value::Array(x.row(row))));
         operands
     }
-    fn from_checkpoints(&self, cx: &mut dyn Evaluate, o: &mut Operands, stride: usize) -> Result<(), EvalError> {
+    fn sweep_from_checkpoints(&self, cx: &mut dyn Evaluate, o: &mut Operands, stride: usize) -> Result<(), EvalError> {
         let stacks: Vec<Array> = std::mem::take(&mut o.tape).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
         for segment in (0..o.n_steps.div_ceil(stride)).rev() {
             let first = segment * stride;
@@ -138,7 +138,7 @@ impl Replay {
         }
         Ok(())
     }
-    fn from_the_end(&self, cx: &mut dyn Evaluate, o: &mut Operands) -> Result<(), EvalError> {
+    fn sweep_from_the_end(&self, cx: &mut dyn Evaluate, o: &mut Operands) -> Result<(), EvalError> {
         let mut state = std::mem::take(&mut o.tape);
         let mut bits = state.pop().ok_or_else(|| EvalError::Broken("bits on the tape".into()))?;
         let start = state.split_off(self.n_carry);
@@ -262,10 +262,10 @@ impl Rules for Replay {
             ys: Stacks::new(&self.back, self.n_sweep_carry, n_steps),
         };
         match self.plan {
-            Plan::Reverse => self.from_the_end(cx, &mut operands)?,
+            Plan::Reverse => self.sweep_from_the_end(cx, &mut operands)?,
             Plan::Every(k) => {
                 let stride = if self.length.is_some() { k } else { online_stride(n_steps) };
-                self.from_checkpoints(cx, &mut operands, stride)?;
+                self.sweep_from_checkpoints(cx, &mut operands, stride)?;
             }
         }
         let Operands { mut carry, ys, .. } = operands;

@@ -29,6 +29,7 @@ impl Rules for Reshape {
         let (found, expected) = (out.shape.size(), x.shape.size());
         if found != expected {
             return Err(Mismatch::new(format!("found shape {} of {found} entries, expected {expected}, those of {x}", out.shape))
+                .help("the number of entries stays; `broadcast` and `spread` repeat, `slice` takes a part")
                 .guess(&out));
         }
         Ok(vec![out])

@@ -252,10 +252,8 @@ impl Rules for Scan {
         }
         let mut outs = r.b.emit(Scan { body: Arc::new(vmapped.program), ..self.clone() }.into(), &operands);
         if self.length.is_some() {
-            for i in self.n_carry..outs.len() {
-                if vmapped.batched[i] {
-                    outs[i] = swap_leading(r, outs[i]);
-                }
+            for (out, _) in outs.iter_mut().zip(&vmapped.batched).skip(self.n_carry).filter(|(_, batched)| **batched) {
+                *out = swap_leading(r, *out);
             }
         }
         (outs, vmapped.batched)

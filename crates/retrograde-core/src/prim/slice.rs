@@ -34,16 +34,19 @@ impl Rules for Slice {
         let rank = x.shape.rank();
         for (what, list) in [("starts", &self.starts), ("limits", &self.limits), ("strides", &self.strides)] {
             if list.len() != rank {
-                return Err(Mismatch::new(format!("{what}: found {}, expected {rank}, one for each axis of {x}", list.len())));
+                return Err(Mismatch::new(format!("{what}: found {}, expected {rank}, one for each axis of {x}", list.len()))
+                    .help("axes count from 0"));
             }
         }
         for i in 0..rank {
             let (start, limit, len) = (self.starts[i], self.limits[i], x.shape[i]);
             if start > limit || limit > len {
-                return Err(Mismatch::new(format!("axis {i} of {x}: found {start}..{limit}, expected a range within 0..{len}")));
+                return Err(Mismatch::new(format!("axis {i} of {x}: found {start}..{limit}, expected a range within 0..{len}"))
+                    .help("entries count from 0; the end of a range is not part of it"));
             }
             if self.strides[i] == 0 {
-                return Err(Mismatch::new(format!("axis {i} of {x}: found stride 0, expected at least 1")));
+                return Err(Mismatch::new(format!("axis {i} of {x}: found stride 0, expected at least 1"))
+                    .help("stride 1 takes every entry"));
             }
         }
         let lens = (0..rank).map(|i| (self.limits[i] - self.starts[i]).div_ceil(self.strides[i]));
@@ -77,7 +80,7 @@ impl Rules for Slice {
     fn rows() -> Vec<Row> {
         let ty = Type::array(DType::F64, [4, 5]);
         let row = |limits: [usize; 2], strides: [usize; 2]| {
-            Row::new(Slice { starts: vec![1, 0], limits: limits.to_vec(), strides: strides.to_vec() }, &[ty.clone()])
+            Row::new(Slice { starts: vec![1, 0], limits: limits.to_vec(), strides: strides.to_vec() }, std::slice::from_ref(&ty))
         };
         vec![row([3, 5], [1, 1]), row([4, 4], [2, 3]), row([2, 5], [7, 2])]
     }

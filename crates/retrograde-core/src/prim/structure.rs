@@ -81,7 +81,8 @@ pub(super) fn array_type(dtype: DType, shape: impl Into<Shape>) -> Result<Type, 
     let most = isize::MAX as usize / 8;
     match shape.iter().try_fold(1_usize, |n, &len| n.checked_mul(len.max(1)).filter(|&n| n <= most)) {
         Some(_) => Ok(Type::array(dtype, shape)),
-        None => Err(Mismatch::new(format!("found shape {shape}, expected at most {most} entries"))),
+        None => Err(Mismatch::new(format!("found shape {shape}, expected at most {most} entries"))
+            .help("no memory holds this many; look for a length that is a difference below 0")),
     }
 }
 
@@ -94,7 +95,8 @@ pub(super) fn check_axes(what: &str, axes: &[usize], ty: &Type) -> Result<(), Mi
                 .help("axes count from 0"));
         }
         if axes[..i].contains(&axis) {
-            return Err(Mismatch::new(format!("{what}: found axis {axis} twice, expected every axis once")));
+            return Err(Mismatch::new(format!("{what}: found axis {axis} twice, expected every axis once"))
+                .help("name each axis once"));
         }
     }
     Ok(())

@@ -34,7 +34,8 @@ impl Rules for Transpose {
         let x = &inputs[0];
         if self.perm.len() != x.shape.rank() {
             let (found, expected) = (self.perm.len(), x.shape.rank());
-            return Err(Mismatch::new(format!("perm: found {found} axes, expected the {expected} of {x}")));
+            return Err(Mismatch::new(format!("perm: found {found} axes, expected the {expected} of {x}"))
+                .help("list every axis once, in the new order; `t` is for matrices"));
         }
         check_axes("perm", &self.perm, x)?;
         Ok(vec![x.with_shape(self.perm.iter().map(|&axis| x.shape[axis]).collect::<Shape>())])

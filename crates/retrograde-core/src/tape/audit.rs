@@ -463,11 +463,10 @@ impl Auditor {
             let Some(init) = self.terms.start_of(*of) else {
                 return self.unproved(format!("tape value {i}: the checkpoints are not states of a loop"));
             };
-            if let (Some(n), Some(&rows)) = (op.length, self.terms.ty(of_tape).shape.first()) {
-                if rows != n.div_ceil(stride.max(1)) {
+            if let (Some(n), Some(&rows)) = (op.length, self.terms.ty(of_tape).shape.first())
+                && rows != n.div_ceil(stride.max(1)) {
                     return self.wrong(format!("tape value {i}: found {rows} checkpoints for {n} steps, {stride} apart"));
                 }
-            }
             states.push(*of);
             inits.push(init);
         }
@@ -1069,11 +1068,10 @@ impl Terms {
                 continue;
             }
             let node = &self.nodes[t.0 as usize];
-            if let Node::Symbol { binder: of, index } = **node {
-                if of == binder && index > 0 && !std::mem::replace(&mut found[index - 1], true) {
+            if let Node::Symbol { binder: of, index } = **node
+                && of == binder && index > 0 && !std::mem::replace(&mut found[index - 1], true) {
                     order.push(index - 1);
                 }
-            }
             pending.extend(node.inner().into_iter().rev());
             pending.extend(node.outer().into_iter().rev());
         }
@@ -1207,11 +1205,10 @@ impl Terms {
         };
         let of_found = [f.outer(), f.inner()].concat();
         let of_expected = [e.outer(), e.inner()].concat();
-        if same_head && of_found.len() == of_expected.len() {
-            if let Some((&f, &e)) = of_found.iter().zip(&of_expected).find(|(f, e)| f != e) {
+        if same_head && of_found.len() == of_expected.len()
+            && let Some((&f, &e)) = of_found.iter().zip(&of_expected).find(|(f, e)| f != e) {
                 return self.difference(f, e);
             }
-        }
         format!("found {}, expected {}", self.describe(found), self.describe(expected))
     }
 }

@@ -73,14 +73,19 @@ pub enum LowerError {
     NotReversible(Refusal, Option<Location>),
 }
 
-/// Lowers (inputs.., seeds.. -> outputs.., rest..): the first `n_outputs` results must not depend on the last
+/// Lowers a simplified (inputs.., seeds.. -> outputs.., rest..): the first `n_outputs` results must not depend on the last
 /// `n_seeds` inputs. Loops without a policy of their own get `default`.
 ///
 /// # Errors
 /// When a loop that should be reversed cannot be.
 pub fn lower(program: &Program, n_outputs: usize, n_seeds: usize, default: Tape) -> Result<Lowered, LowerError> {
     let mut found = Found::default();
-    let lowered = simplify(&loops(program, default, &mut found)?);
+    // Programs without loops are already simplified and stay as they are.
+    let lowered = if program.equations.iter().any(|e| e.op.has_bodies()) {
+        simplify(&loops(program, default, &mut found)?)
+    } else {
+        program.clone()
+    };
     check::debug_check(&lowered, "lower");
     Ok(cut(&lowered, n_outputs, n_seeds, found))
 }

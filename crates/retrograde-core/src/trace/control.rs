@@ -23,12 +23,20 @@ pub fn call<A: Traceable, R: Traceable>(name: &str, f: impl FnOnce(A) -> R, x: A
     let (traced, out) = traced(&x, f);
     let inputs = [flat, traced.captures].concat();
     let call = Call { name: name.into(), body: Arc::new(traced.program) };
+    if poisoned(&out) {
+        return out.map_vars(&mut |v| frame::poisoned(&v.ty()));
+    }
     let mut next = rebuild(frame::record(call, &inputs, location));
     out.map_vars(&mut |_| next())
 }
 
 fn vars<T: Traceable>(tree: &T) -> Vec<Var> {
     tree::leaves(tree).into_iter().map(|(_, v)| v).collect()
+}
+
+/// Whether a mistake was noted on the way to these values.
+fn poisoned<T: Traceable>(tree: &T) -> bool {
+    vars(tree).iter().any(|v| v.poisoned)
 }
 
 fn types(vars: &[Var]) -> Vec<Type> {
@@ -109,10 +117,10 @@ impl ScanConfig {
         });
         let out_types = traced.program.output_types();
         let n_after = vars(&after).len();
-        let fits = returns_its_state("scan", &out_types[..n_after], &types(&state), location);
+        let fits = !poisoned(&after) && returns_its_state("scan", &out_types[..n_after], &types(&state), location);
         if !fits || lengths.iter().any(|l| *l != Some(length)) {
             let y = y.map_vars(&mut |v| frame::poisoned(&v.ty().stacked(length)));
-            return (init, y);
+            return (init.map_vars(&mut |v| frame::poisoned(&v.ty())), y);
         }
         let scan = prim::scan::Scan {
             body: Arc::new(captures_first(&traced)),
@@ -171,10 +179,10 @@ impl WhileConfig {
     pub fn run<S: Traceable>(self, init: S, go_on: impl FnOnce(S) -> Var, step: impl FnOnce(S) -> S) -> S {
         let location = caller();
         let state = vars(&init);
-        let (cond, _) = traced(&init, |s| go_on(s));
+        let (cond, _) = traced(&init, go_on);
         let (body, after) = traced(&init, step);
-        if !returns_its_state("while_loop", &body.program.output_types(), &types(&state), location) {
-            return init;
+        if poisoned(&after) || !returns_its_state("while_loop", &body.program.output_types(), &types(&state), location) {
+            return init.map_vars(&mut |v| frame::poisoned(&v.ty()));
         }
         let op = While {
             cond: Arc::new(captures_first(&cond)),
@@ -210,6 +218,9 @@ pub fn cond<A: Traceable, R: Traceable>(pred: Var, if_true: impl FnOnce(A) -> R,
     let location = caller();
     let (t, out) = traced(&x, if_true);
     let (f, other) = traced(&x, if_false);
+    if poisoned(&out) || poisoned(&other) {
+        return out.map_vars(&mut |v| frame::poisoned(&v.ty()));
+    }
     let (found, expected) = (types_of(&f), types_of(&t));
     if found != expected || tree::structure(&out.types()) != tree::structure(&other.types()) {
         let show = |ts: &[Type]| ts.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");

@@ -38,13 +38,16 @@ struct Compiled {
     seeds: Vec<Type>,
 }
 
+/// A compiled entry; its type depends on the result of the closure.
+type AnyEntry = Arc<dyn std::any::Any + Send + Sync>;
+
 /// Closure, policy and cache of a door.
 #[derive(Debug)]
 struct Core<F, Args> {
     f: F,
     policy: Tape,
     location: Location,
-    cache: Mutex<HashMap<Vec<(String, Type)>, Arc<dyn std::any::Any + Send + Sync>>>,
+    cache: Mutex<HashMap<Vec<(String, Type)>, AnyEntry>>,
     last: Mutex<TapeReport>,
     warnings: Mutex<Vec<Diagnostic>>,
     args: PhantomData<fn(Args)>,
@@ -77,7 +80,7 @@ where
     fn program(&self, refs: Args::Refs<'_>) -> Result<(Program, <F::Output as Traceable>::Types), Diagnostics> {
         let types: Vec<Type> = Args::leaves(refs).iter().flatten().map(|(_, a)| Type::of(a)).collect();
         frame::take_warnings();
-        let traced = frame::root(&types, |params| {
+        let traced = frame::root(&types, self.location, |params| {
             let mut next = rebuild(params.to_vec());
             let args = Args::trace(refs, &mut |_| next());
             let out = self.f.apply(args);
@@ -93,16 +96,15 @@ where
         let leaves = Args::leaves(refs);
         let mut key: Vec<(String, Type)> = leaves.iter().flatten().map(|(path, a)| (path.clone(), Type::of(a))).collect();
         key.push((format!("{:?} {kind:?}", Args::structure(refs)), Type::bits()));
-        if let Some(hit) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            if let Ok(entry) = hit.clone().downcast::<Entry<F::Output>>() {
+        if let Some(hit) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && let Ok(entry) = hit.clone().downcast::<Entry<F::Output>>() {
                 return Ok(entry);
             }
-        }
         let (program, result) = self.program(refs)?;
         let program = simplify(&program);
         let active = self.active(&leaves, wrt)?;
         let (joint, n_outputs, seeds) = derive(&program, &active, kind, self.location)?;
-        let joint = simplify(&joint);
+        let joint = if kind == Kind::Jit { joint } else { simplify(&joint) };
         let lowered = lower(&joint, n_outputs, seeds.len(), self.policy)?;
         if cfg!(debug_assertions) && self.policy != Tape::Store {
             audit(&joint, &lowered, seeds.len())?;
@@ -174,7 +176,10 @@ where
             .collect();
         active.resize(flat.len() + captures.len(), false);
         let inputs: Vec<Var> = flat.iter().chain(&captures).copied().collect();
-        match derive(&program, &active, kind, location) {
+        // A mistake inside is noted already; the loss that stands in for it has nothing to say.
+        let noted = tree::leaves(&out).iter().any(|(_, v)| v.poisoned) && matches!(kind, Kind::Grad | Kind::Hvp { .. });
+        let derived = if noted { Err(Diagnostics::default()) } else { derive(&program, &active, kind, location) };
+        match derived {
             Ok((joint, _, seeds)) => {
                 let seeds: Vec<Var> = seeds.iter().map(|ty| super::var::full(ty.dtype, ty.shape.clone(), 1.0)).collect();
                 let operands: Vec<Var> = inputs.iter().chain(extra).chain(&seeds).copied().collect();
@@ -235,18 +240,18 @@ fn derive(program: &Program, active: &[bool], kind: Kind, location: Location) ->
 fn expect_scalar_loss(program: &Program, location: Location) -> Result<(), Diagnostics> {
     let types = program.output_types();
     let [ty] = &types[..] else {
-        return Err(Diagnostic::new(format!("grad: found a function with {} results, expected one number", types.len()), Some(location))
+        return Err(Diagnostic::new(format!("the function has {} results, expected one number, the loss", types.len()), Some(location))
             .help("return only the loss; `vjp` takes functions with several results")
             .into());
     };
+    let at = program.equations.iter().rev().find(|e| e.outputs.contains(&program.outputs[0])).and_then(|e| e.location).or(Some(location));
     if !ty.is_float() {
-        return Err(Diagnostic::new(format!("grad: the loss is {ty}, expected a floating-point number"), Some(location))
-            .help("counts and truth values have no derivative; convert before the computation, not after it")
+        return Err(Diagnostic::new(format!("the loss is {ty}, expected one floating-point number"), at)
+            .help("counts, positions and truth values have no derivative; return a smooth loss, such as `cross_entropy` for the number of errors")
             .into());
     }
     if ty.shape.rank() != 0 {
-        let at = program.equations.iter().rev().find(|e| e.outputs.contains(&program.outputs[0])).and_then(|e| e.location);
-        return Err(Diagnostic::new(format!("grad: the loss is {ty}, expected one number (rank 0)"), at.or(Some(location)))
+        return Err(Diagnostic::new(format!("the loss is {ty}, expected one number (rank 0)"), at)
             .help("reduce it first with `.sum()` or `.mean()`; `jacobian` differentiates functions with many results")
             .into());
     }
@@ -540,17 +545,11 @@ where
     ///
     /// # Errors
     /// A tree of another structure or other types than the result.
+    #[track_caller]
     pub fn call(&self, cotangents: &<F::Output as Traceable>::Arrays) -> Result<Arrays<Args, I>, Error> {
         let like = F::Output::to_arrays(&self.entry.result, &mut |ty| Array::zeros(ty.dtype, ty.shape.clone()));
-        let like = tree::leaves(&like);
-        let found = tree::leaves(cotangents);
-        if let Some((f, l)) = found.iter().zip(&like).find(|(f, l)| Type::of(&f.1) != Type::of(&l.1)) {
-            return Err(Error::Input {
-                message: format!("cotangent `{}`: found {}, expected {}", f.0, Type::of(&f.1), Type::of(&l.1)),
-                help: "cotangents have the types of the results".into(),
-            });
-        }
-        let seeds = found.into_iter().map(|(_, a)| a).filter(|a| a.dtype().is_float()).collect();
+        let found = expect_like("cotangent", cotangents, "result", &like, caller())?;
+        let seeds = found.into_iter().filter(|a| a.dtype().is_float()).collect();
         let (gradients, _) = backward(&self.entry.compiled, &self.inputs, self.tape.clone(), seeds)?;
         Ok(like_argument::<Args, I>(self.refs, gradients))
     }
@@ -610,8 +609,9 @@ where
     ///
     /// # Errors
     /// See [`grad`]; a `v` of another structure than the argument.
+    #[track_caller]
     pub fn call(&self, inputs: Args::Refs<'_>, v: &Arrays<Args, I>) -> Result<Arrays<Args, I>, Error> {
-        let tangents = expect_like("direction", v, Args::pick(inputs))?;
+        let tangents = expect_like("direction", v, "argument", Args::pick(inputs), caller())?;
         let entry = self.door.core.compiled(inputs, Some(I), self.kind())?;
         let mut arrays = Core::<F, Args>::arrays(inputs);
         arrays.extend(tangents);
@@ -654,8 +654,9 @@ where
     ///
     /// # Errors
     /// Mistakes in the traced function; a direction of another structure than the argument.
+    #[track_caller]
     pub fn call(&self, x: &A::Arrays, x_dot: &A::Arrays) -> Result<Pair<F::Output>, Error> {
-        let tangents = expect_like("direction", x_dot, x)?;
+        let tangents = expect_like("direction", x_dot, "argument", x, caller())?;
         let entry = self.core.compiled(x, None, Kind::Jvp)?;
         let mut arrays = Core::<F, (A,)>::arrays(x);
         arrays.extend(tangents.into_iter().filter(|t| t.dtype().is_float()));

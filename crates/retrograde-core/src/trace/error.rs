@@ -1,7 +1,7 @@
 //! The errors of front doors.
 
 use crate::exec::RunError;
-use crate::ir::{Diagnostic, Diagnostics};
+use crate::ir::{Diagnostic, Diagnostics, Location};
 use crate::tape::{AuditError, LowerError};
 
 /// What a front door returns when it fails.
@@ -14,10 +14,12 @@ pub enum Error {
     #[error("error: {0}")]
     Run(#[from] RunError),
     /// The inputs do not fit together.
-    #[error("error: {message}\n  help: {help}")]
+    #[error("error: {message}\n  --> {location}\n  help: {help}")]
     Input {
         /// What was found and expected.
         message: String,
+        /// The line that gave them.
+        location: Location,
         /// What to try.
         help: String,
     },
@@ -69,7 +71,7 @@ impl From<LowerError> for Error {
         Diagnostic::new(refusal.message, refusal.location.or(of_loop))
             .help(
                 "write the step as updates of one variable by the others (`x += a(v); v += b(x)`), \
-                 or choose `Checkpoint::Sqrt` for this loop",
+                 or say `.tape(Checkpoint::Sqrt)` for this loop",
             )
             .into()
     }

@@ -14,6 +14,8 @@ struct Frame {
     /// Whether handles of the frames below may be used here.
     closed: bool,
     captures: Vec<(Var, ValueId)>,
+    /// Stand-ins for what mistakes would have made.
+    poisons: Vec<ValueId>,
 }
 
 thread_local! {
@@ -22,6 +24,9 @@ thread_local! {
     static WARNINGS: RefCell<Vec<Diagnostic>> = const { RefCell::new(vec![]) };
     static NEXT_ID: Cell<u64> = const { Cell::new(1) };
     static SCOPES: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
+    /// Where the front door whose function is being traced was opened.
+    static DOOR: Cell<Option<Location>> = const { Cell::new(None) };
+    static BLAMED: Cell<Option<Location>> = const { Cell::new(None) };
 }
 
 /// A recorded function body.
@@ -42,7 +47,7 @@ pub(super) fn body<R>(types: &[Type], closed: bool, f: impl FnOnce(&[Var]) -> (V
         let mut builder = Builder::new();
         let depth = frames.len() as u32;
         let params: Vec<Var> = types.iter().map(|ty| Var::new(id, depth, builder.input(ty.clone()), false)).collect();
-        frames.push(Frame { id, builder, closed, captures: vec![] });
+        frames.push(Frame { id, builder, closed, captures: vec![], poisons: vec![] });
         params
     });
     let result = catch_unwind(AssertUnwindSafe(|| {
@@ -67,10 +72,12 @@ pub(super) fn body<R>(types: &[Type], closed: bool, f: impl FnOnce(&[Var]) -> (V
 ///
 /// # Errors
 /// Every independent mistake. A panic after a recorded mistake counts as its consequence.
-pub(super) fn root<R>(types: &[Type], f: impl FnOnce(&[Var]) -> (Vec<Var>, R)) -> Result<(Program, R), Diagnostics> {
+pub(super) fn root<R>(types: &[Type], door: Location, f: impl FnOnce(&[Var]) -> (Vec<Var>, R)) -> Result<(Program, R), Diagnostics> {
     let outer = MISTAKES.take();
+    let outer_door = DOOR.replace(Some(door));
     let depth = FRAMES.with_borrow(Vec::len);
     let result = catch_unwind(AssertUnwindSafe(|| body(types, true, f)));
+    DOOR.set(outer_door);
     let mistakes = MISTAKES.replace(outer);
     match result {
         Ok((traced, rest)) if mistakes.is_empty() => Ok((traced.program, rest)),
@@ -82,8 +89,17 @@ pub(super) fn root<R>(types: &[Type], f: impl FnOnce(&[Var]) -> (Vec<Var>, R)) -
     }
 }
 
-/// Notes a mistake.
-pub(super) fn mistake(mut diagnostic: Diagnostic) {
+/// Notes a mistake of the user, which the front door will return; tracing goes on.
+///
+/// For libraries whose own functions can be called wrongly.
+pub fn mistake(mut diagnostic: Diagnostic) {
+    if let Some(location) = diagnostic.location {
+        let shown = visible(location);
+        if shown != location {
+            diagnostic.location = Some(shown);
+            diagnostic.remark = Some("inside an iterator or function pointer of the function given to this front door".into());
+        }
+    }
     let scopes = SCOPES.with_borrow(|s| s.join(" / "));
     if !scopes.is_empty() {
         diagnostic.message = format!("{} (in {scopes})", diagnostic.message);
@@ -117,6 +133,27 @@ pub(super) fn scoped<R>(name: &str, f: impl FnOnce() -> R) -> R {
     result.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
+/// Reports what `f` does as done at `location`: for libraries, whose own lines mean nothing to their users.
+pub fn blame<R>(location: Location, f: impl FnOnce() -> R) -> R {
+    let outer = BLAMED.replace(Some(location));
+    let result = catch_unwind(AssertUnwindSafe(f));
+    BLAMED.set(outer);
+    result.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// The location set by [`blame`].
+pub(super) fn blamed() -> Option<Location> {
+    BLAMED.get()
+}
+
+/// The location itself, or that of the front door where it is not the user's: operations called by the standard library,
+/// as in `iter.map(Var::sin)`, do not know who asked.
+fn visible(location: Location) -> Location {
+    let file = location.0.file();
+    let foreign = file.contains("/rustc/") || file.contains("/rustlib/src/") || file == super::var::FILE;
+    DOOR.get().filter(|_| foreign).unwrap_or(location)
+}
+
 /// The value of a handle in the innermost frame: captured where it belongs to an outer one.
 pub(super) fn here(var: Var, location: Option<Location>) -> ValueId {
     let found = FRAMES.with_borrow_mut(|frames| {
@@ -126,8 +163,7 @@ pub(super) fn here(var: Var, location: Option<Location>) -> ValueId {
         }
         let ty = frames[home].builder.ty(var.id).clone();
         let mut outer = var;
-        for depth in home + 1..frames.len() {
-            let frame = &mut frames[depth];
+        for (depth, frame) in frames.iter_mut().enumerate().skip(home + 1) {
             let id = match frame.captures.iter().find(|(v, _)| v.same(&outer)) {
                 Some((_, id)) => *id,
                 None => {
@@ -141,16 +177,37 @@ pub(super) fn here(var: Var, location: Option<Location>) -> ValueId {
         Some(outer.id)
     });
     found.unwrap_or_else(|| {
-        let (message, help) = if FRAMES.with_borrow(Vec::is_empty) {
-            ("a traced value is used outside of the function that it belongs to", "use it inside the closure given to the front door")
+        let (message, help) = escape(var);
+        let diagnostic = Diagnostic::new(message, location).help(help);
+        // Without a trace there is no result to return the mistake in.
+        assert!(FRAMES.with_borrow(|frames| !frames.is_empty()), "{diagnostic}");
+        mistake(diagnostic);
+        poison(&Type::array(retrograde_array::DType::F64, []))
+    })
+}
+
+/// What is wrong with a handle that is not of the innermost frame or one around it, and what to do.
+fn escape(var: Var) -> (&'static str, &'static str) {
+    FRAMES.with_borrow(|frames| {
+        // Ids grow: whatever is older than the innermost front door belongs to another one.
+        let door = frames.iter().rposition(|f| f.closed);
+        let older = door.is_none_or(|door| var.trace < frames[door].id);
+        if frames.iter().any(|f| f.id == var.trace) {
+            (
+                "a traced value is used in the function of another front door",
+                "inside traced code a front door takes traced values: `.at(x)` instead of `.call(&x)`",
+            )
+        } else if older {
+            (
+                "a traced value is used after the function that it belongs to has ended",
+                "return it from that function: the front door gives its result as an array, which can be an argument here",
+            )
         } else {
             (
                 "a traced value is used outside of the body that it belongs to",
                 "return it from the body: the results of `scan`, `cond` and `while_loop` are values out here",
             )
-        };
-        mistake(Diagnostic::new(message, location).help(help));
-        poison(&Type::array(retrograde_array::DType::F64, []))
+        }
     })
 }
 
@@ -164,10 +221,10 @@ pub(super) fn type_of(var: Var) -> Option<Type> {
 
 /// A stand-in of the given type, so that tracing can go on after a mistake.
 fn poison(ty: &Type) -> ValueId {
-    with_builder(|b| {
-        let value = Scalar::from_f64(ty.dtype, 0.0).expect("zero fits every dtype");
-        b.emit1(Full { ty: ty.clone(), value }.into(), &[])
-    })
+    let value = Scalar::from_f64(ty.dtype, 0.0).expect("zero fits every dtype");
+    let id = with_builder(|b| b.emit1(Full { ty: ty.clone(), value }.into(), &[]));
+    FRAMES.with_borrow_mut(|frames| frames.last_mut().into_iter().for_each(|f| f.poisons.push(id)));
+    id
 }
 
 /// The innermost builder.
@@ -197,7 +254,7 @@ pub(super) fn record(op: impl Into<Prim>, inputs: &[Var], location: Location) ->
     let poisoned = inputs.iter().any(|v| v.poisoned);
     let name = op.name();
     let result = with_builder(|b| {
-        b.location = Some(location);
+        b.location = Some(visible(location));
         let result = b.try_emit(op, &ids);
         b.location = None;
         result
@@ -220,17 +277,19 @@ fn refuse(name: &str, e: Mismatch, inputs: &[Var], ids: &[ValueId], location: Lo
     if !inputs.iter().any(|v| v.poisoned) {
         let mut diagnostic = Diagnostic::new(format!("{name}: {}", e.message), Some(location));
         diagnostic.help = e.help;
-        // A location inside the standard library is that of an iterator or a function pointer, not of the user.
-        if location.0.file().contains("/rustc/") || location.0.file().contains("/library/") {
-            diagnostic.remark = Some("inside an iterator or function pointer".into());
-        }
-        diagnostic.window = with_builder(|b| {
-            let program = b.program();
+        diagnostic.window = FRAMES.with_borrow(|frames| {
+            let frame = frames.last().expect("a trace is running");
+            let program = frame.builder.program();
             let n = program.equations.len();
             let mut window = if n == 0 { vec![] } else { print::window(program, EqnId(n as u32 - 1), 1) };
             for line in &mut window {
                 if let Some(rest) = line.strip_prefix('>') {
                     *line = rest.trim_start().to_string();
+                }
+                // What stands in for an earlier mistake is nothing that the user wrote.
+                let stands_in = |id: &&ValueId| line.trim_start().starts_with(&format!("{}:", print::value_name(**id)));
+                if let Some(id) = frame.poisons.iter().find(stands_in) {
+                    *line = format!("{}:? = the mistake above", print::value_name(*id));
                 }
             }
             let operands: Vec<String> = ids.iter().map(|v| print::value_name(*v)).collect();

@@ -2,7 +2,7 @@
 
 use super::tree::{Leaf, Tree};
 use super::{Error, Var, tree};
-use crate::ir::Type;
+use crate::ir::{Location, Type};
 use retrograde_array::Array;
 
 /// A function of traced values: a closure of one, two or three trees, or a front door.
@@ -163,21 +163,24 @@ pick!(0, (A, B, C), A, |r| r.0);
 pick!(1, (A, B, C), B, |r| r.1);
 pick!(2, (A, B, C), C, |r| r.2);
 
-/// Checks that two trees of arrays have one structure and leaves of the same types.
+/// Checks that two trees of arrays have one structure and leaves of the same types; `what` and `of` are for the message:
+/// the direction, of the argument.
 ///
 /// # Errors
 /// Names the first leaf that differs.
-pub fn expect_like<T: Tree<Leaf = Array>>(what: &str, found: &T, like: &T) -> Result<Vec<Array>, Error> {
+pub fn expect_like<T: Tree<Leaf = Array>>(what: &str, found: &T, of: &str, like: &T, location: Location) -> Result<Vec<Array>, Error> {
     let (found, like) = (tree::leaves(found), tree::leaves(like));
     let differ = found.iter().zip(&like).find(|(f, l)| f.0 != l.0 || Type::of(&f.1) != Type::of(&l.1));
     let at = |path: &str| if path.is_empty() { "the value".to_string() } else { format!("leaf `{path}`") };
     let message = match differ {
         Some((f, l)) if f.0 == l.0 => format!("{what}: {} is {}, expected {}", at(&f.0), Type::of(&f.1), Type::of(&l.1)),
         Some((f, l)) => format!("{what}: found {}, expected {}", at(&f.0), at(&l.0)),
-        None if found.len() != like.len() => format!("{what}: found {} leaves, expected {}", found.len(), like.len()),
+        None if found.len() > like.len() => format!("{what}: found {}, which the {of} does not have", at(&found[like.len()].0)),
+        None if found.len() < like.len() => format!("{what}: {} is missing, expected all {} of the {of}", at(&like[found.len()].0), like.len()),
         None => return Ok(found.into_iter().map(|(_, a)| a).collect()),
     };
-    Err(Error::Input { message, help: "give a tree of the structure and types of the argument, for example `params.map(..)` of it".into() })
+    let help = format!("the {what} has the structure, shapes and dtypes of the {of}");
+    Err(Error::Input { message, location, help })
 }
 
 /// Makes a tree from values in leaf order.

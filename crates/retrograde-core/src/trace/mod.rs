@@ -17,6 +17,6 @@ pub mod tree;
 pub mod var;
 
 pub use error::{Error, ErrorKind};
-pub use frame::Traced;
+pub use frame::{Traced, blame, mistake};
 pub use tree::{Leaf, Tree};
 pub use var::Var;

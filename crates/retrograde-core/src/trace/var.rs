@@ -51,10 +51,13 @@ impl Var {
     }
 }
 
+/// This file, whose lines mean nothing to the user.
+pub(super) const FILE: &str = file!();
+
 /// The caller's line.
 #[track_caller]
 pub(super) fn caller() -> Location {
-    Location(std::panic::Location::caller())
+    frame::blamed().unwrap_or(Location(std::panic::Location::caller()))
 }
 
 /// An array as a constant of the traced program.
@@ -174,8 +177,9 @@ impl Neg for Var {
 impl std::iter::Sum for Var {
     #[track_caller]
     fn sum<I: Iterator<Item = Var>>(mut iter: I) -> Var {
+        let location = caller();
         match iter.next() {
-            Some(first) => iter.fold(first, |a, b| a + b),
+            Some(first) => iter.fold(first, |a, b| frame::blame(location, || a + b)),
             None => full(DType::F64, [], 0.0),
         }
     }

@@ -71,7 +71,7 @@ pub fn invert(body: &Program, n_consts: usize, n_carry: usize) -> Result<Inverse
     for &v in &step.inputs[n_consts..n_consts + n_carry] {
         match known[v.index()] {
             Some(id) => before.push(id),
-            None => return Err(refusal(&step, v, &known)),
+            None => return Err(refusal(&step, v, n_consts, &known)),
         }
     }
     before.push(bits);
@@ -168,12 +168,12 @@ fn record(
     dce::dce(&cse::cse(&b.finish(all)))
 }
 
-fn refusal(step: &Program, carry: ValueId, known: &[Option<ValueId>]) -> Refusal {
+fn refusal(step: &Program, carry: ValueId, n_consts: usize, known: &[Option<ValueId>]) -> Refusal {
     let uses: Vec<&Equation<Prim>> = step.equations.iter().filter(|e| e.inputs.contains(&carry)).collect();
-    let position = step.inputs.iter().position(|v| *v == carry).unwrap_or(0);
+    let position = step.inputs[n_consts..].iter().position(|v| *v == carry).unwrap_or(0);
     let Some(first) = uses.first() else {
         return Refusal {
-            message: format!("parameter {position} of the step is overwritten: its old value ({}) cannot be recovered", step.ty(carry)),
+            message: format!("part {position} of the state ({}) is overwritten: its old value cannot be recovered", step.ty(carry)),
             location: None,
         };
     };
@@ -186,7 +186,7 @@ fn refusal(step: &Program, carry: ValueId, known: &[Option<ValueId>]) -> Refusal
         "its equation cannot be solved for it"
     };
     Refusal {
-        message: format!("cannot reverse the step for parameter {position} ({}): {why} (at `{}`)", step.ty(carry), closing.op.name()),
+        message: format!("the step cannot be reversed for part {position} of the state ({}): {why} (at `{}`)", step.ty(carry), closing.op.name()),
         location: closing.location,
     }
 }

@@ -3,10 +3,13 @@
 //! Second order, symplectic, time-reversible. Each line is an update of one variable by the others, so `Tape::Reverse`
 //! turns a step round exactly and keeps only what rounding destroyed.
 
+use retrograde_array::DType;
+use retrograde_core::ir::{Diagnostic, Location};
 use retrograde_core::prim::Tape;
 use retrograde_core::trace::control::scan;
 use retrograde_core::trace::function::Traceable;
-use retrograde_core::trace::{Var, tree};
+use retrograde_core::trace::var::{IntoOperand, full};
+use retrograde_core::trace::{Var, blame, mistake, tree};
 
 /// Where the method comes from.
 pub const CITE: &str = "L. Verlet, Computer experiments on classical fluids I, Physical Review 159 (1967) 98-103";
@@ -50,24 +53,25 @@ impl<A: Fn(Var) -> Var, S: Traceable> Run<'_, A, S> {
         Run { policy: Some(policy.into()), ..self }
     }
     /// The state after the last step.
-    ///
-    /// # Panics
-    /// When the state does not have exactly two leaves, positions and velocities.
     #[track_caller]
     pub fn end(self) -> S {
         let leaves: Vec<Var> = tree::leaves(&self.state).into_iter().map(|(_, v)| v).collect();
+        let location = Location(std::panic::Location::caller());
         let [q, v] = leaves[..] else {
-            panic!("leapfrog: found a state of {} leaves, expected positions and velocities", leaves.len())
+            let found = format!("leapfrog: found a state of {} leaves, expected positions and velocities", leaves.len());
+            mistake(Diagnostic::new(found, Some(location)).help("what does not move, such as masses, is captured by the acceleration"));
+            return self.state;
         };
         let h = self.method.step_s;
         let mut config = scan(self.n_steps);
         if let Some(policy) = self.policy {
             config = config.tape(policy);
         }
+        let advance = |x: Var, by: f64, rate: Var| blame(location, || x + by * rate);
         let (q, v) = config.repeat((q, v), |(q, v)| {
-            let q = q + 0.5 * h * v;
-            let v = v + h * (self.method.acceleration)(q);
-            let q = q + 0.5 * h * v;
+            let q = advance(q, 0.5 * h, v);
+            let v = advance(v, h, (self.method.acceleration)(q));
+            let q = advance(q, 0.5 * h, v);
             (q, v)
         });
         let mut ends = [q, v].into_iter();
@@ -75,10 +79,11 @@ impl<A: Fn(Var) -> Var, S: Traceable> Run<'_, A, S> {
     }
     /// Squared distance of the last positions from `target`.
     #[track_caller]
-    pub fn distance_to(self, target: impl Fn() -> Var) -> Var {
+    pub fn distance_to(self, target: impl IntoOperand) -> Var {
+        let location = Location(std::panic::Location::caller());
         let end = self.end();
-        let q = tree::leaves(&end)[0].1;
-        let miss = q - target();
+        let Some((_, q)) = tree::leaves(&end).into_iter().next() else { return full(DType::F64, [], 0.0) };
+        let miss = q - target.operand(&q.ty(), location);
         (miss * miss).sum()
     }
 }

@@ -79,7 +79,11 @@ impl Mlp<Var> {
     /// The output: [n, in] → [n, out].
     #[track_caller]
     pub fn apply(&self, x: Var) -> Var {
-        let last = self.hidden.iter().fold(x, |x, layer| self.activation.apply(layer.apply(x)));
+        // A loop rather than a fold: a closure would hide the caller's line from errors.
+        let mut last = x;
+        for layer in &self.hidden {
+            last = self.activation.apply(layer.apply(last));
+        }
         self.head.apply(last)
     }
 }

@@ -20,12 +20,17 @@ pub fn cross_entropy(logits: Var, labels: Var) -> Var {
     }
     let classes: Vec<i64> = (0..shape[1] as i64).collect();
     let classes = constant(&retrograde_array::array(classes)).spread(shape.clone());
-    let one_hot = |index: Var| classes.eq(index.broadcast(shape.clone(), &[0]));
     let zeros = retrograde_core::trace::var::full(logits.dtype(), shape.clone(), 0.0);
-    let largest = select(one_hot(logits.argmax(1)), logits, zeros).sum_axes(&[1]).stop_gradient();
+    let largest = select(one_hot(classes, logits.argmax(1)), logits, zeros).sum_axes(&[1]).stop_gradient();
     let shifted = logits - largest.broadcast(shape.clone(), &[0]);
     let log_sum = shifted.exp().sum_axes(&[1]).log();
     let labels = if labels.dtype() == DType::I64 { labels } else { labels.convert(DType::I64) };
-    let chosen = select(one_hot(labels), shifted, zeros).sum_axes(&[1]);
+    let chosen = select(one_hot(classes, labels), shifted, zeros).sum_axes(&[1]);
     (log_sum - chosen).mean()
+}
+
+/// Where each row has its class.
+#[track_caller]
+fn one_hot(classes: Var, of_rows: Var) -> Var {
+    classes.eq(of_rows.broadcast(classes.shape(), &[0]))
 }
