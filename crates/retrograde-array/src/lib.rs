@@ -31,6 +31,7 @@ pub mod rng;
 #[allow(unsafe_code, reason = "run-time dispatch to functions compiled for wider instruction sets")]
 mod kernel;
 
+pub use ops::{Comparison, DotDims};
 pub use array::Array;
 pub use data::Data;
 pub use dtype::DType;

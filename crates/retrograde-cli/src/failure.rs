@@ -14,7 +14,9 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Recipe(#[from] RecipeError),
     /// `--set` without a value.
-    #[error("--set: found {found:?}, expected `key=value`\n  help: for example `--set epochs=5` or `--set model.hidden=[32,32]`")]
+    #[error(
+        "--set: found {found:?}, expected `key=value`\n  help: for example `--set epochs=5` or `--set model.hidden=[32,32]`"
+    )]
     Set {
         /// The argument.
         found: String,
@@ -60,7 +62,9 @@ pub(crate) enum Failure {
         help: String,
     },
     /// The simulation does not fit this machine.
-    #[error("tape {policy} would keep {needed_mb} MB, found {available_mb} MB of free memory\n  help: try `--tape reverse`, `--tape checkpoint-sqrt` or fewer steps")]
+    #[error(
+        "tape {policy} would keep {needed_mb} MB, found {available_mb} MB of free memory\n  help: try `--tape reverse`, `--tape checkpoint-sqrt` or fewer steps"
+    )]
     Memory {
         /// The policy.
         policy: String,
@@ -70,7 +74,9 @@ pub(crate) enum Failure {
         available_mb: u64,
     },
     /// The reference of a benchmark did not run.
-    #[error("the reference run in another process failed: {0}\n  help: run the same command again with `--tape checkpoint-sqrt`")]
+    #[error(
+        "the reference run in another process failed: {0}\n  help: run the same command again with `--tape checkpoint-sqrt`"
+    )]
     Reference(String),
     /// A gradient failed.
     #[error("{0}")]

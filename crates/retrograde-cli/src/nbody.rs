@@ -111,7 +111,9 @@ pub(crate) fn run(args: &NbodyArgs, out: &mut dyn Write) -> Result<(), Failure> 
 }
 
 fn measure<F: Fn(State) -> Var>(
-    args: &NbodyArgs, door: &Door<F>, start: &Arrays,
+    args: &NbodyArgs,
+    door: &Door<F>,
+    start: &Arrays,
 ) -> Result<(Figures, TapeReport), Failure> {
     let primal = jit(move |s: State| loss(s, args.steps));
     primal.call(start)?;
@@ -173,13 +175,24 @@ fn live_bytes() -> usize {
 /// The gradient of the same simulation in another process, where nothing is shared but the program.
 fn reference(args: &NbodyArgs, start: &Arrays) -> Result<(String, Tape), Failure> {
     let needed = stored_bytes(&gradient(args.steps, Tape::Store), start)?;
-    let fits = needed <= MAX_REFERENCE_BYTES && available_bytes().is_none_or(|free| (needed as u64) < free / 2);
+    let fits =
+        needed <= MAX_REFERENCE_BYTES && available_bytes().is_none_or(|free| (needed as u64) < free / 2);
     let policy = if fits { Tape::Store } else { Checkpoint::Sqrt.into() };
     let failed = |what: String| Failure::Reference(what);
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
     let (bodies, steps) = (args.bodies.to_string(), args.steps.to_string());
     let output = Command::new(program)
-        .args(["bench", "nbody", "--gradient-bits", "--bodies", &bodies, "--steps", &steps, "--tape", &policy.to_string()])
+        .args([
+            "bench",
+            "nbody",
+            "--gradient-bits",
+            "--bodies",
+            &bodies,
+            "--steps",
+            &steps,
+            "--tape",
+            &policy.to_string(),
+        ])
         .output()
         .map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {

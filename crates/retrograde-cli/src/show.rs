@@ -99,7 +99,8 @@ pub(crate) enum Stage {
 /// Runs the command.
 pub(crate) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let path = &args.file;
-    let text = fs::read_to_string(path).map_err(|source| Failure::Unreadable { path: path.clone(), source })?;
+    let text =
+        fs::read_to_string(path).map_err(|source| Failure::Unreadable { path: path.clone(), source })?;
     let program = ir::parse(&text).map_err(|source| Failure::Parse { path: path.clone(), source })?;
     // Transforms promise not to panic on programs that people trace; a text may hold any program at all.
     let hook = panic::take_hook();
@@ -116,7 +117,11 @@ pub(crate) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// Applies transforms one after the other; a policy lowers at the end.
-pub(crate) fn pipeline(program: Program, after: &[Transform], policy: Option<Tape>) -> Result<Stage, Failure> {
+pub(crate) fn pipeline(
+    program: Program,
+    after: &[Transform],
+    policy: Option<Tape>,
+) -> Result<Stage, Failure> {
     let n_outputs = program.outputs.len();
     let mut stage = Stage::One { program, n_outputs, n_seeds: 0 };
     for &transform in after {
@@ -130,7 +135,9 @@ pub(crate) fn pipeline(program: Program, after: &[Transform], policy: Option<Tap
 
 fn apply(stage: Stage, transform: Transform, policy: Tape) -> Result<Stage, Failure> {
     match stage {
-        Stage::One { program, n_outputs, n_seeds } => apply_to_one(program, n_outputs, n_seeds, transform, policy),
+        Stage::One { program, n_outputs, n_seeds } => {
+            apply_to_one(program, n_outputs, n_seeds, transform, policy)
+        }
         Stage::Split { forward, linear, n_residuals, is_transposed } => match transform {
             Transform::Simplify => {
                 let (forward, linear) = (ir::simplify(&forward), ir::simplify(&linear));
@@ -140,19 +147,37 @@ fn apply(stage: Stage, transform: Transform, policy: Tape) -> Result<Stage, Fail
                 let linear = transposed(linear, n_residuals)?;
                 Ok(Stage::Split { forward, linear, n_residuals, is_transposed: !is_transposed })
             }
-            _ => Err(refused(transform, "found two programs, expected one", "after `linearize` come only `transpose` and `simplify`; `grad` joins all three")),
+            _ => Err(refused(
+                transform,
+                "found two programs, expected one",
+                "after `linearize` come only `transpose` and `simplify`; `grad` joins all three",
+            )),
         },
-        Stage::Lowered(_) => Err(refused(transform, "found a lowered program, expected one before lowering", "put `lower` last")),
+        Stage::Lowered(_) => Err(refused(
+            transform,
+            "found a lowered program, expected one before lowering",
+            "put `lower` last",
+        )),
     }
 }
 
 fn apply_to_one(
-    program: Program, n_outputs: usize, n_seeds: usize, transform: Transform, policy: Tape,
+    program: Program,
+    n_outputs: usize,
+    n_seeds: usize,
+    transform: Transform,
+    policy: Tape,
 ) -> Result<Stage, Failure> {
-    if matches!(transform, Transform::Jvp | Transform::Linearize | Transform::Transpose | Transform::Grad | Transform::Vmap(_))
-        && program.input_types().iter().chain(&program.output_types()).any(|ty| ty.kind != Kind::Array)
+    if matches!(
+        transform,
+        Transform::Jvp | Transform::Linearize | Transform::Transpose | Transform::Grad | Transform::Vmap(_)
+    ) && program.input_types().iter().chain(&program.output_types()).any(|ty| ty.kind != Kind::Array)
     {
-        return Err(refused(transform, "found a list or a bit stack among inputs and results, expected arrays", "transform the program before it is lowered"));
+        return Err(refused(
+            transform,
+            "found a list or a bit stack among inputs and results, expected arrays",
+            "transform the program before it is lowered",
+        ));
     }
     let active: Vec<bool> = program.input_types().iter().map(Type::is_float).collect();
     let force: Vec<bool> = program.output_types().iter().map(Type::is_float).collect();
@@ -164,13 +189,20 @@ fn apply_to_one(
         Transform::Jvp => whole(jvp(&program, &active, &force).program),
         Transform::Linearize => {
             let lin = linearize(&program, &active, &force);
-            Stage::Split { forward: lin.forward, linear: lin.linear, n_residuals: lin.n_residuals, is_transposed: false }
+            Stage::Split {
+                forward: lin.forward,
+                linear: lin.linear,
+                n_residuals: lin.n_residuals,
+                is_transposed: false,
+            }
         }
         Transform::Transpose => whole(transposed(program, 0)?),
         Transform::Vmap(n) => {
             let largest = largest(&program);
             if largest.checked_mul(n).is_none_or(|values| values > MAX_VALUES) {
-                let message = format!("found an array of {largest} values, expected at most {MAX_VALUES} for all {n} lanes");
+                let message = format!(
+                    "found an array of {largest} values, expected at most {MAX_VALUES} for all {n} lanes"
+                );
                 return Err(refused(transform, &message, "lower N"));
             }
             let every = vec![true; program.inputs.len()];
@@ -183,7 +215,8 @@ fn apply_to_one(
         }
         Transform::Simplify => Stage::One { program: ir::simplify(&program), n_outputs, n_seeds },
         Transform::Lower => {
-            let lowered = lower(&ir::simplify(&program), n_outputs, n_seeds, policy).map_err(retrograde::Error::from)?;
+            let lowered = lower(&ir::simplify(&program), n_outputs, n_seeds, policy)
+                .map_err(retrograde::Error::from)?;
             Stage::Lowered(Box::new(lowered))
         }
     })
@@ -244,20 +277,31 @@ fn text_of(stage: &Stage, locations: bool) -> String {
     match stage {
         Stage::One { program, .. } => print(program),
         Stage::Split { forward, linear, n_residuals, is_transposed } => {
-            let second = if *is_transposed { "residuals, cotangents -> cotangents" } else { "residuals, tangents -> tangents" };
+            let second = if *is_transposed {
+                "residuals, cotangents -> cotangents"
+            } else {
+                "residuals, tangents -> tangents"
+            };
             format!(
                 "# forward: inputs -> results, residuals ({n_residuals})\n{}\n# linear: {second}\n{}",
-                print(forward), print(linear)
+                print(forward),
+                print(linear)
             )
         }
         Stage::Lowered(lowered) => {
             let Lowered { forward, backward, n_outputs, tape, notes, .. } = &**lowered;
             let known: usize = tape.iter().filter_map(|entry| entry.bytes).sum();
             let open = tape.iter().filter(|entry| entry.bytes.is_none()).count();
-            let rest = if open == 0 { String::new() } else { format!(" and {open} values whose size is known after a run") };
+            let rest = if open == 0 {
+                String::new()
+            } else {
+                format!(" and {open} values whose size is known after a run")
+            };
             let mut text = format!(
                 "# forward: inputs -> results ({n_outputs}), tape\n{}\n# backward: inputs, tape, seeds -> cotangents\n{}\n# tape: {known} bytes in {} values{rest}\n",
-                print(forward), print(backward), tape.len()
+                print(forward),
+                print(backward),
+                tape.len()
             );
             tape.iter().for_each(|entry| text.push_str(&tape_line(entry)));
             notes.iter().for_each(|note| text.push_str(&format!("# note: {}\n", note.replace('\n', " "))));
@@ -312,7 +356,13 @@ mod tests {
 
     #[test]
     fn shown_programs_read_back() {
-        for after in [&[][..], &[Transform::Jvp], &[Transform::Vmap(4)], &[Transform::Grad, Transform::Simplify], &[Transform::Grad, Transform::Jvp]] {
+        for after in [
+            &[][..],
+            &[Transform::Jvp],
+            &[Transform::Vmap(4)],
+            &[Transform::Grad, Transform::Simplify],
+            &[Transform::Grad, Transform::Jvp],
+        ] {
             let text = text(after, None);
             assert_eq!(ir::print(&parsed(&text)).trim_end(), text.trim_end(), "{after:?}");
         }
@@ -339,7 +389,9 @@ mod tests {
         let text = text(&[Transform::Linearize], None);
         assert!(text.starts_with("# forward: inputs -> results, residuals ("), "{text}");
         assert!(text.contains("\n# linear: residuals, tangents -> tangents\n"), "{text}");
-        let Stage::Split { linear, .. } = pipeline(sample(), &[Transform::Linearize, Transform::Transpose], None).unwrap() else {
+        let Stage::Split { linear, .. } =
+            pipeline(sample(), &[Transform::Linearize, Transform::Transpose], None).unwrap()
+        else {
             panic!("expected two programs");
         };
         assert_eq!(linear.output_types(), sample().input_types());
@@ -350,7 +402,10 @@ mod tests {
         let store = text(&[Transform::Grad], Some(Tape::Store));
         let kept = text(&[Transform::Grad, Transform::Lower], Some(Checkpoint::Sqrt.into()));
         for text in [&store, &kept] {
-            assert!(text.contains("# forward: ") && text.contains("# backward: ") && text.contains("# tape: "), "{text}");
+            assert!(
+                text.contains("# forward: ") && text.contains("# backward: ") && text.contains("# tape: "),
+                "{text}"
+            );
         }
         assert_ne!(store, kept);
     }

@@ -10,7 +10,8 @@ use retrograde::prelude::Key;
 use retrograde::rng;
 use retrograde::tree;
 use retrograde_train::{
-    Dataset, Fold, Listeners, Metrics, Recipe, RunFolder, RunFolderError, TrainError, Trained, digits, stratified_folds,
+    Dataset, Fold, Listeners, Metrics, Recipe, RunFolder, RunFolderError, TrainError, Trained, digits,
+    stratified_folds,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -71,7 +72,8 @@ pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> Result<(), Failure> 
         None => RunFolder::create_next(Path::new("runs"), &recipe.data.to_string())?,
     };
     folder.write("recipe.toml", recipe.to_string().as_bytes())?;
-    let mut run = Run { recipe: &recipe, data: &data, folder: &folder, metrics: folder.metrics()?, key: keys[1] };
+    let mut run =
+        Run { recipe: &recipe, data: &data, folder: &folder, metrics: folder.metrics()?, key: keys[1] };
     match args.folds {
         None => {
             let trained = run.fold(0, &folds[0], None, &mut Bar::new("train", args.quiet))?;
@@ -80,10 +82,16 @@ pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> Result<(), Failure> 
             writeln!(
                 out,
                 "test accuracy {:.2} % of {} rows held back, after {} steps on {} others, in {:.1} s; files in {}",
-                100.0 * accuracy, test.len(), trained.n_steps, train.len(), seconds(start), folder.path().display()
+                100.0 * accuracy,
+                test.len(),
+                trained.n_steps,
+                train.len(),
+                seconds(start),
+                folder.path().display()
             )?;
             if args.json {
-                let n_parameters: usize = tree::leaves(&trained.parameters).iter().map(|(_, leaf)| leaf.size()).sum();
+                let n_parameters: usize =
+                    tree::leaves(&trained.parameters).iter().map(|(_, leaf)| leaf.size()).sum();
                 let folder = folder.path().display().to_string();
                 let result = json!({
                     "command": "train", "test_accuracy": accuracy, "n_train": train.len(), "n_test": test.len(),
@@ -99,7 +107,13 @@ pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> Result<(), Failure> 
                 let mut bar = Bar::new(&format!("fold {}/{n_folds}", i + 1), args.quiet);
                 let trained = run.fold(i, fold, Some(i + 1), &mut bar)?;
                 let accuracy = trained.test_accuracy;
-                writeln!(out, "fold {}: test accuracy {:.2} % of {} rows", i + 1, 100.0 * accuracy, fold.test.len())?;
+                writeln!(
+                    out,
+                    "fold {}: test accuracy {:.2} % of {} rows",
+                    i + 1,
+                    100.0 * accuracy,
+                    fold.test.len()
+                )?;
                 accuracies.push(accuracy);
             }
             let (mean, sd) = mean_and_sd(&accuracies);
@@ -110,7 +124,10 @@ pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> Result<(), Failure> 
             writeln!(
                 out,
                 "test accuracy {:.2} %, mean of {n_folds} folds (standard deviation {:.2} %), in {:.1} s; files in {}",
-                100.0 * mean, 100.0 * sd, seconds(start), folder.path().display()
+                100.0 * mean,
+                100.0 * sd,
+                seconds(start),
+                folder.path().display()
             )?;
             if args.json {
                 let folder = folder.path().display().to_string();
@@ -177,7 +194,13 @@ struct FoldRecord<'a> {
 
 impl Run<'_> {
     /// Trains without the rows of one fold and keeps the parameters; `label` is the fold's number where there are several.
-    fn fold(&mut self, index: usize, fold: &Fold, label: Option<usize>, bar: &mut Bar) -> Result<Trained, Failure> {
+    fn fold(
+        &mut self,
+        index: usize,
+        fold: &Fold,
+        label: Option<usize>,
+        bar: &mut Bar,
+    ) -> Result<Trained, Failure> {
         let name = label.map_or("parameters.safetensors".into(), |n| format!("parameters-{n}.safetensors"));
         let metrics = &mut self.metrics;
         let mut listeners = Listeners {
@@ -228,7 +251,12 @@ mod tests {
         check("epochs = 5", "epochs = 5");
         check("model.hidden=[32,32]", "model.hidden = [32,32]");
         check("learning_rate=nan", "learning_rate = nan");
-        assert!(toml_of("epochs").unwrap_err().to_string().starts_with("--set: found \"epochs\", expected `key=value`"));
+        assert!(
+            toml_of("epochs")
+                .unwrap_err()
+                .to_string()
+                .starts_with("--set: found \"epochs\", expected `key=value`")
+        );
     }
 
     #[test]

@@ -73,7 +73,9 @@ fn folds_give_each_accuracy_and_the_mean() {
     assert_eq!(result["test_accuracy"].as_f64().unwrap(), (each[0] + each[1]) / 2.0);
     let folder = temp.path().join(result["folder"].as_str().unwrap());
     assert!(folder.ends_with("runs/digits-1"));
-    assert!(folder.join("parameters-1.safetensors").exists() && folder.join("parameters-2.safetensors").exists());
+    assert!(
+        folder.join("parameters-1.safetensors").exists() && folder.join("parameters-2.safetensors").exists()
+    );
     let metrics = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
     assert_eq!(last_json(&metrics)["test_accuracy"], result["test_accuracy"]);
     assert!(output.contains("fold 1: test accuracy ") && output.contains("mean of 2 folds"));
@@ -96,13 +98,21 @@ fn mistakes_in_recipes_name_near_misses() {
     let temp = tempfile::tempdir().unwrap();
     fs::write(temp.path().join("r.toml"), "epochs = 2\nlearning_rat = 0.1\n").unwrap();
     let error = fail(temp.path(), &["train", "--recipe", "r.toml"]);
-    assert!(error.starts_with("error: r.toml:2:1: unknown key `learning_rat`\n  help: did you mean `learning_rate`?"), "{error}");
+    assert!(
+        error.starts_with(
+            "error: r.toml:2:1: unknown key `learning_rat`\n  help: did you mean `learning_rate`?"
+        ),
+        "{error}"
+    );
     let error = fail(temp.path(), &["train", "--set", "epoch=2"]);
     assert!(error.contains("unknown key `epoch`") && error.contains("did you mean `epochs`?"), "{error}");
     let error = fail(temp.path(), &["train", "--set", "epochs"]);
     assert!(error.contains("expected `key=value`"), "{error}");
     let error = fail(temp.path(), &["train", "--recipe", "nothing.toml"]);
-    assert!(error.contains("cannot read the recipe nothing.toml") && error.contains("--print-recipe"), "{error}");
+    assert!(
+        error.contains("cannot read the recipe nothing.toml") && error.contains("--print-recipe"),
+        "{error}"
+    );
     let error = fail(temp.path(), &["train", "--folds", "1"]);
     assert!(error.contains("found 1 folds, expected at least 2"), "{error}");
     let error = fail(temp.path(), &["train", "--set", "model.hidden=[65536,65536]", "--out", "big"]);
@@ -115,7 +125,8 @@ fn mistakes_in_recipes_name_near_misses() {
 #[test]
 fn a_printed_recipe_reads_back() {
     let temp = tempfile::tempdir().unwrap();
-    let printed = succeed(temp.path(), &["train", "--set", "schedule=constant", "--seed", "9", "--print-recipe"]);
+    let printed =
+        succeed(temp.path(), &["train", "--set", "schedule=constant", "--seed", "9", "--print-recipe"]);
     assert!(printed.contains("schedule = \"constant\"") && printed.contains("seed = 9"));
     fs::write(temp.path().join("r.toml"), &printed).unwrap();
     assert_eq!(succeed(temp.path(), &["train", "--recipe", "r.toml", "--print-recipe"]), printed);
@@ -125,10 +136,22 @@ fn a_printed_recipe_reads_back() {
 #[test]
 fn a_loss_that_is_not_finite_stops_with_step_place_and_parameters() {
     let temp = tempfile::tempdir().unwrap();
-    let args = ["--set", "learning_rate=1e37", "--set", "weight_decay=0", "--set", "model.activation=relu", "--out", "run"];
+    let args = [
+        "--set",
+        "learning_rate=1e37",
+        "--set",
+        "weight_decay=0",
+        "--set",
+        "model.activation=relu",
+        "--out",
+        "run",
+    ];
     let error = fail(temp.path(), &train(&args));
-    assert!(error.starts_with("error: step 2 (epoch 1): the loss is not finite\n  first in dot_general: "), "{error}");
-    assert!(error.contains("dense.rs:") && error.contains("help: lower `learning_rate`"), "{error}");
+    assert!(
+        error.starts_with("error: step 2 (epoch 1): the loss is not finite\n  first in dot_general: "),
+        "{error}"
+    );
+    assert!(error.contains("train.rs:") && error.contains("help: lower `learning_rate`"), "{error}");
     assert!(error.contains("the last good parameters are in run/parameters.safetensors"), "{error}");
     assert!(fs::metadata(temp.path().join("run/parameters.safetensors")).unwrap().len() > 1000);
     let metrics = fs::read_to_string(temp.path().join("run/metrics.jsonl")).unwrap();
@@ -144,7 +167,12 @@ fn show_reads_what_it_prints() {
     let source = here.join(PROGRAM);
     let file = source.to_str().unwrap();
     let plain = succeed(temp.path(), &["show", file]);
-    for (name, after) in [("a", &[][..]), ("b", &["--after", "jvp"]), ("c", &["--after", "grad", "--after", "simplify"]), ("d", &["--after", "vmap=3"])] {
+    for (name, after) in [
+        ("a", &[][..]),
+        ("b", &["--after", "jvp"]),
+        ("c", &["--after", "grad", "--after", "simplify"]),
+        ("d", &["--after", "vmap=3"]),
+    ] {
         let text = succeed(temp.path(), &[&["show", file], after].concat());
         assert_eq!(text == plain, after.is_empty());
         fs::write(temp.path().join(name), &text).unwrap();
@@ -179,10 +207,25 @@ fn show_explains_files_and_transforms_that_do_not_fit() {
 fn bench_nbody_is_exact_under_every_policy() {
     let temp = tempfile::tempdir().unwrap();
     for policy in ["store", "checkpoint-sqrt", "reverse"] {
-        let args = ["bench", "nbody", "--bodies", "4", "--steps", "400", "--tape", policy, "--repeats", "1", "--json"];
+        let args = [
+            "bench",
+            "nbody",
+            "--bodies",
+            "4",
+            "--steps",
+            "400",
+            "--tape",
+            policy,
+            "--repeats",
+            "1",
+            "--json",
+        ];
         let figures = last_json(&succeed(temp.path(), &args));
         assert_eq!(figures["bit_identical"], true, "{figures}");
-        assert_eq!(figures["start_recovered"], if policy == "reverse" { Value::Bool(true) } else { Value::Null });
+        assert_eq!(
+            figures["start_recovered"],
+            if policy == "reverse" { Value::Bool(true) } else { Value::Null }
+        );
         let names = "tool task steps primal_s gradient_s ratio tape_bytes bits_per_value_step recomputed_steps peak_rss_mb";
         assert!(names.split(' ').all(|name| !figures[name].is_null()), "{figures}");
         let bits = figures["bits_per_value_step"].as_f64().unwrap();
@@ -190,9 +233,14 @@ fn bench_nbody_is_exact_under_every_policy() {
     }
     let table = succeed(temp.path(), &["bench", "nbody", "--bodies", "3", "--steps", "10", "--repeats", "1"]);
     assert!(table.contains("bit_identical        true") && table.contains("\ntape: "), "{table}");
-    for wrong in [["--bodies", "0", "--steps", "10"], ["--bodies", "3", "--steps", "-1"], ["--bodies", "3", "--steps", "99999999999999999999"]] {
+    for wrong in [
+        ["--bodies", "0", "--steps", "10"],
+        ["--bodies", "3", "--steps", "-1"],
+        ["--bodies", "3", "--steps", "99999999999999999999"],
+    ] {
         fail(temp.path(), &[&["bench", "nbody"], &wrong[..]].concat());
     }
-    let error = fail(temp.path(), &["bench", "nbody", "--bodies", "64", "--steps", "100000000", "--tape", "store"]);
+    let error =
+        fail(temp.path(), &["bench", "nbody", "--bodies", "64", "--steps", "100000000", "--tape", "store"]);
     assert!(error.contains("tape store would keep ") && error.contains("--tape reverse"), "{error}");
 }

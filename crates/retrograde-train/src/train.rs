@@ -233,7 +233,8 @@ fn epochs(
     let mut state = State { parameters, velocity };
     let mut last_good = state.parameters.clone();
     let door =
-        value_and_grad(|network: Mlp<Var>, x: Var, labels: Var| cross_entropy(network.apply(x), labels)).wrt::<0>();
+        value_and_grad(|network: Mlp<Var>, x: Var, labels: Var| cross_entropy(network.apply(x), labels))
+            .wrt::<0>();
     let (mut step, mut test_accuracy) = (0, None);
     for epoch in 1..=recipe.epochs {
         let order = rng::permutation(keys[1].fold_in(u64::from(epoch)), fold.train.len());
@@ -249,19 +250,32 @@ fn epochs(
             let (x, labels) = arrays(data, rows)?;
             let stop = |what: String, place: Option<RunError>, last_good: &Mlp<Array>| {
                 let last_good = last_good.clone();
-                TrainError::NotFinite(Box::new(NotFinite { step, epoch, what, place, learning_rate: rate, last_good }))
+                TrainError::NotFinite(Box::new(NotFinite {
+                    step,
+                    epoch,
+                    what,
+                    place,
+                    learning_rate: rate,
+                    last_good,
+                }))
             };
             let (loss, gradient) = door.call((&state.parameters, &x, &labels))?;
             let loss = f64::from(loss.item::<f32>().unwrap_or(f32::NAN));
             let gradient: Vec<Array> = tree::leaves(&gradient).into_iter().map(|(_, leaf)| leaf).collect();
             if !loss.is_finite() || !gradient.iter().all(is_finite) {
                 let what = if loss.is_finite() { "the gradient" } else { "the loss" };
-                let place = first_place(&door.lowered((&state.parameters, &x, &labels))?, &state.parameters, x, labels);
+                let place = first_place(
+                    &door.lowered((&state.parameters, &x, &labels))?,
+                    &state.parameters,
+                    x,
+                    labels,
+                );
                 return Err(stop(what.into(), place, &last_good));
             }
             last_good = state.parameters.clone();
             update(&mut state, &gradient, recipe, rate);
-            if let Some((path, _)) = tree::leaves(&state.parameters).iter().find(|(_, leaf)| !is_finite(leaf)) {
+            if let Some((path, _)) = tree::leaves(&state.parameters).iter().find(|(_, leaf)| !is_finite(leaf))
+            {
                 return Err(stop(format!("the update of `{path}`"), None, &last_good));
             }
             loss_sum += loss * rows.len() as f64;
@@ -384,12 +398,16 @@ mod tests {
         let (first, records) = run(&short(), 1);
         let first = first.unwrap();
         let second = run(&short(), 1).0.unwrap();
-        let equal = |a: &Trained, b: &Trained| leaves(a).iter().zip(&leaves(b)).all(|(a, b)| a.1.bits_eq(&b.1));
+        let equal =
+            |a: &Trained, b: &Trained| leaves(a).iter().zip(&leaves(b)).all(|(a, b)| a.1.bits_eq(&b.1));
         assert!(equal(&first, &second));
         assert!(!equal(&first, &run(&short(), 2).0.unwrap()));
         // 1437 or 1438 rows: 14 whole batches and a smaller one, twice.
         assert_eq!(first.n_steps, 30);
-        assert_eq!(records.iter().map(|record| (record.epoch, record.step)).collect::<Vec<_>>(), [(1, 15), (2, 30)]);
+        assert_eq!(
+            records.iter().map(|record| (record.epoch, record.step)).collect::<Vec<_>>(),
+            [(1, 15), (2, 30)]
+        );
         assert_eq!(records[0].test_accuracy, None);
         assert_eq!(records[1].test_accuracy, Some(first.test_accuracy));
         assert!(records[1].train_loss < records[0].train_loss);
@@ -406,11 +424,17 @@ mod tests {
             .map(|(_, leaf)| Array::zeros(leaf.dtype(), leaf.shape().clone()))
             .collect();
         let bias = parameters.map(&mut |leaf| {
-            if leaf.rank() == 1 { Array::full(DType::F32, leaf.shape().clone(), 3.0_f32.into()) } else { leaf.clone() }
+            if leaf.rank() == 1 {
+                Array::full(DType::F32, leaf.shape().clone(), 3.0_f32.into())
+            } else {
+                leaf.clone()
+            }
         });
         let mut state = State { parameters: bias.clone(), velocity: zeros.clone() };
         update(&mut state, &zeros, &recipe, 0.5);
-        for ((path, before), (_, after)) in tree::leaves(&bias).into_iter().zip(tree::leaves(&state.parameters)) {
+        for ((path, before), (_, after)) in
+            tree::leaves(&bias).into_iter().zip(tree::leaves(&state.parameters))
+        {
             let factor = if path.ends_with("weight") { 0.75 } else { 1.0 };
             let expected: Vec<f32> = before.to_vec::<f32>().unwrap().iter().map(|x| x * factor).collect();
             let found = after.to_vec::<f32>().unwrap();
@@ -431,15 +455,20 @@ mod tests {
     #[test]
     fn a_loss_that_overflows_names_step_and_place_and_keeps_finite_parameters() {
         // The first update makes weights near 1e36, whose square no f32 holds.
-        let text = "learning_rate = 1e37\nschedule = \"constant\"\nweight_decay = 0\nmodel.activation = \"relu\"";
+        let text =
+            "learning_rate = 1e37\nschedule = \"constant\"\nweight_decay = 0\nmodel.activation = \"relu\"";
         let recipe = short().amend(text, "test").unwrap();
         let error = run(&recipe, 1).0.unwrap_err();
         let TrainError::NotFinite(stop) = &error else { panic!("{error}") };
         assert_eq!((stop.step, stop.epoch, stop.what.as_str()), (2, 1, "the loss"));
         let place = stop.place.as_ref().unwrap();
-        assert!(place.location.unwrap().to_string().contains("dense.rs:"), "{place}");
+        assert!(place.location.unwrap().to_string().contains("train.rs:"), "{place}");
         assert!(tree::leaves(&stop.last_good).iter().all(|(_, leaf)| is_finite(leaf)));
-        assert!(error.to_string().starts_with("step 2 (epoch 1): the loss is not finite\n  first in dot_general: "));
+        assert!(
+            error
+                .to_string()
+                .starts_with("step 2 (epoch 1): the loss is not finite\n  first in dot_general: ")
+        );
     }
 
     #[test]
@@ -447,7 +476,10 @@ mod tests {
         let recipe = short().amend("learning_rate = 1e300", "test").unwrap();
         let error = run(&recipe, 1).0.unwrap_err();
         let text = error.to_string();
-        assert!(text.starts_with("step 1 (epoch 1): the update of `hidden.0.weight` is not finite\n  help: "), "{text}");
+        assert!(
+            text.starts_with("step 1 (epoch 1): the update of `hidden.0.weight` is not finite\n  help: "),
+            "{text}"
+        );
         assert!(tree::leaves(error.parameters().unwrap()).iter().all(|(_, leaf)| is_finite(leaf)));
     }
 
@@ -470,7 +502,7 @@ mod tests {
     fn networks_too_large_are_refused_before_they_are_made() {
         let recipe = short().amend("model.hidden = [65536, 65536]", "test").unwrap();
         let text = run(&recipe, 1).0.unwrap_err().to_string();
-        assert!(text.starts_with("the network has 4299882506 parameters"), "{text}");
+        assert!(text.starts_with("the network has 4299948042 parameters"), "{text}");
         assert!(text.contains("help: lower `model.hidden`"));
     }
 }

@@ -16,7 +16,8 @@ fn check<T>(name: &str, result: Result<T, impl Display>) {
     let Err(error) = result else { panic!("{name}: found a result, expected an error") };
     let message = format!("{error}\n");
     assert!(message.contains("\n  help: "), "{name}: names no remedy:\n{message}");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/mistakes").join(name).with_extension("txt");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/mistakes").join(name).with_extension("txt");
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(&path, message).unwrap();
         return;
@@ -158,8 +159,8 @@ fn irreversible_update() {
 #[test]
 fn irreversible_overwriting() {
     let orbit = |q: Var, v: Var| {
-        let step = |(q, _): (Var, Var)| (q, -q);
-        scan(100).tape(Tape::Reverse).repeat((q, v), step).0.sum()
+        let step = |(q, v): (Var, Var)| (q + 0.1 * v.sin(), -q);
+        scan(100).tape(Tape::Reverse).repeat((q, v), |s| step((step(s).0, v))).1.sum()
     };
     check("irreversible_overwriting", grad(orbit).call((&vector(), &vector())));
 }
@@ -221,10 +222,94 @@ fn unknown_recipe_key() {
 
 #[test]
 fn every_golden_file_has_its_test() {
-    let here = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/mistakes.rs")).unwrap();
+    let here =
+        fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/mistakes.rs")).unwrap();
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/mistakes")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_string_lossy();
         assert!(here.contains(&format!("check(\"{name}\"")), "{} has no test", path.display());
     }
+}
+
+#[test]
+fn used_outside_of_everything() {
+    let kept = std::cell::Cell::new(None);
+    let f = |x: Var| {
+        kept.set(Some(x));
+        x.sum()
+    };
+    grad(f).call(&vector()).unwrap();
+    let leftover = kept.get().unwrap();
+    let message = |panic: Box<dyn std::any::Any + Send>| *panic.downcast::<String>().unwrap();
+    // There is no front door that could return it.
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| leftover * 2.0)).map_err(message);
+    check("used_outside_of_everything", result);
+}
+
+#[test]
+fn a_door_called_inside_traced_code() {
+    let f = |x: Var| {
+        let inner = grad(|y: Var| (x * y).sum()).call(&vector()).unwrap_or_else(|e| panic!("{e}"));
+        x.sum() * &inner
+    };
+    let error =
+        std::panic::catch_unwind(|| grad(f).call(&vector())).map_err(|p| *p.downcast::<String>().unwrap());
+    check("a_door_called_inside_traced_code", error);
+}
+
+#[test]
+fn a_function_pointer() {
+    let f = |x: Var, n: Var| [x, n].map(Var::sin).into_iter().sum::<Var>().sum();
+    check("a_function_pointer", grad(f).call((&vector(), &array([1i64, 2, 3]))));
+}
+
+#[test]
+fn integers_for_numbers() {
+    let f = |x: Var| (x * x).sum();
+    check("integers_for_numbers", grad(f).call(&array([1, 2, 3])));
+}
+
+#[test]
+fn images_of_another_width() {
+    let network = Mlp::xavier(Key::from_seed(0), 64, &[16], 10, Activation::Tanh, DType::F64);
+    let loss = |network: Mlp<Var>, images: Var, labels: Var| {
+        let logits = network.apply(images);
+        cross_entropy(logits, labels)
+    };
+    let (images, labels) = (Array::zeros(DType::F64, [5, 63]), Array::zeros(DType::I64, [5]));
+    check("images_of_another_width", grad(loss).call((&network, &images, &labels)));
+}
+
+#[test]
+fn labels_of_another_length() {
+    let loss = |logits: Var, labels: Var| cross_entropy(logits, labels);
+    let (logits, labels) = (Array::zeros(DType::F64, [5, 10]), Array::zeros(DType::I64, [4]));
+    check("labels_of_another_length", grad(loss).call((&logits, &labels)));
+}
+
+#[test]
+fn lanes_of_another_length() {
+    let f = |x: Var, y: Var| (x * y).sum();
+    let (x, y) = (Array::zeros(DType::F64, [4, 3]), Array::zeros(DType::F64, [3]));
+    check("lanes_of_another_length", vmap(f).call((&x, &y)));
+}
+
+#[test]
+fn branches_of_another_shape() {
+    let f = |x: Var| cond(x.sum().gt(0.0), |x: Var| x, |x: Var| x.sum(), x).sum();
+    check("branches_of_another_shape", grad(f).call(&vector()));
+}
+
+#[test]
+fn a_simulation_with_masses_in_its_state() {
+    let orbit = ode::leapfrog(|q: Var| -q).step(0.01);
+    let f = |q: Var, v: Var, m: Var| orbit.run((q, v, m), 100).distance_to(0.0);
+    check("a_simulation_with_masses_in_its_state", grad(f).call((&vector(), &vector(), &vector())));
+}
+
+#[test]
+fn an_acceleration_of_another_shape() {
+    let orbit = ode::leapfrog(|q: Var| -q.slice(0, 0..2)).step(0.01);
+    let f = |q: Var, v: Var| orbit.run((q, v), 100).distance_to(0.0);
+    check("an_acceleration_of_another_shape", grad(f).call((&vector(), &vector())));
 }

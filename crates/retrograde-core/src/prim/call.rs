@@ -65,18 +65,18 @@ impl Rules for Call {
         let lin = bodies::positions(&linear);
         let types = self.body.input_types();
         let ordered: Vec<Type> = known.iter().chain(&lin).map(|&i| types[i].clone()).collect();
+        // Results without a cotangent drop out: a zero in their place would be a term that is not linear.
+        let asked: Vec<bool> = cts.iter().map(Option::is_some).collect();
         let reordered = build(&ordered, |b, params| {
             let mut all = vec![ValueId(0); types.len()];
             for (&i, &p) in known.iter().chain(&lin).zip(params) {
                 all[i] = p;
             }
-            b.inline(&self.body, &all)
+            bodies::marked(&b.inline(&self.body, &all), &asked)
         });
         let transposed = r.cx.transpose(&reordered, known.len());
         let mut operands: Vec<ValueId> = known.iter().map(|&i| inputs[i].known()).collect();
-        for (ct, ty) in cts.iter().zip(self.body.output_types()) {
-            operands.push(ct.unwrap_or_else(|| r.zeros(&ty)));
-        }
+        operands.extend(cts.iter().flatten());
         let out = r.b.emit(self.with(transposed), &operands);
         let mut result = vec![None; inputs.len()];
         for (i, d) in lin.into_iter().zip(out) {

@@ -109,23 +109,22 @@ impl Rules for Cond {
         let lin = bodies::positions(&linear);
         let ordered: Vec<Type> = known.iter().chain(&lin).map(|&i| types[i].clone()).collect();
         let cx = r.cx;
+        // Results without a cotangent drop out: a zero in their place would be a term that is not linear.
+        let asked: Vec<bool> = cts.iter().map(Option::is_some).collect();
         let transposed = |branch: &Program| {
             let reordered = build(&ordered, |b, params| {
                 let mut all = vec![ValueId(0); types.len()];
                 for (&i, &p) in known.iter().chain(&lin).zip(params) {
                     all[i] = p;
                 }
-                b.inline(branch, &all)
+                bodies::marked(&b.inline(branch, &all), &asked)
             });
             cx.transpose(&reordered, known.len())
         };
         let op = Cond::of(transposed(&self.if_true), transposed(&self.if_false));
-        let out_types = self.if_true.output_types();
         let mut operands = vec![inputs[0].known()];
         operands.extend(known.iter().map(|&i| inputs[i + 1].known()));
-        for (ct, ty) in cts.iter().zip(&out_types) {
-            operands.push(ct.unwrap_or_else(|| r.zeros(ty)));
-        }
+        operands.extend(cts.iter().flatten());
         let out = r.b.emit(op.into(), &operands);
         let mut result = vec![None; inputs.len()];
         for (i, d) in lin.into_iter().zip(out) {

@@ -153,14 +153,18 @@ impl Rules for Scan {
         let types = self.body.input_types();
         let (lin_pos, known_pos) = (bodies::positions(&linear), bodies::positions(&known));
         let ordered: Vec<Type> = known_pos.iter().chain(&lin_pos).map(|&i| types[i].clone()).collect();
+        // ys without a cotangent drop out: a zero in their place would be a term that is not linear.
+        let asked: Vec<bool> = (0..cts.len()).map(|i| i < self.n_carry || cts[i].is_some()).collect();
         let reordered = build(&ordered, |b, params| {
             let mut all = vec![ValueId(0); types.len()];
             for (&i, &p) in known_pos.iter().chain(&lin_pos).zip(params) {
                 all[i] = p;
             }
-            b.inline(&self.body, &all)
+            bodies::marked(&b.inline(&self.body, &all), &asked)
         });
         let step = r.cx.transpose(&reordered, known_pos.len());
+        let of_cts: Vec<bool> = (0..step.inputs.len()).map(|i| i >= known_pos.len()).collect();
+        let varies = bodies::depending(&step, &of_cts);
         let lin_consts: Vec<usize> = lin_pos.iter().copied().filter(|&i| i < self.n_consts).collect();
         let known_consts: Vec<usize> = known_pos.iter().copied().filter(|&i| i < self.n_consts).collect();
         let known_xs: Vec<usize> = known_pos.iter().copied().filter(|&i| i >= head).collect();
@@ -178,14 +182,12 @@ impl Rules for Scan {
         let body = build(&params, |b, p| {
             let ([kc, cc, sums, kx], cy) = parts(p, [known_consts.len(), self.n_carry, lin_consts.len(), known_xs.len()]);
             let mut r = Rule { b, cx };
-            let mut operands: Vec<ValueId> = kc.iter().chain(kx).chain(cc).copied().collect();
-            let mut next = cy.iter();
-            for (i, ct) in ct_ys.iter().enumerate() {
-                operands.push(if ct.is_some() { *next.next().expect("one per cotangent") } else { r.zeros(&y_types[i]) });
-            }
+            let operands: Vec<ValueId> = kc.iter().chain(kx).chain(cc).chain(cy).copied().collect();
             let out = r.b.inline(&step, &operands);
             let ([d_consts, d_carry], d_xs) = parts(&out, [lin_consts.len(), self.n_carry]);
-            let sums: Vec<ValueId> = sums.iter().zip(d_consts).map(|(&s, &d)| r.add(s, d)).collect();
+            let grows = |i: usize| varies[step.outputs[i].index()];
+            let sums: Vec<ValueId> =
+                sums.iter().zip(d_consts).enumerate().map(|(i, (&s, &d))| if grows(i) { r.add(s, d) } else { s }).collect();
             d_carry.iter().copied().chain(sums).chain(d_xs.iter().copied()).collect()
         });
         let mut operands: Vec<ValueId> = known_consts.iter().map(|&i| inputs[i].known()).collect();

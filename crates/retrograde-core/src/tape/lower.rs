@@ -159,6 +159,8 @@ fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program,
             }
             if l.reverse == sweep.reverse {
                 note(found, &program.equations[maker], "a second sweep in the loop's own direction reads its residuals: stored");
+            } else if pairs.contains_key(&maker) {
+                note(found, &program.equations[maker], "the residuals of a reverse sweep itself (reverse over reverse): stored");
             } else {
                 pairs.entry(e).or_insert(maker);
             }

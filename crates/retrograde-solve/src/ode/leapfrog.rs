@@ -12,7 +12,8 @@ use retrograde_core::trace::var::{IntoOperand, full};
 use retrograde_core::trace::{Var, blame, mistake, tree};
 
 /// Where the method comes from.
-pub const CITE: &str = "L. Verlet, Computer experiments on classical fluids I, Physical Review 159 (1967) 98-103";
+pub const CITE: &str =
+    "L. Verlet, Computer experiments on classical fluids I, Physical Review 159 (1967) 98-103";
 
 /// A leapfrog integrator of q'' = a(q).
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +59,14 @@ impl<A: Fn(Var) -> Var, S: Traceable> Run<'_, A, S> {
         let leaves: Vec<Var> = tree::leaves(&self.state).into_iter().map(|(_, v)| v).collect();
         let location = Location(std::panic::Location::caller());
         let [q, v] = leaves[..] else {
-            let found = format!("leapfrog: found a state of {} leaves, expected positions and velocities", leaves.len());
-            mistake(Diagnostic::new(found, Some(location)).help("what does not move, such as masses, is captured by the acceleration"));
+            let found = format!(
+                "leapfrog: found a state of {} leaves, expected positions and velocities",
+                leaves.len()
+            );
+            mistake(
+                Diagnostic::new(found, Some(location))
+                    .help("what does not move, such as masses, is captured by the acceleration"),
+            );
             return self.state;
         };
         let h = self.method.step_s;

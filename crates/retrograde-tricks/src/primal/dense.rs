@@ -8,8 +8,7 @@ use retrograde_core::trace::Var;
 use retrograde_derive::Tree;
 
 /// Where the initialisation comes from.
-pub const CITE: &str =
-    "X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010, eq. 16";
+pub const CITE: &str = "X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010, eq. 16";
 
 /// `y = x w + b`.   x: [n, in], w: [in, out], b: [out] → y: [n, out].
 #[derive(Tree, Clone, Debug)]
@@ -90,10 +89,18 @@ impl Mlp<Var> {
 
 impl Mlp<Array> {
     /// Xavier initialisation of all layers, one key each.
-    pub fn xavier(key: Key, n_in: usize, hidden: &[usize], n_out: usize, activation: Activation, dtype: DType) -> Mlp<Array> {
+    pub fn xavier(
+        key: Key,
+        n_in: usize,
+        hidden: &[usize],
+        n_out: usize,
+        activation: Activation,
+        dtype: DType,
+    ) -> Mlp<Array> {
         let keys = key.split(hidden.len() + 1);
         let widths: Vec<usize> = std::iter::once(n_in).chain(hidden.iter().copied()).collect();
-        let layers = hidden.iter().enumerate().map(|(i, &n)| Linear::xavier(keys[i], widths[i], n, dtype)).collect();
+        let layers =
+            hidden.iter().enumerate().map(|(i, &n)| Linear::xavier(keys[i], widths[i], n, dtype)).collect();
         let head = Linear::xavier(keys[hidden.len()], widths[hidden.len()], n_out, dtype);
         Mlp { hidden: layers, head, activation }
     }
