@@ -87,14 +87,16 @@ pub fn save_safetensors(
     let views = bytes
         .iter()
         .map(|(name, (array, bytes))| {
-            TensorView::new(file_dtype(array.dtype()), array.shape().to_vec(), bytes).map(|view| (*name, view))
+            TensorView::new(file_dtype(array.dtype()), array.shape().to_vec(), bytes)
+                .map(|view| (*name, view))
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(format)?;
     let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
     let metadata = (!metadata.is_empty()).then_some(metadata);
     let contents = safetensors::serialize(views, metadata).map_err(format)?;
-    std::fs::write(path, contents).map_err(|source| IoError::File { path: path.display().to_string(), source })
+    std::fs::write(path, contents)
+        .map_err(|source| IoError::File { path: path.display().to_string(), source })
 }
 
 /// Reads a safetensors file.

@@ -31,12 +31,12 @@ pub mod rng;
 #[allow(unsafe_code, reason = "run-time dispatch to functions compiled for wider instruction sets")]
 mod kernel;
 
-pub use ops::{Comparison, DotDims};
 pub use array::Array;
 pub use data::Data;
 pub use dtype::DType;
 pub use element::Element;
 pub use error::ArrayError;
 pub use into_array::{IntoArray, array};
+pub use ops::{Comparison, DotDims};
 pub use scalar::Scalar;
 pub use shape::Shape;

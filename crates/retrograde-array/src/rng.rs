@@ -6,7 +6,7 @@
 //! # Source
 //! Threefry-2x64 with 20 rounds: Salmon, Moraes, Dror, Shaw (2011), Parallel random numbers: as easy as 1, 2, 3, SC11.
 
-use crate::{Array, ArrayError, DType, Shape, map};
+use crate::{Array, ArrayError, DType, Shape, kernel};
 
 /// The key of a stream of random numbers.
 ///
@@ -125,17 +125,15 @@ pub fn uniform(key: Key, shape: impl Into<Shape>) -> Array {
 /// When the shape overflows memory: internal misuse.
 ///
 /// # Source
-/// Box and Muller (1958), one of each pair, with the functions of [`map`]. Magnitudes reach 8.5.
+/// Box and Muller (1958), one of each pair, with the functions of [`map`](crate::map). Magnitudes reach 8.5.
 pub fn normal(key: Key, shape: impl Into<Shape>) -> Array {
     let shape = shape.into();
-    let values = (0..size(&shape) as u64)
-        .map(|i| {
-            let [radius, angle] = threefry(key, [i, purpose::NORMAL]);
-            // 1 - u lies in (0, 1], where the logarithm is finite.
-            let radius = (-2.0 * map::log_f64(1.0 - unit(radius))).sqrt();
-            radius * map::cos_f64(std::f64::consts::TAU * unit(angle))
-        })
-        .collect();
+    let draws = (0..size(&shape) as u64).map(|i| threefry(key, [i, purpose::NORMAL]));
+    // 1 - u lies in (0, 1], where the logarithm is finite.
+    let (radii, angles): (Vec<f64>, Vec<f64>) =
+        draws.map(|[radius, angle]| (1.0 - unit(radius), std::f64::consts::TAU * unit(angle))).unzip();
+    let values =
+        kernel::zip(&kernel::log(&radii), &kernel::cos(&angles), |log: f64, cos| (-2.0 * log).sqrt() * cos);
     Array::from_parts(shape, values)
 }
 

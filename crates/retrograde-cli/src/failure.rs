@@ -44,7 +44,7 @@ pub(crate) enum Failure {
         source: io::Error,
     },
     /// A program file is not a program.
-    #[error("{}:{}:{}: found {}, expected {}\n  help: the text form is what `retrograde show` prints: `program a:f64[3] {{ … }}`", path.display(), source.line, source.column, source.found, source.expected)]
+    #[error("{}:{}:{}: found {}, expected {}\n  help: the text form is what `retrograde show` prints: `program(a:f64[3]) {{ … }}`", path.display(), source.line, source.column, source.found, source.expected)]
     Parse {
         /// The file.
         path: PathBuf,

@@ -228,8 +228,9 @@ fn bench_nbody_is_exact_under_every_policy() {
         );
         let names = "tool task steps primal_s gradient_s ratio tape_bytes bits_per_value_step recomputed_steps peak_rss_mb";
         assert!(names.split(' ').all(|name| !figures[name].is_null()), "{figures}");
+        // 0.024 after 10,000 steps; the start is dearer, as zeros become small numbers.
         let bits = figures["bits_per_value_step"].as_f64().unwrap();
-        assert!(if policy == "reverse" { bits <= 0.03 } else { bits > 0.03 }, "{figures}");
+        assert!(if policy == "reverse" { bits < 0.04 } else { bits > 0.04 }, "{figures}");
     }
     let table = succeed(temp.path(), &["bench", "nbody", "--bodies", "3", "--steps", "10", "--repeats", "1"]);
     assert!(table.contains("bit_identical        true") && table.contains("\ntape: "), "{table}");

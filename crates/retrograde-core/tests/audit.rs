@@ -107,13 +107,15 @@ fn accept(name: &str, program: &Program, policies: &[Tape]) {
         ("vjp of jvp", vjp(&jvp_of(&Case { program: program.clone(), n_outputs: program.outputs.len(), n_seeds: 0 }).program)),
         ("vmap of vjp", vmap_of(&grad, 3)),
         ("vjp of vmap", vjp(&vmap_of(&Case { program: program.clone(), n_outputs: 0, n_seeds: 0 }, 3).program)),
-        ("vjp of vjp", vjp(&grad.program)),
         ("vmap of jvp of vjp", vmap_of(&jvp_of(&grad), 2)),
     ];
     for (what, case) in &cases {
         for &policy in policies {
-            // Cotangents are accumulated in ways that cannot be run backwards.
-            let Ok(lowered) = lower(&case.program, case.n_outputs, case.n_seeds, policy) else { continue };
+            let Ok(lowered) = lower(&case.program, case.n_outputs, case.n_seeds, policy) else {
+                // The lanes that have ended keep their carries, which cannot be run backwards.
+                assert!(name == "while" && what.contains("vmap") && policy == Tape::Reverse, "{name}, {what}, {policy}");
+                continue;
+            };
             let verdict = audit(&case.program, &lowered, case.n_seeds);
             let lowered = || format!("{}\n{}", print(&lowered.forward), print(&lowered.backward));
             assert_eq!(verdict, Ok(()), "{name}, {what}, {policy}:\n{}\n{}", print(&case.program), lowered());
@@ -259,6 +261,20 @@ fn lowered_programs_are_proved() {
     accept("nested", &nested(None), &POLICIES[..2]);
     accept("nested", &nested(Some(Tape::Store)), &POLICIES[..2]);
     accept("nested", &nested(Some(SQRT)), &POLICIES[..2]);
+}
+
+#[test]
+fn reverse_mode_of_reverse_mode_is_proved() {
+    for program in [recurrent(7, false), leapfrog(6, None), nested(None), repeated(None)] {
+        let case = vjp(&vjp(&program).program);
+        for policy in POLICIES {
+            let Ok(lowered) = lower(&case.program, case.n_outputs, case.n_seeds, policy) else {
+                assert_eq!(policy, Tape::Reverse);
+                continue;
+            };
+            assert_eq!(audit(&case.program, &lowered, case.n_seeds), Ok(()), "{policy}");
+        }
+    }
 }
 
 #[test]

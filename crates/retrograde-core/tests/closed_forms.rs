@@ -207,7 +207,7 @@ fn himmelblau() {
 fn product_of_sines() {
     // Π sin x_i as a loop: gradient f cot x_i, Hessian f cot x_i cot x_j, on the diagonal -f.
     let n = 7;
-    let f = |x: Var| scan_over().run(constant(&array(1.0)), x, |product, x| (product * x.sin(), ())).0;
+    let f = |x: Var| scan_over().run(constant(&array(1.0)), x, |product, x| (product * x.sin(), Vec::<Var>::new())).0;
     let x = uniform(10, n, 0.4, 2.7);
     let value: f64 = x.iter().map(|x| x.sin()).product();
     let cot: Vec<f64> = x.iter().map(|x| x.cos() / x.sin()).collect();

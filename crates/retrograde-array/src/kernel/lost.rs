@@ -1,7 +1,7 @@
 //! The vectorised test behind exact reversal: which rounded additions determine their operand by themselves.
 
 use super::dispatch;
-use crate::lost::{Real, Step};
+use crate::lost::{LostError, Real, Step};
 
 dispatch! {
     /// For every `y = fl(x + d)`: the candidate for `x`, and whether it is the only one. True if any is not.
@@ -26,5 +26,19 @@ dispatch! {
             all &= *certain;
         }
         !all
+    }
+}
+
+dispatch! {
+    /// [`Step::preimages`], compiled with a hardware fma.
+    pub(crate) fn preimages [T: Real] [T] (step: Step<T>, y: T, x: T) -> Result<(i64, i64), LostError> {
+        step.preimages(y, x)
+    }
+}
+
+dispatch! {
+    /// [`Step::candidate`], compiled with a hardware fma.
+    pub(crate) fn candidate [T: Real] [T] (step: Step<T>, y: T) -> (T, bool) {
+        step.candidate(y)
     }
 }

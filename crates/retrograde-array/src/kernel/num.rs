@@ -139,48 +139,66 @@ macro_rules! transcendental {
 
             #[inline(always)]
             fn exp(self) -> $t {
-                crate::map::$exp(self)
+                crate::map::expanded::$exp(self)
             }
 
             #[inline(always)]
             fn log(self) -> $t {
-                crate::map::$log(self)
+                crate::map::expanded::$log(self)
             }
 
             #[inline(always)]
             fn tanh(self) -> $t {
-                crate::map::$tanh(self)
+                crate::map::expanded::$tanh(self)
             }
 
             #[inline(always)]
             fn sin_common(self) -> $t {
-                crate::map::$sin_common(self)
+                crate::map::expanded::$sin_common(self)
             }
 
             #[inline(always)]
             fn cos_common(self) -> $t {
-                crate::map::$cos_common(self)
+                crate::map::expanded::$cos_common(self)
             }
 
             #[inline(always)]
             fn trig_is_rare(self) -> bool {
-                crate::map::$rare(self)
+                crate::map::expanded::$rare(self)
             }
 
+            #[inline(always)]
             fn sin(self) -> $t {
-                crate::map::$sin(self)
+                crate::map::expanded::$sin(self)
             }
 
+            #[inline(always)]
             fn cos(self) -> $t {
-                crate::map::$cos(self)
+                crate::map::expanded::$cos(self)
             }
         }
     };
 }
 
 transcendental!(
-    f64, exp_f64, log_f64, tanh_f64, sin_f64, cos_f64, sin_common_f64, cos_common_f64, trig_is_rare_f64
+    f64,
+    exp_f64,
+    log_f64,
+    tanh_f64,
+    sin_f64,
+    cos_f64,
+    sin_common_f64,
+    cos_common_f64,
+    trig_is_rare_f64
 );
 transcendental!(
-    f32, exp_f32, log_f32, tanh_f32, sin_f32, cos_f32, sin_common_f32, cos_common_f32, trig_is_rare_f32
+    f32,
+    exp_f32,
+    log_f32,
+    tanh_f32,
+    sin_f32,
+    cos_f32,
+    sin_common_f32,
+    cos_common_f32,
+    trig_is_rare_f32
 );

@@ -77,3 +77,38 @@ dispatch! {
         out
     }
 }
+
+dispatch! {
+    /// `exp` of one value.
+    pub(crate) fn exp_one [T: Float] [T] (x: T) -> T {
+        x.exp()
+    }
+}
+
+dispatch! {
+    /// `log` of one value.
+    pub(crate) fn log_one [T: Float] [T] (x: T) -> T {
+        x.log()
+    }
+}
+
+dispatch! {
+    /// `tanh` of one value.
+    pub(crate) fn tanh_one [T: Float] [T] (x: T) -> T {
+        x.tanh()
+    }
+}
+
+dispatch! {
+    /// `sin` of one value.
+    pub(crate) fn sin_one [T: Float] [T] (x: T) -> T {
+        x.sin()
+    }
+}
+
+dispatch! {
+    /// `cos` of one value.
+    pub(crate) fn cos_one [T: Float] [T] (x: T) -> T {
+        x.cos()
+    }
+}

@@ -29,7 +29,12 @@ impl<'a> ArrayStep<'a> {
 ///
 /// # Panics
 /// When dtypes or sizes differ or the dtype is not a float: internal misuse.
-pub fn record_array(y: &Array, x: &Array, step: ArrayStep<'_>, stack: &mut BitStack) -> Result<(), LostError> {
+pub fn record_array(
+    y: &Array,
+    x: &Array,
+    step: ArrayStep<'_>,
+    stack: &mut BitStack,
+) -> Result<(), LostError> {
     match y.dtype() {
         DType::F64 => record_slice::<f64>(values(y), values(x), step.typed(), stack),
         DType::F32 => record_slice::<f32>(values(y), values(x), step.typed(), stack),

@@ -25,6 +25,7 @@ pub use real::Real;
 pub use slice::{SliceStep, record_slice, restore_slice};
 
 use crate::bits::BitStack;
+use crate::kernel;
 
 /// Why an addition cannot be reversed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +87,8 @@ impl<T: Real> Step<T> {
     }
 
     /// The smallest and largest value, as ordered integers, that lead to `y`. `x` is a guess to search from.
-    fn preimages(self, y: T, x: T) -> Result<(i64, i64), LostError> {
+    #[inline(always)]
+    pub(crate) fn preimages(self, y: T, x: T) -> Result<(i64, i64), LostError> {
         let target = y.place();
         let image = |key: i64| self.apply(T::from_place(key)).place();
         let first = first_where::<T>(x.place(), |key| image(key) >= target);
@@ -97,6 +99,7 @@ impl<T: Real> Step<T> {
 }
 
 /// The first key at which a monotone condition holds, one past the largest if none.
+#[inline(always)]
 fn first_where<T: Real>(guess: i64, holds: impl Fn(i64) -> bool) -> i64 {
     let (least, end) = (-1 - T::LARGEST_PLACE, T::LARGEST_PLACE + 1);
     let guess = guess.clamp(least, end - 1);
@@ -106,7 +109,7 @@ fn first_where<T: Real>(guess: i64, holds: impl Fn(i64) -> bool) -> i64 {
     if holds(guess) {
         high = guess;
         while high > least {
-            let probe = guess.saturating_sub(reach).max(least);
+            let probe = high.saturating_sub(reach).max(least);
             if !holds(probe) {
                 low = probe + 1;
                 break;
@@ -117,7 +120,7 @@ fn first_where<T: Real>(guess: i64, holds: impl Fn(i64) -> bool) -> i64 {
     } else {
         low = guess + 1;
         while low < end {
-            let probe = guess.saturating_add(reach).min(end - 1);
+            let probe = low.saturating_add(reach).min(end - 1);
             if holds(probe) {
                 high = probe;
                 break;
@@ -127,7 +130,8 @@ fn first_where<T: Real>(guess: i64, holds: impl Fn(i64) -> bool) -> i64 {
         }
     }
     while low < high {
-        let middle = low + ((high - low) as u64 / 2) as i64;
+        // The average rounded down, without overflow.
+        let middle = (low & high) + ((low ^ high) >> 1);
         if holds(middle) {
             high = middle;
         } else {
@@ -145,7 +149,7 @@ fn first_where<T: Real>(guess: i64, holds: impl Fn(i64) -> bool) -> i64 {
 /// # Cost
 /// Usually three additions and no bits; otherwise about ten more per bit written.
 pub fn record<T: Real>(y: T, x: T, step: Step<T>, stack: &mut BitStack) -> Result<(), LostError> {
-    let (candidate, certain) = step.candidate(y);
+    let (candidate, certain) = kernel::candidate(step, y);
     if certain && candidate == x { Ok(()) } else { record_slowly(y, x, candidate, step, stack) }
 }
 
@@ -155,7 +159,7 @@ pub fn record<T: Real>(y: T, x: T, step: Step<T>, stack: &mut BitStack) -> Resul
 /// [`LostError::NotFinite`] when anything is infinite or NaN, [`LostError::Exhausted`] or [`LostError::Corrupt`] when the stack
 /// is not the one that was recorded.
 pub fn restore<T: Real>(y: T, step: Step<T>, stack: &mut BitStack) -> Result<T, LostError> {
-    let (candidate, certain) = step.candidate(y);
+    let (candidate, certain) = kernel::candidate(step, y);
     if certain { Ok(candidate) } else { restore_slowly(y, candidate, step, stack) }
 }
 
@@ -173,22 +177,17 @@ fn record_slowly<T: Real>(
     if step.apply(x).place() != y.place() {
         return Err(LostError::Mismatch);
     }
-    let (first, last) = step.preimages(y, candidate)?;
+    let (first, last) = kernel::preimages(step, y, candidate)?;
     stack.push(x.place().wrapping_sub(first) as u64, index_bits(first, last));
     Ok(())
 }
 
 #[cold]
-fn restore_slowly<T: Real>(
-    y: T,
-    candidate: T,
-    step: Step<T>,
-    stack: &mut BitStack,
-) -> Result<T, LostError> {
+fn restore_slowly<T: Real>(y: T, candidate: T, step: Step<T>, stack: &mut BitStack) -> Result<T, LostError> {
     if !(y.is_finite() && step.is_finite()) {
         return Err(LostError::NotFinite);
     }
-    let (first, last) = step.preimages(y, candidate)?;
+    let (first, last) = kernel::preimages(step, y, candidate)?;
     let index = stack.pop(index_bits(first, last)).ok_or(LostError::Exhausted)?;
     if index > last.wrapping_sub(first) as u64 {
         return Err(LostError::Corrupt);

@@ -89,8 +89,19 @@ mod tests {
 
     #[test]
     fn keys_are_ordered() {
-        let ascending =
-            [-f64::INFINITY, f64::MIN, -1.0, -f64::MIN_POSITIVE, -5e-324, -0.0, 0.0, 5e-324, 1.0, f64::MAX, f64::INFINITY];
+        let ascending = [
+            -f64::INFINITY,
+            f64::MIN,
+            -1.0,
+            -f64::MIN_POSITIVE,
+            -5e-324,
+            -0.0,
+            0.0,
+            5e-324,
+            1.0,
+            f64::MAX,
+            f64::INFINITY,
+        ];
         for pair in ascending.windows(2) {
             assert!(pair[0].place() < pair[1].place());
         }

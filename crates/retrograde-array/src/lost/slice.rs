@@ -27,7 +27,11 @@ impl<T: Real> SliceStep<'_, T> {
             SliceStep::Add(d) => [d.len(); 2],
             SliceStep::Fma(a, b) => [a.len(), b.len()],
         };
-        assert!(lens == [ys.len(); 2], "{lens:?} operands of {} additions; this is a bug in retrograde", ys.len());
+        assert!(
+            lens == [ys.len(); 2],
+            "{lens:?} operands of {} additions; this is a bug in retrograde",
+            ys.len()
+        );
         let mut candidates = vec![T::ZERO; ys.len()];
         let mut certain = vec![false; ys.len()];
         let any_uncertain = match self {
@@ -51,7 +55,12 @@ pub fn record_slice<T: Real>(
     step: SliceStep<'_, T>,
     stack: &mut BitStack,
 ) -> Result<(), LostError> {
-    assert!(xs.len() == ys.len(), "{} values before, {} after; this is a bug in retrograde", xs.len(), ys.len());
+    assert!(
+        xs.len() == ys.len(),
+        "{} values before, {} after; this is a bug in retrograde",
+        xs.len(),
+        ys.len()
+    );
     let (candidates, certain) = step.candidates(ys);
     for i in 0..ys.len() {
         if certain.as_ref().is_none_or(|certain| certain[i]) {

@@ -131,7 +131,11 @@ fn preimages_are_all_of_them() {
 fn small_steps_cost_few_bits() {
     let n = 100_000;
     let x = crate::rng::normal(Key::from_seed(1), [n]);
-    let d = crate::ops::binary(crate::ops::Binary::Mul, &crate::rng::normal(Key::from_seed(2), [n]), &array(1e-3));
+    let d = crate::ops::binary(
+        crate::ops::Binary::Mul,
+        &crate::rng::normal(Key::from_seed(2), [n]),
+        &array(1e-3),
+    );
     let d = d.unwrap();
     let y = crate::ops::binary(crate::ops::Binary::Add, &x, &d).unwrap();
     let mut stack = BitStack::default();

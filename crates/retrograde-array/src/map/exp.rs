@@ -26,7 +26,7 @@ const TAIL: [f64; 12] = [
 /// # Source
 /// Reduction by `n ln 2` in two parts (Cody and Waite 1980), Taylor series.
 #[inline(always)]
-pub fn exp_f64(x: f64) -> f64 {
+pub(crate) fn exp_f64(x: f64) -> f64 {
     let clamped = clamp(x);
     let (n, n_int) = nearest(clamped * LOG2_E);
     // Exact: x and n LN2_HI are multiples of 2^-54 (or n = 0), and so is r0, which is below 1/2.
@@ -47,7 +47,7 @@ pub fn exp_f64(x: f64) -> f64 {
 /// # Source
 /// As [`exp_f64`], evaluated in f64 with a shorter polynomial and rounded once.
 #[inline(always)]
-pub fn exp_f32(x: f32) -> f32 {
+pub(crate) fn exp_f32(x: f32) -> f32 {
     let wide = f64::from(x);
     let clamped = clamp(wide);
     let (n, n_int) = nearest(clamped * LOG2_E);

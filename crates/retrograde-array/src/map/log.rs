@@ -52,7 +52,7 @@ fn edge(x: f64, y: f64) -> f64 {
 /// # Source
 /// `ln m = 2 atanh((m-1)/(m+1))` (Abramowitz and Stegun 1964, 4.1.27) with the quotient in two parts.
 #[inline(always)]
-pub fn log_f64(x: f64) -> f64 {
+pub(crate) fn log_f64(x: f64) -> f64 {
     let (n, m) = split(x);
     let f = m - 1.0;
     // d + d_low = m + 1 exactly, then s + s_low = f / (m + 1) to twice the precision.
@@ -76,7 +76,7 @@ pub fn log_f64(x: f64) -> f64 {
 /// # Source
 /// As [`log_f64`], evaluated in f64 with a shorter series and rounded once.
 #[inline(always)]
-pub fn log_f32(x: f32) -> f32 {
+pub(crate) fn log_f32(x: f32) -> f32 {
     let wide = f64::from(x);
     let (n, m) = split(wide);
     let f = m - 1.0;

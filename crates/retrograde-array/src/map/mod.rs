@@ -23,14 +23,37 @@ mod trig;
 #[cfg(test)]
 mod tests;
 
-pub use exp::{exp_f32, exp_f64};
-pub use log::{log_f32, log_f64};
-pub use tanh::{tanh_f32, tanh_f64};
-pub use trig::{cos_f32, cos_f64, sin_f32, sin_f64};
+/// The functions themselves, to be inlined into kernels: outside of one, each fused multiply-add is a call of a software routine.
+pub(crate) mod expanded {
+    pub(crate) use super::exp::{exp_f32, exp_f64};
+    pub(crate) use super::log::{log_f32, log_f64};
+    pub(crate) use super::tanh::{tanh_f32, tanh_f64};
+    pub(crate) use super::trig::{cos_common_f32, cos_common_f64, cos_f32, cos_f64};
+    pub(crate) use super::trig::{sin_common_f32, sin_common_f64, sin_f32, sin_f64};
+    pub(crate) use super::trig::{trig_is_rare_f32, trig_is_rare_f64};
+}
 
-pub(crate) use trig::{
-    cos_common_f32, cos_common_f64, sin_common_f32, sin_common_f64, trig_is_rare_f32, trig_is_rare_f64,
-};
+macro_rules! public {
+    ($($name:ident, $t:ty, $kernel:path, $doc:literal;)*) => {$(
+        #[doc = $doc]
+        pub fn $name(x: $t) -> $t {
+            $kernel(x)
+        }
+    )*};
+}
+
+public! {
+    exp_f64, f64, crate::kernel::exp_one, "`e^x`, within 0.75 ulp.";
+    exp_f32, f32, crate::kernel::exp_one, "`e^x`, within 0.501 ulp.";
+    log_f64, f64, crate::kernel::log_one, "The natural logarithm, within 0.6 ulp. `-inf` at zero, NaN below.";
+    log_f32, f32, crate::kernel::log_one, "The natural logarithm, within 0.501 ulp. `-inf` at zero, NaN below.";
+    tanh_f64, f64, crate::kernel::tanh_one, "The hyperbolic tangent, within 0.6 ulp.";
+    tanh_f32, f32, crate::kernel::tanh_one, "The hyperbolic tangent, within 0.501 ulp.";
+    sin_f64, f64, crate::kernel::sin_one, "The sine of any angle in radian, within 0.75 ulp. NaN for infinite angles.";
+    sin_f32, f32, crate::kernel::sin_one, "The sine of any angle in radian, within 0.501 ulp. NaN for infinite angles.";
+    cos_f64, f64, crate::kernel::cos_one, "The cosine of any angle in radian, within 0.75 ulp. NaN for infinite angles.";
+    cos_f32, f32, crate::kernel::cos_one, "The cosine of any angle in radian, within 0.501 ulp. NaN for infinite angles.";
+}
 
 /// `log2 e`.
 const LOG2_E: f64 = std::f64::consts::LOG2_E;

@@ -3,8 +3,7 @@
 use super::{nearest, two_sum};
 
 /// `pi/2` as a sum of three floats.
-const PIO2: [f64; 3] =
-    [std::f64::consts::FRAC_PI_2, 6.123_233_995_736_766e-17, -1.497_384_904_859_169_8e-33];
+const PIO2: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123_233_995_736_766e-17, -1.497_384_904_859_169_8e-33];
 
 /// Up to this magnitude [`reduce_common`] is exact enough: the multiple of `pi/2` is an integer below 2^30.
 pub(super) const COMMON: f64 = 1_073_741_824.0;

@@ -26,7 +26,7 @@ const TAIL: [f64; 12] = [
 /// # Source
 /// `tanh x = e / (e + 2)` with `e = exp(2|x|) - 1` in two parts; reduction and series as in [`exp_f64`](super::exp_f64).
 #[inline(always)]
-pub fn tanh_f64(x: f64) -> f64 {
+pub(crate) fn tanh_f64(x: f64) -> f64 {
     let magnitude = x.abs();
     let clamped = if magnitude > CLAMP { CLAMP } else { magnitude };
     let z = 2.0 * clamped;
@@ -69,7 +69,7 @@ pub fn tanh_f64(x: f64) -> f64 {
 /// # Source
 /// As [`tanh_f64`], evaluated in f64 and rounded once.
 #[inline(always)]
-pub fn tanh_f32(x: f32) -> f32 {
+pub(crate) fn tanh_f32(x: f32) -> f32 {
     let wide = f64::from(x);
     let magnitude = wide.abs();
     let clamped = if magnitude > CLAMP { CLAMP } else { magnitude };

@@ -34,7 +34,8 @@ fn worst(name: &str, f: impl Fn(f64) -> f64, is_f32: bool) -> f64 {
         let (x, nearest) = (bits(), bits());
         let rest: f64 = fields.next().unwrap().parse().unwrap();
         let y = f(x);
-        let overflows = if is_f32 { nearest.abs() >= 3.402_823_567_797_336_6e38 } else { nearest.is_infinite() };
+        let overflows =
+            if is_f32 { nearest.abs() >= 3.402_823_567_797_336_6e38 } else { nearest.is_infinite() };
         let error = match (overflows, is_f32) {
             (true, _) if y == nearest.signum() * f64::INFINITY => 0.0,
             (true, _) => f64::INFINITY,
@@ -66,8 +67,13 @@ fn errors_are_within_the_stated_bounds() {
 #[test]
 fn f32_functions_round_the_f64_ones() {
     // Every 9973rd float, infinities and NaN included.
-    let pairs: [(fn(f32) -> f32, fn(f64) -> f64); 5] =
-        [(exp_f32, exp_f64), (log_f32, log_f64), (tanh_f32, tanh_f64), (sin_f32, sin_f64), (cos_f32, cos_f64)];
+    let pairs: [(fn(f32) -> f32, fn(f64) -> f64); 5] = [
+        (exp_f32, exp_f64),
+        (log_f32, log_f64),
+        (tanh_f32, tanh_f64),
+        (sin_f32, sin_f64),
+        (cos_f32, cos_f64),
+    ];
     for (narrow, wide) in pairs {
         for bits in (0..=u32::MAX).step_by(9973) {
             let x = f32::from_bits(bits);
@@ -85,18 +91,51 @@ fn f32_functions_round_the_f64_ones() {
 #[test]
 fn edges() {
     let inf = f64::INFINITY;
-    let same = |a: f64, b: f64| assert!(a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()), "{a:e} {b:e}");
+    let same =
+        |a: f64, b: f64| assert!(a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()), "{a:e} {b:e}");
     for (f, rows) in [
         (
             exp_f64 as fn(f64) -> f64,
-            vec![(0.0, 1.0), (-0.0, 1.0), (inf, inf), (-inf, 0.0), (1e300, inf), (-1e300, 0.0), (5e-324, 1.0)],
+            vec![
+                (0.0, 1.0),
+                (-0.0, 1.0),
+                (inf, inf),
+                (-inf, 0.0),
+                (1e300, inf),
+                (-1e300, 0.0),
+                (5e-324, 1.0),
+            ],
         ),
-        (exp_f64, vec![(710.0, inf), (-745.0, 5e-324), (-746.0, 0.0), (709.782_712_893_384, 1.797_693_134_862_273_2e308)]),
-        (log_f64, vec![(1.0, 0.0), (0.0, -inf), (-0.0, -inf), (inf, inf), (-1.0, f64::NAN), (-inf, f64::NAN)]),
+        (
+            exp_f64,
+            vec![
+                (710.0, inf),
+                (-745.0, 5e-324),
+                (-746.0, 0.0),
+                (709.782_712_893_384, 1.797_693_134_862_273_2e308),
+            ],
+        ),
+        (
+            log_f64,
+            vec![(1.0, 0.0), (0.0, -inf), (-0.0, -inf), (inf, inf), (-1.0, f64::NAN), (-inf, f64::NAN)],
+        ),
         (log_f64, vec![(5e-324, -744.440_071_921_381_2), (f64::MAX, 709.782_712_893_384)]),
-        (sin_f64, vec![(0.0, 0.0), (-0.0, -0.0), (inf, f64::NAN), (-inf, f64::NAN), (5e-324, 5e-324), (1e-300, 1e-300)]),
+        (
+            sin_f64,
+            vec![
+                (0.0, 0.0),
+                (-0.0, -0.0),
+                (inf, f64::NAN),
+                (-inf, f64::NAN),
+                (5e-324, 5e-324),
+                (1e-300, 1e-300),
+            ],
+        ),
         (cos_f64, vec![(0.0, 1.0), (-0.0, 1.0), (inf, f64::NAN), (-inf, f64::NAN), (5e-324, 1.0)]),
-        (tanh_f64, vec![(0.0, 0.0), (-0.0, -0.0), (inf, 1.0), (-inf, -1.0), (300.0, 1.0), (-5e-324, -5e-324)]),
+        (
+            tanh_f64,
+            vec![(0.0, 0.0), (-0.0, -0.0), (inf, 1.0), (-inf, -1.0), (300.0, 1.0), (-5e-324, -5e-324)],
+        ),
     ] {
         rows.into_iter().for_each(|(x, y)| same(f(x), y));
         same(f(f64::NAN), f64::NAN);
@@ -105,7 +144,10 @@ fn edges() {
         assert!(f(f32::NAN).is_nan());
     }
     assert_eq!((exp_f32(-f32::INFINITY), exp_f32(89.0), tanh_f32(50.0)), (0.0, f32::INFINITY, 1.0));
-    assert_eq!((sin_f32(-0.0).to_bits(), tanh_f32(-0.0).to_bits()), ((-0.0_f32).to_bits(), (-0.0_f32).to_bits()));
+    assert_eq!(
+        (sin_f32(-0.0).to_bits(), tanh_f32(-0.0).to_bits()),
+        ((-0.0_f32).to_bits(), (-0.0_f32).to_bits())
+    );
     assert_eq!((log_f32(0.0), log_f32(1e-45).to_bits()), (-f32::INFINITY, (-103.278_93_f32).to_bits()));
 }
 

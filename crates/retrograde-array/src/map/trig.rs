@@ -31,8 +31,8 @@ const COS_TAIL: [f64; 8] = [
 ///
 /// # Source
 /// Reduction by `pi/2` (Cody and Waite 1980; Payne and Hanek 1983), Taylor series.
-#[inline]
-pub fn sin_f64(x: f64) -> f64 {
+#[inline(always)]
+pub(crate) fn sin_f64(x: f64) -> f64 {
     if trig_is_rare_f64(x) { rare(x, 0) } else { sin_common_f64(x) }
 }
 
@@ -40,8 +40,8 @@ pub fn sin_f64(x: f64) -> f64 {
 ///
 /// # Source
 /// As [`sin_f64`].
-#[inline]
-pub fn cos_f64(x: f64) -> f64 {
+#[inline(always)]
+pub(crate) fn cos_f64(x: f64) -> f64 {
     if trig_is_rare_f64(x) { rare(x, 1) } else { cos_common_f64(x) }
 }
 
@@ -49,8 +49,8 @@ pub fn cos_f64(x: f64) -> f64 {
 ///
 /// # Source
 /// As [`sin_f64`], evaluated in f64 with a shorter series and rounded once.
-#[inline]
-pub fn sin_f32(x: f32) -> f32 {
+#[inline(always)]
+pub(crate) fn sin_f32(x: f32) -> f32 {
     if trig_is_rare_f32(x) { rare(f64::from(x), 0) as f32 } else { sin_common_f32(x) }
 }
 
@@ -58,8 +58,8 @@ pub fn sin_f32(x: f32) -> f32 {
 ///
 /// # Source
 /// As [`sin_f32`].
-#[inline]
-pub fn cos_f32(x: f32) -> f32 {
+#[inline(always)]
+pub(crate) fn cos_f32(x: f32) -> f32 {
     if trig_is_rare_f32(x) { rare(f64::from(x), 1) as f32 } else { cos_common_f32(x) }
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn cos_common_f32(x: f32) -> f32 {
     turn_short(r + r_low, n + 1) as f32
 }
 
-#[cold]
+#[inline(always)]
 fn rare(x: f64, quarter: i64) -> f64 {
     if !x.is_finite() {
         return f64::NAN;

@@ -47,7 +47,8 @@ fn compare_typed<T: Element + PartialOrd>(op: Comparison, a: &Array, b: &Array) 
 /// # Panics
 /// When dtypes or shapes differ or `mask` is not `bool`: internal misuse.
 pub fn select(mask: &Array, a: &Array, b: &Array) -> Array {
-    let shape = [mask, a, b].into_iter().map(Array::shape).max_by_key(|shape| shape.rank()).unwrap_or(a.shape());
+    let shape =
+        [mask, a, b].into_iter().map(Array::shape).max_by_key(|shape| shape.rank()).unwrap_or(a.shape());
     let (mask, a, b) = (&expand(mask, shape), &expand(a, shape), &expand(b, shape));
     each_dtype!(a.dtype(), T => {
         result(shape, kernel::zip3(values::<bool>(mask), values::<T>(a), values::<T>(b), |m, a, b| if m { a } else { b }))

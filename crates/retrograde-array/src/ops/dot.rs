@@ -37,7 +37,10 @@ impl DotDims {
 pub fn dot_general(a: &Array, b: &Array, dims: &DotDims) -> Array {
     let pairs = |left: &[usize], right: &[usize]| {
         left.len() == right.len()
-            && left.iter().zip(right).all(|(&i, &j)| a.shape().get(i).is_some_and(|len| b.shape().get(j) == Some(len)))
+            && left
+                .iter()
+                .zip(right)
+                .all(|(&i, &j)| a.shape().get(i).is_some_and(|len| b.shape().get(j) == Some(len)))
     };
     let distinct = |x: &[usize], y: &[usize]| {
         let mut all: Vec<usize> = x.iter().chain(y).copied().collect();

@@ -107,7 +107,14 @@ fn read_axes<T: Copy>(from: &[T], base: usize, axes: &[Axis], out: &mut Vec<T>) 
 }
 
 /// A matrix stored by columns, `stride` apart, read by rows: in square tiles, so that both sides stay in cache.
-fn read_transposed<T: Copy>(from: &[T], base: usize, rows: usize, columns: usize, stride: usize, out: &mut Vec<T>) {
+fn read_transposed<T: Copy>(
+    from: &[T],
+    base: usize,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    out: &mut Vec<T>,
+) {
     const TILE: usize = 16;
     let start = out.len();
     out.resize(start + rows * columns, from[base]);

@@ -24,10 +24,10 @@ pub fn transpose(a: &Array, perm: &[usize]) -> Array {
     if !fits {
         bug(&format!("transpose of shape {} by {perm:?}", a.shape()));
     }
-    let view = View::new(perm.iter().map(|&axis| Axis {
-        len: a.shape()[axis],
-        stride: a.shape()[axis + 1..].iter().product(),
-    }));
+    let view = View::new(
+        perm.iter()
+            .map(|&axis| Axis { len: a.shape()[axis], stride: a.shape()[axis + 1..].iter().product() }),
+    );
     let shape: Shape = perm.iter().map(|&axis| a.shape()[axis]).collect();
     if view.is_contiguous() {
         return reshape(a, &shape);

@@ -58,24 +58,26 @@ impl Rules for DotGeneral {
         }
         check_axes("axes of the left factor", &[&dims.lhs_contract[..], &dims.lhs_batch].concat(), x)?;
         check_axes("axes of the right factor", &[&dims.rhs_contract[..], &dims.rhs_batch].concat(), y)?;
+        let lens = |ty: &Type, axes: &[usize]| axes.iter().map(|&axis| ty.shape[axis]).collect::<Vec<usize>>();
+        let x_free = other_axes(x.shape.rank(), &dims.lhs_contract, &dims.lhs_batch);
+        let y_free = other_axes(y.shape.rank(), &dims.rhs_contract, &dims.rhs_batch);
+        let out = array_type(x.dtype, [lens(x, &dims.lhs_batch), lens(x, &x_free), lens(y, &y_free)].concat())?;
         let pairings = [("contracted", &dims.lhs_contract, &dims.rhs_contract), ("shared", &dims.lhs_batch, &dims.rhs_batch)];
         for (what, left, right) in pairings {
             if left.len() != right.len() {
                 let (found, expected) = (right.len(), left.len());
                 return Err(Mismatch::new(format!("{what} axes of the right factor: found {found}, expected {expected}, as of the left"))
-                    .help("every axis named on the left has its partner on the right"));
+                    .help("every axis named on the left has its partner on the right")
+                    .guess(&out));
             }
             if let Some((&i, &j)) = left.iter().zip(right).find(|(i, j)| x.shape[**i] != y.shape[**j]) {
                 let (m, n) = (x.shape[i], y.shape[j]);
                 return Err(Mismatch::new(format!("{what} lengths differ, {m} of axis {i} of left {x} and {n} of axis {j} of right {y}"))
-                    .help("`dot` joins the last axis of the left to the first of the right; `t` transposes a matrix, `dot_general` names any axes"));
+                    .help("`dot` joins the last axis of the left to the first of the right; `t` transposes a matrix, `dot_general` names any axes")
+                    .guess(&out));
             }
         }
-        let lens = |ty: &Type, axes: &[usize]| axes.iter().map(|&axis| ty.shape[axis]).collect::<Vec<usize>>();
-        let x_free = other_axes(x.shape.rank(), &dims.lhs_contract, &dims.lhs_batch);
-        let y_free = other_axes(y.shape.rank(), &dims.rhs_contract, &dims.rhs_batch);
-        let shape = [lens(x, &dims.lhs_batch), lens(x, &x_free), lens(y, &y_free)].concat();
-        Ok(vec![array_type(x.dtype, shape)?])
+        Ok(vec![out])
     }
     fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
         value::one(ops::dot_general(inputs[0].array(), inputs[1].array(), &self.dims))

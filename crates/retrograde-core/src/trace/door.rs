@@ -247,7 +247,7 @@ fn expect_scalar_loss(program: &Program, location: Location) -> Result<(), Diagn
     let at = program.equations.iter().rev().find(|e| e.outputs.contains(&program.outputs[0])).and_then(|e| e.location).or(Some(location));
     if !ty.is_float() {
         return Err(Diagnostic::new(format!("the loss is {ty}, expected one floating-point number"), at)
-            .help("counts, positions and truth values have no derivative; return a smooth loss, such as `cross_entropy` for the number of errors")
+            .help("counts, positions and truth values have no derivative; return a smooth loss, such as `cross_entropy` instead of the number of errors")
             .into());
     }
     if ty.shape.rank() != 0 {

@@ -179,10 +179,8 @@ pub(super) fn here(var: Var, location: Option<Location>) -> ValueId {
     found.unwrap_or_else(|| {
         let (message, help) = escape(var);
         let diagnostic = Diagnostic::new(message, location).help(help);
-        // Without a trace there is no result to return the mistake in.
-        assert!(FRAMES.with_borrow(|frames| !frames.is_empty()), "{diagnostic}");
         mistake(diagnostic);
-        poison(&Type::array(retrograde_array::DType::F64, []))
+        poison(&type_of(var).unwrap_or_else(|| Type::array(retrograde_array::DType::F64, [])))
     })
 }
 
@@ -230,12 +228,10 @@ fn poison(ty: &Type) -> ValueId {
 /// The innermost builder.
 ///
 /// # Panics
-/// When nothing is being traced: the user's closure was called outside of a front door.
+/// When nothing is being traced.
 pub(super) fn with_builder<R>(f: impl FnOnce(&mut Builder) -> R) -> R {
     FRAMES.with_borrow_mut(|frames| {
-        let frame = frames.last_mut().expect(
-            "a traced value was used while nothing is being traced: call the function through a front door such as `jit` or `grad`",
-        );
+        let frame = frames.last_mut().expect("a trace is running; this is a bug in retrograde");
         f(&mut frame.builder)
     })
 }
@@ -249,9 +245,15 @@ fn handle(id: ValueId, poisoned: bool) -> Var {
 
 /// Adds an equation for the user at `location`; a mistake becomes a diagnostic and a poisoned value.
 pub(super) fn record(op: impl Into<Prim>, inputs: &[Var], location: Location) -> Vec<Var> {
+    if FRAMES.with_borrow(Vec::is_empty) {
+        // There is no front door to return the mistake from.
+        let help = "call the function through a front door such as `jit` or `grad`, and return from it what you need outside";
+        panic!("{}", Diagnostic::new("a traced value is used while nothing is being traced", Some(location)).help(help));
+    }
     let op = op.into();
+    let n_mistakes = MISTAKES.with_borrow(Vec::len);
     let ids: Vec<ValueId> = inputs.iter().map(|v| here(*v, Some(location))).collect();
-    let poisoned = inputs.iter().any(|v| v.poisoned);
+    let poisoned = inputs.iter().any(|v| v.poisoned) || MISTAKES.with_borrow(Vec::len) > n_mistakes;
     let name = op.name();
     let result = with_builder(|b| {
         b.location = Some(visible(location));
@@ -261,7 +263,7 @@ pub(super) fn record(op: impl Into<Prim>, inputs: &[Var], location: Location) ->
     });
     match result {
         Ok(outputs) => outputs.into_iter().map(|id| handle(id, poisoned)).collect(),
-        Err(e) => vec![refuse(name, e, inputs, &ids, location)],
+        Err(e) => vec![refuse(name, e, inputs, &ids, poisoned, location)],
     }
 }
 
@@ -271,10 +273,10 @@ pub(super) fn record1(op: impl Into<Prim>, inputs: &[Var], location: Location) -
 }
 
 /// Notes that an operation was refused and returns a value of the best-guess type.
-fn refuse(name: &str, e: Mismatch, inputs: &[Var], ids: &[ValueId], location: Location) -> Var {
+fn refuse(name: &str, e: Mismatch, inputs: &[Var], ids: &[ValueId], poisoned: bool, location: Location) -> Var {
     let guess = e.guess.first().cloned().or_else(|| inputs.first().and_then(|v| type_of(*v)));
     let guess = guess.unwrap_or_else(|| Type::array(retrograde_array::DType::F64, []));
-    if !inputs.iter().any(|v| v.poisoned) {
+    if !poisoned {
         let mut diagnostic = Diagnostic::new(format!("{name}: {}", e.message), Some(location));
         diagnostic.help = e.help;
         diagnostic.window = FRAMES.with_borrow(|frames| {

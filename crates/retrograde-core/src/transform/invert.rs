@@ -179,14 +179,14 @@ fn refusal(step: &Program, carry: ValueId, n_consts: usize, known: &[Option<Valu
     };
     let closing = uses.iter().find(|e| e.outputs.iter().all(|v| known[v.index()].is_some())).unwrap_or(first);
     let why = if uses.len() > 1 {
-        "the unknown stands inside its own update, as in `x += f(x)`"
+        "it stands inside its own update, as in `x += f(x)`".into()
     } else if closing.inputs.iter().filter(|v| **v == carry).count() > 1 {
-        "the unknown occurs twice in one equation, as in `a + a`"
+        "it occurs twice in one equation, as in `a + a`".into()
     } else {
-        "its equation cannot be solved for it"
+        format!("`{}` cannot be solved for it to the bit", closing.op.name())
     };
     Refusal {
-        message: format!("the step cannot be reversed for part {position} of the state ({}): {why} (at `{}`)", step.ty(carry), closing.op.name()),
+        message: format!("the step cannot be reversed for part {position} of the state ({}): {why}", step.ty(carry)),
         location: closing.location,
     }
 }

@@ -1,8 +1,9 @@
 //! Stable losses.
 
 use retrograde_array::DType;
-use retrograde_core::trace::Var;
-use retrograde_core::trace::var::{constant, select};
+use retrograde_core::ir::{Diagnostic, Location};
+use retrograde_core::trace::var::{constant, full, select};
+use retrograde_core::trace::{Var, mistake};
 
 /// Where the shift comes from.
 pub const CITE: &str = "P. Blanchard, D. J. Higham, N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA J. Numer. Anal. 41 (2021)";
@@ -14,13 +15,17 @@ pub const CITE: &str = "P. Blanchard, D. J. Higham, N. J. Higham, Accurately com
 #[track_caller]
 pub fn cross_entropy(logits: Var, labels: Var) -> Var {
     let shape = logits.shape();
-    if shape.rank() != 2 {
-        // The shape rule of the product below names the user's line.
-        return logits.dot(labels.convert(logits.dtype()));
+    if shape.rank() != 2 || labels.shape()[..] != shape[..1] {
+        let found = format!("cross_entropy: found logits {} and labels {}", logits.ty(), labels.ty());
+        let help =
+            "logits have one row per example and one column per class; labels are class numbers, one per row";
+        let location = Location(std::panic::Location::caller());
+        mistake(Diagnostic::new(found + ", expected [n, classes] and [n]", Some(location)).help(help));
+        return full(logits.dtype(), [], 0.0);
     }
     let classes: Vec<i64> = (0..shape[1] as i64).collect();
     let classes = constant(&retrograde_array::array(classes)).spread(shape.clone());
-    let zeros = retrograde_core::trace::var::full(logits.dtype(), shape.clone(), 0.0);
+    let zeros = full(logits.dtype(), shape.clone(), 0.0);
     let largest = select(one_hot(classes, logits.argmax(1)), logits, zeros).sum_axes(&[1]).stop_gradient();
     let shifted = logits - largest.broadcast(shape.clone(), &[0]);
     let log_sum = shifted.exp().sum_axes(&[1]).log();
