@@ -18,7 +18,9 @@ fn chain(mut x: Var) -> Var {
 fn trace(c: &mut Criterion) {
     let x = array([0.1, 0.2, 0.3]);
     c.bench_function("trace 5000 equations", |b| b.iter(|| jit(chain).program(black_box(&x))));
-    c.bench_function("trace, simplify and lower 5000 equations", |b| b.iter(|| jit(chain).lowered(black_box(&x))));
+    c.bench_function("trace, simplify and lower 5000 equations", |b| {
+        b.iter(|| jit(chain).lowered(black_box(&x)))
+    });
     c.bench_function("trace, differentiate and lower 5000 equations", |b| {
         b.iter(|| grad(chain).tape(Tape::Store).lowered(black_box(&x)))
     });

@@ -21,8 +21,8 @@ use retrograde_core::prim::sum::Sum;
 use retrograde_core::prim::transpose::Transpose;
 use retrograde_core::prim::while_loop::While;
 use retrograde_core::prim::{
-    Builder, Checkpoint, Prim, Program, Tape, Value, add::Add, cos::Cos, fma::Fma, mul::Mul, neg::Neg, sin::Sin, sub::Sub,
-    tanh::Tanh,
+    Builder, Checkpoint, Prim, Program, Tape, Value, add::Add, cos::Cos, fma::Fma, mul::Mul, neg::Neg,
+    sin::Sin, sub::Sub, tanh::Tanh,
 };
 use retrograde_core::tape::{AuditError, Lowered, audit, lower};
 use retrograde_core::transform::{LinearProgram, jvp, linearize, transpose, vmap};
@@ -57,7 +57,8 @@ fn vjp(program: &Program) -> Case {
     let lin = linearize(program, &active, &vec![false; n_outputs]);
     let transposed = transpose(&LinearProgram::new(lin.linear, lin.n_residuals).unwrap());
     let outs = program.output_types();
-    let seeds: Vec<Type> = outs.iter().zip(&lin.active).filter(|(_, a)| **a).map(|(ty, _)| ty.clone()).collect();
+    let seeds: Vec<Type> =
+        outs.iter().zip(&lin.active).filter(|(_, a)| **a).map(|(ty, _)| ty.clone()).collect();
     let n = program.inputs.len();
     let joint = build(&[program.input_types(), seeds.clone()].concat(), |b, p| {
         let mut out = b.inline(&lin.forward, &p[..n]);
@@ -71,7 +72,9 @@ fn vjp(program: &Program) -> Case {
 /// The derivative of all results along the inputs, seeds fixed.
 fn jvp_of(case: &Case) -> Case {
     let n_inputs = case.program.inputs.len() - case.n_seeds;
-    let active: Vec<bool> = (0..case.program.inputs.len()).map(|i| i < n_inputs && case.program.input_types()[i].is_float()).collect();
+    let active: Vec<bool> = (0..case.program.inputs.len())
+        .map(|i| i < n_inputs && case.program.input_types()[i].is_float())
+        .collect();
     let n_results = case.program.outputs.len();
     let jvp = jvp(&case.program, &active, &vec![true; n_results]);
     let types = jvp.program.input_types();
@@ -104,16 +107,26 @@ fn accept(name: &str, program: &Program, policies: &[Tape]) {
     let cases = [
         ("vjp", grad.clone()),
         ("jvp of vjp", jvp_of(&grad)),
-        ("vjp of jvp", vjp(&jvp_of(&Case { program: program.clone(), n_outputs: program.outputs.len(), n_seeds: 0 }).program)),
+        (
+            "vjp of jvp",
+            vjp(&jvp_of(&Case { program: program.clone(), n_outputs: program.outputs.len(), n_seeds: 0 })
+                .program),
+        ),
         ("vmap of vjp", vmap_of(&grad, 3)),
-        ("vjp of vmap", vjp(&vmap_of(&Case { program: program.clone(), n_outputs: 0, n_seeds: 0 }, 3).program)),
+        (
+            "vjp of vmap",
+            vjp(&vmap_of(&Case { program: program.clone(), n_outputs: 0, n_seeds: 0 }, 3).program),
+        ),
         ("vmap of jvp of vjp", vmap_of(&jvp_of(&grad), 2)),
     ];
     for (what, case) in &cases {
         for &policy in policies {
             let Ok(lowered) = lower(&case.program, case.n_outputs, case.n_seeds, policy) else {
                 // The lanes that have ended keep their carries, which cannot be run backwards.
-                assert!(name == "while" && what.contains("vmap") && policy == Tape::Reverse, "{name}, {what}, {policy}");
+                assert!(
+                    name == "while" && what.contains("vmap") && policy == Tape::Reverse,
+                    "{name}, {what}, {policy}"
+                );
                 continue;
             };
             let verdict = audit(&case.program, &lowered, case.n_seeds);
@@ -133,7 +146,8 @@ fn recurrent(length: usize, reverse: bool) -> Program {
         let sine = emit(b, Sin, &[next]);
         vec![next, emit(b, Mul, &[p[1], sine])]
     });
-    let op = Scan { body: Arc::new(body), length: Some(length), reverse, n_consts: 1, n_carry: 1, policy: None };
+    let op =
+        Scan { body: Arc::new(body), length: Some(length), reverse, n_consts: 1, n_carry: 1, policy: None };
     build(&[v.clone(), v.clone(), v.stacked(length)], |b, p| b.emit(op.into(), p))
 }
 
@@ -149,7 +163,8 @@ fn leapfrog(length: usize, policy: Option<Tape>) -> Program {
         let p = emit(b, Sub, &[p_old, kick]);
         vec![q, p, emit(b, Mul, &[q, p])]
     });
-    let op = Scan { body: Arc::new(body), length: Some(length), reverse: false, n_consts: 1, n_carry: 2, policy };
+    let op =
+        Scan { body: Arc::new(body), length: Some(length), reverse: false, n_consts: 1, n_carry: 2, policy };
     build(&[v.clone(), v.clone(), v.clone(), v.stacked(length)], |b, p| {
         let out = b.emit(op.into(), p);
         vec![out[1], out[2]]
@@ -170,7 +185,14 @@ fn updates(length: usize) -> Program {
         let minus = emit(b, Neg, &[w]);
         vec![minus, z, y]
     });
-    let op = Scan { body: Arc::new(body), length: Some(length), reverse: true, n_consts: 0, n_carry: 3, policy: None };
+    let op = Scan {
+        body: Arc::new(body),
+        length: Some(length),
+        reverse: true,
+        n_consts: 0,
+        n_carry: 3,
+        policy: None,
+    };
     build(&[v.clone(), v.clone(), v], |b, p| b.emit(op.into(), p))
 }
 
@@ -216,7 +238,14 @@ fn moved(length: usize) -> Program {
         let x = emit(b, Sub, &[x, kick]);
         vec![k, m, x, y, z]
     });
-    let op = Scan { body: Arc::new(body), length: Some(length), reverse: false, n_consts: 0, n_carry: 5, policy: None };
+    let op = Scan {
+        body: Arc::new(body),
+        length: Some(length),
+        reverse: false,
+        n_consts: 0,
+        n_carry: 5,
+        policy: None,
+    };
     build(&[n.clone(), n, v.clone(), pair, v], |b, p| b.emit(op.into(), p)[2..].to_vec())
 }
 
@@ -229,7 +258,14 @@ fn nested(inner: Option<Tape>) -> Program {
         let moved = emit(b, Add, &[next, p[2]]);
         vec![moved, emit(b, Cos, &[next])]
     });
-    let inner = Scan { body: Arc::new(innermost), length: Some(5), reverse: true, n_consts: 1, n_carry: 1, policy: inner };
+    let inner = Scan {
+        body: Arc::new(innermost),
+        length: Some(5),
+        reverse: true,
+        n_consts: 1,
+        n_carry: 1,
+        policy: inner,
+    };
     let yes = build(&[v.clone(), v.clone()], |b, p| vec![emit(b, Mul, &[p[0], p[1]])]);
     let no = build(&[v.clone(), v.clone()], |b, p| vec![emit(b, Sin, &[p[1]])]);
     let branch = Cond { if_true: Arc::new(yes), if_false: Arc::new(no) };
@@ -243,7 +279,8 @@ fn nested(inner: Option<Tape>) -> Program {
         let chosen = emit(b, branch, &[is_less, out[0], total]);
         vec![chosen, total]
     });
-    let op = Scan { body: Arc::new(body), length: Some(7), reverse: false, n_consts: 1, n_carry: 1, policy: None };
+    let op =
+        Scan { body: Arc::new(body), length: Some(7), reverse: false, n_consts: 1, n_carry: 1, policy: None };
     build(&[xs, v.clone(), v.stacked(7)], |b, p| b.emit(op.into(), p))
 }
 
@@ -293,7 +330,9 @@ fn policies_are_followed() {
     };
     let case = vjp(&leapfrog(6, None));
     assert!(!names(&lowered(&case, Tape::Store)).contains("re"));
-    for case in [case.clone(), jvp_of(&case), vjp(&repeated(None)), vmap_of(&vjp(&repeated(None)), 3), vjp(&moved(4))] {
+    for case in
+        [case.clone(), jvp_of(&case), vjp(&repeated(None)), vmap_of(&vjp(&repeated(None)), 3), vjp(&moved(4))]
+    {
         for policy in [SQRT, Tape::Reverse] {
             let Ok(lowered) = lower(&case.program, case.n_outputs, case.n_seeds, policy) else {
                 assert_eq!(policy, Tape::Reverse);
@@ -335,7 +374,15 @@ fn change_body(program: &Program, which: &str, f: &mut dyn FnMut(&mut Program)) 
 }
 
 fn swap_uses(program: &mut Program, a: ValueId, b: ValueId) {
-    let swap = |v: &mut ValueId| *v = if *v == a { b } else if *v == b { a } else { *v };
+    let swap = |v: &mut ValueId| {
+        *v = if *v == a {
+            b
+        } else if *v == b {
+            a
+        } else {
+            *v
+        }
+    };
     program.equations.iter_mut().flat_map(|e| &mut e.inputs).for_each(swap);
     program.outputs.iter_mut().for_each(swap);
 }
@@ -361,7 +408,9 @@ fn swapped_tape_values_are_refused() {
         let mut n_swaps = 0;
         for i in 0..types.len() {
             for j in i + 1..types.len() {
-                if types[i] == types[j] && l.forward.outputs[l.n_outputs + i] != l.forward.outputs[l.n_outputs + j] {
+                if types[i] == types[j]
+                    && l.forward.outputs[l.n_outputs + i] != l.forward.outputs[l.n_outputs + j]
+                {
                     let mut broken = l.clone();
                     broken.forward.outputs.swap(l.n_outputs + i, l.n_outputs + j);
                     refuse(&case, &broken, "");
@@ -428,8 +477,9 @@ fn a_push_that_is_missing_is_refused() {
     for nth in 0..2 {
         let mut l = lowered(&case, Tape::Reverse);
         l.forward = change_body(&l.forward, "record", &mut |body| {
-            let pushes: Vec<usize> =
-                (0..body.equations.len()).filter(|&i| matches!(body.equations[i].op, Prim::Retain(_))).collect();
+            let pushes: Vec<usize> = (0..body.equations.len())
+                .filter(|&i| matches!(body.equations[i].op, Prim::Retain(_)))
+                .collect();
             assert_eq!(pushes.len(), 2);
             let push = body.equations.remove(pushes[nth]);
             swap_uses(body, push.outputs[0], push.inputs[0]);
@@ -447,7 +497,8 @@ fn bits_taken_in_another_order_are_refused() {
         let right = emit(b, Add, &[p[3], p[1]]);
         vec![left, right, emit(b, Mul, &[p[2], p[3]])]
     });
-    let op = Scan { body: Arc::new(body), length: Some(4), reverse: false, n_consts: 2, n_carry: 2, policy: None };
+    let op =
+        Scan { body: Arc::new(body), length: Some(4), reverse: false, n_consts: 2, n_carry: 2, policy: None };
     let case = vjp(&build(&[v.clone(), v.clone(), v.clone(), v], |b, p| b.emit(op.into(), p)));
     let mut l = lowered(&case, Tape::Reverse);
     l.backward = change_body(&l.backward, "step", &mut |step| {
@@ -458,7 +509,15 @@ fn bits_taken_in_another_order_are_refused() {
         step.equations[first].inputs[1..].clone_from_slice(&b.inputs[1..]);
         step.equations[second].inputs[1..].clone_from_slice(&a.inputs[1..]);
         let (a, b) = (a.outputs[1], b.outputs[1]);
-        step.outputs.iter_mut().for_each(|v| *v = if *v == a { b } else if *v == b { a } else { *v });
+        step.outputs.iter_mut().for_each(|v| {
+            *v = if *v == a {
+                b
+            } else if *v == b {
+                a
+            } else {
+                *v
+            }
+        });
     });
     refuse(&case, &l, "takes the bits of another update");
 }
@@ -529,7 +588,10 @@ fn wrong_counts_are_refused() {
     let case = vjp(&leapfrog(6, None));
     let mut l = lowered(&case, SQRT);
     l.n_outputs += 1;
-    assert!(matches!(audit(&case.program, &l, case.n_seeds), Err(AuditError::Malformed { part: "forward", .. })));
+    assert!(matches!(
+        audit(&case.program, &l, case.n_seeds),
+        Err(AuditError::Malformed { part: "forward", .. })
+    ));
     let l = lowered(&case, SQRT);
     assert!(matches!(audit(&case.program, &l, 99), Err(AuditError::Malformed { part: "original", .. })));
 }
@@ -608,7 +670,8 @@ fn random_program(d: &mut Draws) -> Program {
         let given: Vec<ValueId> = p[..n_consts].iter().chain(&p[n_consts + n_carry..]).copied().collect();
         for _ in 0..1 + d.below(4) {
             let target = d.below(n_carry);
-            let others: Vec<ValueId> = (0..n_carry).filter(|&i| i != target).map(|i| state[i]).chain(given.clone()).collect();
+            let others: Vec<ValueId> =
+                (0..n_carry).filter(|&i| i != target).map(|i| state[i]).chain(given.clone()).collect();
             let update = expression(b, d, &others);
             let old = state[target];
             state[target] = match d.below(6) {
@@ -628,7 +691,14 @@ fn random_program(d: &mut Draws) -> Program {
         [state, ys].concat()
     });
     let length = 1 + d.below(6);
-    let op = Scan { body: Arc::new(body), length: Some(length), reverse: d.below(2) == 0, n_consts, n_carry, policy: None };
+    let op = Scan {
+        body: Arc::new(body),
+        length: Some(length),
+        reverse: d.below(2) == 0,
+        n_consts,
+        n_carry,
+        policy: None,
+    };
     let mut inputs = vec![v.clone(); n_consts + n_carry];
     inputs.extend(vec![v.stacked(length); n_xs]);
     if d.below(3) > 0 {
@@ -636,7 +706,14 @@ fn random_program(d: &mut Draws) -> Program {
     }
     // Its operands as constants and xs of an outer loop that carries the state.
     let (n_outer, outer) = (1 + d.below(3), build(&inputs, |b, p| b.emit(op.into(), p)[..n_carry].to_vec()));
-    let op = Scan { body: Arc::new(outer.clone()), length: Some(n_outer), reverse: false, n_consts, n_carry, policy: None };
+    let op = Scan {
+        body: Arc::new(outer.clone()),
+        length: Some(n_outer),
+        reverse: false,
+        n_consts,
+        n_carry,
+        policy: None,
+    };
     let mut inputs = vec![v.clone(); n_consts + n_carry];
     inputs.extend(vec![v.stacked(length).stacked(n_outer); n_xs]);
     build(&inputs, |b, p| b.emit(op.into(), p))
@@ -653,13 +730,16 @@ fn random_change(program: &mut Program, d: &mut Draws) {
     match &mut equation.op {
         Prim::Record(r) if deeper => random_change(Arc::make_mut(&mut r.body), d),
         Prim::Scan(r) if deeper => random_change(Arc::make_mut(&mut r.body), d),
-        Prim::Replay(r) if deeper => random_change(Arc::make_mut(if d.below(2) == 0 { &mut r.step } else { &mut r.back }), d),
+        Prim::Replay(r) if deeper => {
+            random_change(Arc::make_mut(if d.below(2) == 0 { &mut r.step } else { &mut r.back }), d)
+        }
         Prim::Sin(_) => equation.op = Cos.into(),
         Prim::Add(_) => equation.op = Sub.into(),
         _ if !equation.inputs.is_empty() => {
             let i = d.below(equation.inputs.len());
             let ty = program.ty(equation.inputs[i]);
-            let defined = program.inputs.iter().chain(program.equations[..at].iter().flat_map(|e| &e.outputs));
+            let defined =
+                program.inputs.iter().chain(program.equations[..at].iter().flat_map(|e| &e.outputs));
             let same: Vec<ValueId> = defined.copied().filter(|v| program.ty(*v) == ty).collect();
             equation.inputs[i] = d.of(&same);
         }
@@ -692,7 +772,14 @@ fn random_programs_are_proved_and_broken_ones_refused() {
         for policy in POLICIES {
             let Ok(l) = lower(&case.program, case.n_outputs, case.n_seeds, policy) else { continue };
             let verdict = audit(&case.program, &l, case.n_seeds);
-            assert_eq!(verdict, Ok(()), "{policy}:\n{}\n{}\n{}", print(&case.program), print(&l.forward), print(&l.backward));
+            assert_eq!(
+                verdict,
+                Ok(()),
+                "{policy}:\n{}\n{}\n{}",
+                print(&case.program),
+                print(&l.forward),
+                print(&l.backward)
+            );
             let mut broken = l.clone();
             random_change(if d.below(2) == 0 { &mut broken.forward } else { &mut broken.backward }, &mut d);
             let same = (&broken.forward, &broken.backward) == (&l.forward, &l.backward);
@@ -721,5 +808,8 @@ fn random_programs_are_proved_and_broken_ones_refused() {
             assert!(found == expected, "accepted:\n{}\n{}", print(&broken.forward), print(&broken.backward));
         }
     }
-    assert!(n_broken > 50 && n_refused * 2 > n_broken, "{n_broken} broken, {n_refused} refused, {n_accepted} equal");
+    assert!(
+        n_broken > 50 && n_refused * 2 > n_broken,
+        "{n_broken} broken, {n_refused} refused, {n_accepted} equal"
+    );
 }

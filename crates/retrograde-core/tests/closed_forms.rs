@@ -24,7 +24,10 @@ fn expect_close(what: &str, found: &Array, expected: &[f64]) {
     let scale = expected.iter().fold(0.0f64, |m, x| m.max(x.abs()));
     assert!(scale > 0.0, "{what}: the closed form is zero, which tests nothing");
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {
-        assert!((f - e).abs() <= TOLERANCE * scale, "{what}, entry {i}: {f:e}, expected {e:e}, largest {scale:e}");
+        assert!(
+            (f - e).abs() <= TOLERANCE * scale,
+            "{what}, entry {i}: {f:e}, expected {e:e}, largest {scale:e}"
+        );
     }
 }
 
@@ -135,7 +138,8 @@ fn two_layer_network() {
     let (mut value, mut g, mut h) = (0.0, vec![0.0; n], Hessian::new(n));
     for s in 0..samples {
         let x = &xs[s * inputs..(s + 1) * inputs];
-        let tanh: Vec<f64> = (0..hidden).map(|j| (dot(&theta[j * inputs..(j + 1) * inputs], x) + b[j]).tanh()).collect();
+        let tanh: Vec<f64> =
+            (0..hidden).map(|j| (dot(&theta[j * inputs..(j + 1) * inputs], x) + b[j]).tanh()).collect();
         let e = dot(v, &tanh) - ts[s];
         value += 0.5 * e * e;
         // Slots of unit j: its inputs, then its bias (an input of one).
@@ -207,12 +211,15 @@ fn himmelblau() {
 fn product_of_sines() {
     // Π sin x_i as a loop: gradient f cot x_i, Hessian f cot x_i cot x_j, on the diagonal -f.
     let n = 7;
-    let f = |x: Var| scan_over().run(constant(&array(1.0)), x, |product, x| (product * x.sin(), Vec::<Var>::new())).0;
+    let f = |x: Var| {
+        scan_over().run(constant(&array(1.0)), x, |product, x| (product * x.sin(), Vec::<Var>::new())).0
+    };
     let x = uniform(10, n, 0.4, 2.7);
     let value: f64 = x.iter().map(|x| x.sin()).product();
     let cot: Vec<f64> = x.iter().map(|x| x.cos() / x.sin()).collect();
     let g: Vec<f64> = cot.iter().map(|c| value * c).collect();
-    let h: Vec<f64> = (0..n * n).map(|k| if k / n == k % n { -value } else { value * cot[k / n] * cot[k % n] }).collect();
+    let h: Vec<f64> =
+        (0..n * n).map(|k| if k / n == k % n { -value } else { value * cot[k / n] * cot[k % n] }).collect();
     check("product of sines", f, &array(x), value, &g, &h);
 }
 
@@ -330,5 +337,7 @@ fn the_check_finds_a_wrong_entry() {
     assert!(wrong.is_err());
     let near = ops::convert(&array(g), retrograde_array::DType::F32);
     let near: Vec<f64> = (0..2).map(|i| near.get(i).unwrap().to_f64()).collect();
-    assert!(std::panic::catch_unwind(|| check("cubes", cubes, &x, value, &near, &[1.8, 0.0, 0.0, -1.2])).is_err());
+    assert!(
+        std::panic::catch_unwind(|| check("cubes", cubes, &x, value, &near, &[1.8, 0.0, 0.0, -1.2])).is_err()
+    );
 }

@@ -26,7 +26,9 @@ impl Draw {
         let entries = unit.iter().map(|u| low + (high - low) * u);
         let reals = |entries: Vec<f64>| Array::new(ty.shape.clone(), entries).unwrap();
         match ty.dtype {
-            DType::Bool => Array::new(ty.shape.clone(), unit.iter().map(|u| *u < 0.5).collect::<Vec<bool>>()).unwrap(),
+            DType::Bool => {
+                Array::new(ty.shape.clone(), unit.iter().map(|u| *u < 0.5).collect::<Vec<bool>>()).unwrap()
+            }
             dtype if dtype.is_float() => ops::convert(&reals(entries.collect()), dtype),
             dtype => ops::convert(&reals(entries.map(f64::floor).collect()), dtype),
         }
@@ -38,7 +40,8 @@ impl Draw {
 
 fn run(program: &Program, inputs: &[Array]) -> Vec<Array> {
     let values = inputs.iter().cloned().map(Value::Array).collect();
-    let (out, _) = Interpreter::default().run(program, values).unwrap_or_else(|e| panic!("{e}\n{}", print(program)));
+    let (out, _) =
+        Interpreter::default().run(program, values).unwrap_or_else(|e| panic!("{e}\n{}", print(program)));
     out.into_iter().map(|v| v.into_array().unwrap()).collect()
 }
 
@@ -53,8 +56,11 @@ fn reals(array: &Array) -> Vec<f64> {
 /// Σ a·b, and the size of its terms.
 fn inner(a: &[Array], b: &[Array]) -> (f64, f64) {
     assert_eq!(a.len(), b.len());
-    let terms: Vec<f64> =
-        a.iter().zip(b).flat_map(|(a, b)| reals(a).into_iter().zip(reals(b)).map(|(x, y)| x * y).collect::<Vec<_>>()).collect();
+    let terms: Vec<f64> = a
+        .iter()
+        .zip(b)
+        .flat_map(|(a, b)| reals(a).into_iter().zip(reals(b)).map(|(x, y)| x * y).collect::<Vec<_>>())
+        .collect();
     (terms.iter().sum(), terms.iter().map(|t| t.abs()).sum())
 }
 
@@ -65,7 +71,10 @@ fn expect_close(what: &str, found: &[Array], expected: &[Array], tolerance: f64,
         let (f, e) = (reals(f), reals(e));
         let scale = e.iter().fold(1.0f64, |m, x| m.max(x.abs()));
         for (i, (f, e)) in f.iter().zip(&e).enumerate() {
-            assert!((f - e).abs() <= tolerance * scale, "{what}: result {k}, entry {i}: {f:e}, expected {e:e}\n{context}");
+            assert!(
+                (f - e).abs() <= tolerance * scale,
+                "{what}: result {k}, entry {i}: {f:e}, expected {e:e}\n{context}"
+            );
         }
     }
 }
@@ -100,7 +109,12 @@ fn check_text(what: &str, program: &Program, inputs: &[Array]) {
     check_form(what, program);
     let simple = simplify(program);
     check_form(what, &simple);
-    expect_bits(&format!("simplify of {what}"), &run(&simple, inputs), &run(program, inputs), &print(program));
+    expect_bits(
+        &format!("simplify of {what}"),
+        &run(&simple, inputs),
+        &run(program, inputs),
+        &print(program),
+    );
 }
 
 fn check_form(what: &str, program: &Program) {
@@ -109,7 +123,9 @@ fn check_form(what: &str, program: &Program) {
     }
     let text = print(program);
     match parse::<Prim>(&text) {
-        Ok(parsed) => assert!(parsed == *program, "{what}: parses to another program\n{text}\n{}", print(&parsed)),
+        Ok(parsed) => {
+            assert!(parsed == *program, "{what}: parses to another program\n{text}\n{}", print(&parsed))
+        }
         Err(e) => panic!("{what}: does not parse: {e}\n{text}"),
     }
 }
@@ -124,8 +140,11 @@ fn check_lanes(what: &str, program: &Program, draw: &mut Draw, range: (f64, f64)
         let inputs = draw.arrays(&stacked, range);
         let lanes: Vec<Vec<Array>> = (0..LANES)
             .map(|lane| {
-                let own: Vec<Array> =
-                    inputs.iter().zip(&marks).map(|(x, m)| if *m { x.row(lane) } else { x.clone() }).collect();
+                let own: Vec<Array> = inputs
+                    .iter()
+                    .zip(&marks)
+                    .map(|(x, m)| if *m { x.row(lane) } else { x.clone() })
+                    .collect();
                 run(program, &own)
             })
             .collect();
@@ -139,7 +158,12 @@ fn check_lanes(what: &str, program: &Program, draw: &mut Draw, range: (f64, f64)
                 for (lane, expected) in lanes.iter().enumerate() {
                     let found = if mapped.batched[k] { found.row(lane) } else { found.clone() };
                     let context = print(&mapped.program);
-                    expect_bits(&format!("{what}, lane {lane}, result {k}"), &[found], &expected[k..=k], &context);
+                    expect_bits(
+                        &format!("{what}, lane {lane}, result {k}"),
+                        &[found],
+                        &expected[k..=k],
+                        &context,
+                    );
                 }
             }
         }
@@ -168,7 +192,13 @@ fn cotangent_program(program: &Program, active: &[bool]) -> Program {
 
 /// Five-point central differences of the floating-point results along `x_dot`, of error O(step⁴). Source: Abramowitz
 /// & Stegun 25.3.6. The points are rounded first and the direction follows them, so `f32` operands work too; returns it.
-fn differences(program: &Program, x: &[Array], x_dot: &[Array], active: &[bool], step: f64) -> (Vec<Array>, Vec<Array>) {
+fn differences(
+    program: &Program,
+    x: &[Array],
+    x_dot: &[Array],
+    active: &[bool],
+    step: f64,
+) -> (Vec<Array>, Vec<Array>) {
     let moved = |t: f64| -> Vec<Array> {
         let mut dots = x_dot.iter();
         x.iter()
@@ -185,7 +215,8 @@ fn differences(program: &Program, x: &[Array], x_dot: &[Array], active: &[bool],
     };
     let combine = |a: &Array, b: &Array, c: &Array, d: &Array| -> Array {
         let [a, b, c, d] = [a, b, c, d].map(reals);
-        let entries: Vec<f64> = (0..a.len()).map(|i| (8.0 * (b[i] - c[i]) - (a[i] - d[i])) / (12.0 * step)).collect();
+        let entries: Vec<f64> =
+            (0..a.len()).map(|i| (8.0 * (b[i] - c[i]) - (a[i] - d[i])) / (12.0 * step)).collect();
         Array::vector(entries)
     };
     let of = |points: &[Vec<Array>; 4], keep: &[bool]| -> Vec<Array> {
@@ -236,33 +267,61 @@ fn check_program(what: &str, program: &Program, x: &[Array], row: &Row, order: u
         let forward = run(&lin.forward, x);
         let residuals = &forward[y.len()..];
         assert_eq!(residuals.len(), lin.n_residuals);
-        expect_bits(&format!("primal results of linearize of {what}"), &forward[..y.len()], &y, &print(&lin.forward));
+        expect_bits(
+            &format!("primal results of linearize of {what}"),
+            &forward[..y.len()],
+            &y,
+            &print(&lin.forward),
+        );
         let of_linear = [residuals, &x_dot].concat();
         check_text(&format!("linear part of {what}"), &lin.linear, &of_linear);
         let text = print(&lin.linear);
-        expect_close(&format!("linear part of {what}"), &run(&lin.linear, &of_linear), y_dot, tolerance, &text);
+        expect_close(
+            &format!("linear part of {what}"),
+            &run(&lin.linear, &of_linear),
+            y_dot,
+            tolerance,
+            &text,
+        );
 
         // Reverse mode is the transpose: <y_bar, J x_dot> = <J^T y_bar, x_dot>.
-        let linear = LinearProgram::new(lin.linear.clone(), lin.n_residuals).unwrap_or_else(|e| panic!("{what}: {e}\n{text}"));
+        let linear = LinearProgram::new(lin.linear.clone(), lin.n_residuals)
+            .unwrap_or_else(|e| panic!("{what}: {e}\n{text}"));
         let transposed = transpose(&linear);
         let of_transposed = [residuals, &y_bar].concat();
         check_text(&format!("transpose of {what}"), &transposed, &of_transposed);
         let x_bar = run(&transposed, &of_transposed);
         let ((left, a), (right, b)) = (inner(&y_bar, y_dot), inner(&x_bar, &x_dot));
         let text = print(&transposed);
-        assert!((left - right).abs() <= tolerance * a.max(b), "{what}: <y_bar, J x_dot> = {left:e}, <J^T y_bar, x_dot> = {right:e}\n{text}");
+        assert!(
+            (left - right).abs() <= tolerance * a.max(b),
+            "{what}: <y_bar, J x_dot> = {left:e}, <J^T y_bar, x_dot> = {right:e}\n{text}"
+        );
 
         // Transposed twice it is itself.
-        let again = LinearProgram::new(transposed, lin.n_residuals).unwrap_or_else(|e| panic!("{what}, transposed: {e}\n{text}"));
+        let again = LinearProgram::new(transposed, lin.n_residuals)
+            .unwrap_or_else(|e| panic!("{what}, transposed: {e}\n{text}"));
         let twice = transpose(&again);
         check_text(&format!("transpose of the transpose of {what}"), &twice, &of_linear);
-        expect_close(&format!("transpose of the transpose of {what}"), &run(&twice, &of_linear), y_dot, tolerance, &print(&twice));
+        expect_close(
+            &format!("transpose of the transpose of {what}"),
+            &run(&twice, &of_linear),
+            y_dot,
+            tolerance,
+            &print(&twice),
+        );
 
         if order >= 1 {
             let (expected, direction) = differences(program, x, &x_dot, &active, step);
             let tangents = tangent_program(program, &active);
             let found = run(&tangents, &[x, &direction].concat());
-            expect_close(&format!("differences of {what}"), &found, &expected, of_differences, &print(&tangents));
+            expect_close(
+                &format!("differences of {what}"),
+                &found,
+                &expected,
+                of_differences,
+                &print(&tangents),
+            );
         }
         if order >= 2 && active == float_in {
             let forward = tangent_program(program, &active);
@@ -280,7 +339,8 @@ fn check_program(what: &str, program: &Program, x: &[Array], row: &Row, order: u
 fn check_lowered(program: &Program, row: &Row, draw: &mut Draw) {
     let what = row.op.name();
     check_form(what, program);
-    let floats: Vec<Array> = draw.arrays(&row.inputs[row.inputs.iter().filter(|t| t.kind == Kind::Bits).count()..], row.range);
+    let floats: Vec<Array> =
+        draw.arrays(&row.inputs[row.inputs.iter().filter(|t| t.kind == Kind::Bits).count()..], row.range);
     let values = |arrays: &[Array]| arrays.iter().cloned().map(Value::Array).collect::<Vec<_>>();
     let go = |op: Prim, types: &[Type], inputs: Vec<Value>| -> Vec<Value> {
         Interpreter::default().run(&equation(&op, types), inputs).unwrap_or_else(|e| panic!("{what}: {e}")).0
@@ -295,7 +355,11 @@ fn check_lowered(program: &Program, row: &Row, draw: &mut Draw) {
                 [a, b] => ops::fma(a, b, x),
                 _ => panic!("operands of retain"),
             };
-            let kept = go(row.op.clone(), &row.inputs, [vec![bits()], values(&[y.clone(), x.clone()]), values(operands)].concat());
+            let kept = go(
+                row.op.clone(),
+                &row.inputs,
+                [vec![bits()], values(&[y.clone(), x.clone()]), values(operands)].concat(),
+            );
             let restore = Prim::from(retrograde_core::prim::restore::Restore { update: retain.update });
             let types: Vec<Type> = [&row.inputs[..2], &row.inputs[3..]].concat();
             let back = go(restore, &types, [kept, values(&[y]), values(operands)].concat());
@@ -306,9 +370,15 @@ fn check_lowered(program: &Program, row: &Row, draw: &mut Draw) {
         Prim::Restore(_) => {
             let of = |v: f64| Value::Array(ops::convert(&Array::vector(vec![v; 3]), DType::F64));
             let operands = if row.inputs.len() == 3 { vec![of(0.5)] } else { vec![of(0.5), of(1.0)] };
-            let step = |bits: Vec<Value>, y| go(row.op.clone(), &row.inputs, [bits, vec![y], operands.clone()].concat());
+            let step = |bits: Vec<Value>, y| {
+                go(row.op.clone(), &row.inputs, [bits, vec![y], operands.clone()].concat())
+            };
             let retain = Prim::from(retrograde_core::prim::retain::Retain {
-                update: if operands.len() == 1 { retrograde_core::prim::retain::Update::Add } else { retrograde_core::prim::retain::Update::Fma },
+                update: if operands.len() == 1 {
+                    retrograde_core::prim::retain::Update::Add
+                } else {
+                    retrograde_core::prim::retain::Update::Fma
+                },
             });
             let types: Vec<Type> = [&row.inputs[..2], &row.inputs[1..]].concat();
             let kept = go(retain, &types, [vec![bits(), of(3.5), of(3.0)], operands.clone()].concat());
@@ -319,7 +389,14 @@ fn check_lowered(program: &Program, row: &Row, draw: &mut Draw) {
             assert_eq!(record.plan, Plan::Every(2));
             let out = go(row.op.clone(), &row.inputs, values(&floats));
             let scan = |length| {
-                let scan = Scan { body: record.body.clone(), length: Some(length), reverse: false, n_consts: 1, n_carry: 1, policy: None };
+                let scan = Scan {
+                    body: record.body.clone(),
+                    length: Some(length),
+                    reverse: false,
+                    n_consts: 1,
+                    n_carry: 1,
+                    policy: None,
+                };
                 go(scan.into(), &row.inputs, values(&floats)).remove(0)
             };
             assert_eq!(out[0], scan(5));
@@ -352,7 +429,8 @@ fn check(row: &Row, seed: u64) {
 
 /// The primitives without a row.
 fn without_row<'a>(all: &[&'a str], rows: &[(&str, Vec<Row>)]) -> Vec<&'a str> {
-    let has = |name: &str| rows.iter().any(|(n, rows)| *n == name && rows.iter().any(|row| row.op.name() == name));
+    let has =
+        |name: &str| rows.iter().any(|(n, rows)| *n == name && rows.iter().any(|row| row.op.name() == name));
     all.iter().copied().filter(|name| !has(name)).collect()
 }
 

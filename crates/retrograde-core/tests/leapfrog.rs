@@ -16,7 +16,8 @@ fn disc() -> (Array, Array, Array) {
     for i in 1..BODIES {
         let (r, angle) = (1.0 + 0.35 * i as f64, 2.399963229728653 * i as f64);
         let speed = (1.0 / r).sqrt();
-        (x[i], x[BODIES + i], x[2 * BODIES + i]) = (r * angle.cos(), r * angle.sin(), 0.01 * (i as f64).sin());
+        (x[i], x[BODIES + i], x[2 * BODIES + i]) =
+            (r * angle.cos(), r * angle.sin(), 0.01 * (i as f64).sin());
         (v[i], v[BODIES + i]) = (-speed * angle.sin(), speed * angle.cos());
         m[i] = 1e-6 * (1 + i % 3) as f64;
     }
@@ -94,7 +95,11 @@ fn a_flipped_bit_is_found() {
                 bits.flip(bit);
             }
         }
-        assert!(door.backward((&state, &m), broken).is_err(), "bit {bit} of {} is not missed", report.stack_bits());
+        assert!(
+            door.backward((&state, &m), broken).is_err(),
+            "bit {bit} of {} is not missed",
+            report.stack_bits()
+        );
     }
 }
 
@@ -118,14 +123,13 @@ fn hessian_products_agree_to_the_bit() {
 #[test]
 fn batches_agree_to_the_bit() {
     let (x, v, m) = disc();
-    let lanes = (Array::stack(&[x.clone(), v.clone()]).unwrap(), Array::stack(&[v.clone(), x.clone()]).unwrap());
+    let lanes =
+        (Array::stack(&[x.clone(), v.clone()]).unwrap(), Array::stack(&[v.clone(), x.clone()]).unwrap());
     let mut first: Option<(Array, Array)> = None;
     for policy in POLICIES {
         let of = loss(1_000);
-        let door = jit(vmap(grad(move |s: (Var, Var)| {
-            of(s, constant(&array(vec![1e-3; BODIES])))
-        })))
-        .tape(policy);
+        let door =
+            jit(vmap(grad(move |s: (Var, Var)| of(s, constant(&array(vec![1e-3; BODIES])))))).tape(policy);
         let g = door.call(&lanes).unwrap();
         assert!(same(&g, first.get_or_insert(g.clone())), "{policy} changes bits");
     }

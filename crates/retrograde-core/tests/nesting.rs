@@ -3,11 +3,11 @@
 use retrograde_array::rng::{self, Key};
 use retrograde_array::{Array, DType, array};
 use retrograde_core::prim::{Checkpoint, Tape};
+use retrograde_core::trace::Var;
 use retrograde_core::trace::control::{ScanConfig, cond, scan, scan_over, while_config, while_loop};
 use retrograde_core::trace::custom::{Law, custom_jvp, custom_vjp};
 use retrograde_core::trace::door::{grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap};
 use retrograde_core::trace::var::{constant, full, select};
-use retrograde_core::trace::Var;
 
 const SQRT: Tape = Tape::Checkpoint(Checkpoint::Sqrt);
 const POLICIES: [Tape; 3] = [Tape::Store, SQRT, Tape::Reverse];
@@ -147,7 +147,9 @@ fn while_has_gradients_under_every_policy() {
 fn hessian_products_of_scan_agree_to_the_bit() {
     let (s, v) = (array([0.4, 1.1]), array([0.3, -0.8]));
     let forward = same_under_all(|policy| hvp(swing_scan(50)).tape(policy).call(&s, &v).unwrap());
-    let reverse = same_under_all(|policy| hvp(swing_scan(50)).tape(policy).reverse_over_forward().call(&s, &v).unwrap());
+    let reverse = same_under_all(|policy| {
+        hvp(swing_scan(50)).tape(policy).reverse_over_forward().call(&s, &v).unwrap()
+    });
     expect_close(&forward, &reals(&reverse));
     // Against differences of the gradient by hand, of error O(h²).
     let h = 1e-5;
@@ -155,7 +157,10 @@ fn hessian_products_of_scan_agree_to_the_bit() {
     let (a, b) = (at(h), at(-h));
     for i in 0..2 {
         let expected = (a[i] - b[i]) / (2.0 * h);
-        assert!((reals(&forward)[i] - expected).abs() < 1e-7 * expected.abs(), "{forward:?}, expected {expected}");
+        assert!(
+            (reals(&forward)[i] - expected).abs() < 1e-7 * expected.abs(),
+            "{forward:?}, expected {expected}"
+        );
     }
 }
 
@@ -205,15 +210,17 @@ fn lanes_of_a_while_may_differ_in_length() {
     let f = |x: Var| while_loop(x, |x| (x * x).sum().lt(30.0), |x| x * 1.5 + 0.1 * x.sin()).sum();
     let xs = Array::new([5, 2], uniform(3, 10, 0.1, 4.0)).unwrap();
     let xs = Array::stack(&[xs.row(0), xs.row(1), xs.row(2), xs.row(3), array([9.0, 9.0])]).unwrap();
-    let steps: Vec<u64> = (0..5).map(|i| {
-        let mut x = reals(&xs.row(i));
-        let mut n = 0;
-        while x.iter().map(|x| x * x).sum::<f64>() < 30.0 {
-            x.iter_mut().for_each(|x| *x = *x * 1.5 + 0.1 * x.sin());
-            n += 1;
-        }
-        n
-    }).collect();
+    let steps: Vec<u64> = (0..5)
+        .map(|i| {
+            let mut x = reals(&xs.row(i));
+            let mut n = 0;
+            while x.iter().map(|x| x * x).sum::<f64>() < 30.0 {
+                x.iter_mut().for_each(|x| *x = *x * 1.5 + 0.1 * x.sin());
+                n += 1;
+            }
+            n
+        })
+        .collect();
     assert!(steps[4] == 0 && steps.iter().collect::<std::collections::BTreeSet<_>>().len() >= 3, "{steps:?}");
     expect_bits(&jit(vmap(f)).call(&xs).unwrap(), &lanes(&xs, |x| jit(f).call(x).unwrap()));
     let of_lanes = lanes(&xs, |x| grad(f).call(x).unwrap());
@@ -266,7 +273,8 @@ fn grad_of_vmap() {
     };
     let (xs, ys) = (array([0.1, 0.2]), array([1.0, 2.0, 3.0]));
     let found = jit(grid).call((&xs, &ys)).unwrap();
-    let expected: Vec<f64> = [0.1f64, 0.2].iter().flat_map(|x| [1.0, 2.0, 3.0].map(|y| x.sin() * y)).collect();
+    let expected: Vec<f64> =
+        [0.1f64, 0.2].iter().flat_map(|x| [1.0, 2.0, 3.0].map(|y| x.sin() * y)).collect();
     expect_close(&found, &expected);
     let slope = grad(move |xs: Var, ys: Var| grid(xs, ys).sum()).call((&xs, &ys)).unwrap();
     expect_close(&slope, &[6.0 * 0.1f64.cos(), 6.0 * 0.2f64.cos()]);
@@ -294,7 +302,9 @@ fn jvp_of_vjp() {
     let (_, pullback) = door.call(&x).unwrap();
     expect_close(&pullback.call(&array([1.0, 1.0])).unwrap(), &[9.0 * 0.25, 9.0 * 2.25]);
     // Both modes of the jacobian, of a function of other shape than its argument.
-    let f = |x: Var| (x.spread([3, 2]) * constant(&Array::new([3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap())).sin();
+    let f = |x: Var| {
+        (x.spread([3, 2]) * constant(&Array::new([3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap())).sin()
+    };
     let (a, b) = (jacobian(f).call(&x).unwrap(), jacobian(f).forward().call(&x).unwrap());
     assert_eq!(a.shape().to_vec(), [3, 2, 2]);
     expect_close(&a, &reals(&b));
@@ -365,7 +375,9 @@ fn loops_inside_cond_and_loops() {
         expect_bits(&grad(f).tape(SQRT).call(&array(x)).unwrap(), &grad(f).call(&array(x)).unwrap());
     }
     // A while inside a scan, of another length in every step.
-    let f = |x: Var| scan(4).repeat(x, |x| while_loop(x, |x| x.lt(5.0), |x| x * 1.7 + 0.1 * x.sin()) - 4.9 + 0.1 * x * x);
+    let f = |x: Var| {
+        scan(4).repeat(x, |x| while_loop(x, |x| x.lt(5.0), |x| x * 1.7 + 0.1 * x.sin()) - 4.9 + 0.1 * x * x)
+    };
     let slope = |x: f64| {
         let (mut x, mut d) = (x, 1.0);
         for _ in 0..4 {
@@ -458,9 +470,13 @@ fn custom_derivatives_nest() {
     expect_close(&hvp(f).call(&xs, &v).unwrap(), &second);
     expect_close(&hvp(f).reverse_over_forward().call(&xs, &v).unwrap(), &second);
     expect_bits(&jit(vmap(softplus)).call(&xs).unwrap(), &lanes(&xs, |x| jit(softplus).call(x).unwrap()));
-    expect_bits(&jit(vmap(grad(softplus))).call(&xs).unwrap(), &lanes(&xs, |x| grad(softplus).call(x).unwrap()));
+    expect_bits(
+        &jit(vmap(grad(softplus))).call(&xs).unwrap(),
+        &lanes(&xs, |x| grad(softplus).call(x).unwrap()),
+    );
     let third = lanes(&xs, |x| grad(grad(grad(softplus))).call(x).unwrap());
-    let expected: Vec<f64> = reals(&xs).iter().map(|&x| slope(x) * slope(-x) * (1.0 - 2.0 * slope(x))).collect();
+    let expected: Vec<f64> =
+        reals(&xs).iter().map(|&x| slope(x) * slope(-x) * (1.0 - 2.0 * slope(x))).collect();
     expect_close(&third, &expected);
 
     let f = |x: Var| cube(x).sum();
@@ -473,16 +489,15 @@ fn custom_derivatives_nest() {
     expect_bits(&jit(vmap(grad(cube))).call(&xs).unwrap(), &lanes(&xs, |x| grad(cube).call(x).unwrap()));
     expect_close(&lanes(&xs, |x| grad(grad(grad(cube))).call(x).unwrap()), &[6.0; 4]);
     let h = hessian(f).call(&xs).unwrap();
-    let diagonal: Vec<f64> = (0..16).map(|k| if k / 4 == k % 4 { 6.0 * reals(&xs)[k / 4] } else { 0.0 }).collect();
+    let diagonal: Vec<f64> =
+        (0..16).map(|k| if k / 4 == k % 4 { 6.0 * reals(&xs)[k / 4] } else { 0.0 }).collect();
     expect_close(&h, &diagonal);
 
     // Inside a loop, under every policy that fits.
     let looped = |x: Var| scan(4).repeat(x, |x| 0.5 * softplus(x) - 0.1 * cube(x)).sum();
     let g = grad(looped).call(&xs).unwrap();
     expect_bits(&grad(looped).tape(SQRT).call(&xs).unwrap(), &g);
-    let unrolled = |x: Var| {
-        (0..4).fold(x, |x, _| 0.5 * (x.exp() + 1.0).log() - 0.1 * x * x * x).sum()
-    };
+    let unrolled = |x: Var| (0..4).fold(x, |x, _| 0.5 * (x.exp() + 1.0).log() - 0.1 * x * x * x).sum();
     expect_close(&g, &reals(&grad(unrolled).call(&xs).unwrap()));
     expect_close(&hvp(looped).call(&xs, &v).unwrap(), &reals(&hvp(unrolled).call(&xs, &v).unwrap()));
 }
@@ -491,10 +506,12 @@ fn custom_derivatives_nest() {
 fn custom_rules_may_hold_loops() {
     // √a by Newton steps; the rule differentiates the same loop, primal and tangent together.
     let newton = |a: Var| scan(30).repeat(a, |z| 0.5 * (z + a / z));
-    let root = move |a: Var| custom_jvp(&Law::Exact, a, newton, |a, a_dot| {
-        let (y, dots) = jvp(newton).at(a, &a_dot);
-        (y, dots[0])
-    });
+    let root = move |a: Var| {
+        custom_jvp(&Law::Exact, a, newton, |a, a_dot| {
+            let (y, dots) = jvp(newton).at(a, &a_dot);
+            (y, dots[0])
+        })
+    };
     let a = array(2.0);
     let d = [0.5 / 2f64.sqrt(), -0.25 / 2f64.powf(1.5), 0.375 / 2f64.powf(2.5)];
     expect_close(&jvp(root).call(&a, &array(1.0)).unwrap().1, &d[..1]);
@@ -504,7 +521,13 @@ fn custom_rules_may_hold_loops() {
     expect_close(&hvp(root).call(&a, &array(1.0)).unwrap(), &d[1..2]);
     // A reverse rule whose backward half is itself a gradient of a loop.
     let by_vjp = move |a: Var| {
-        custom_vjp(&Law::Exact, a, newton, move |a| (newton(a), a), move |a, y_bar| grad(newton).at(a) * y_bar)
+        custom_vjp(
+            &Law::Exact,
+            a,
+            newton,
+            move |a| (newton(a), a),
+            move |a, y_bar| grad(newton).at(a) * y_bar,
+        )
     };
     expect_close(&grad(by_vjp).call(&a).unwrap(), &d[..1]);
     expect_close(&jvp(by_vjp).call(&a, &array(1.0)).unwrap().1, &d[..1]);
@@ -555,7 +578,10 @@ fn a_nonlinear_backward_half_is_for_reverse_mode() {
     let looped = |x: Var| scan(3).repeat(x, |x| 3.0 * clip(x)).sum();
     expect_close(&grad(looped).call(&x).unwrap(), &[1.0; 3]);
     expect_close(&grad(|x: Var| branch(x).sum()).call(&array([1.0, 2.0])).unwrap(), &[1.0, 1.0]);
-    expect_close(&grad(|x: Var| (3.0 * branch(x)).sum()).call(&array([1.0, 2.0])).unwrap(), &[10.125, 10.125]);
+    expect_close(
+        &grad(|x: Var| (3.0 * branch(x)).sum()).call(&array([1.0, 2.0])).unwrap(),
+        &[10.125, 10.125],
+    );
     // Forward mode has no answer, and says so.
     for e in [
         jvp(clip).call(&x, &x).unwrap_err(),
@@ -592,7 +618,11 @@ fn recomputed_steps_are_counted() {
         assert_eq!((back.last_tape().recomputed_steps, back.last_tape().inverse_steps), (0, n_steps as u64));
         if n_steps == 100 {
             assert_eq!(report.recomputed_steps, 90);
-            assert!(report.tape_bytes() < plain.last_tape().tape_bytes() / 4, "{report}\n{}", plain.last_tape());
+            assert!(
+                report.tape_bytes() < plain.last_tape().tape_bytes() / 4,
+                "{report}\n{}",
+                plain.last_tape()
+            );
         }
     }
 }
@@ -600,7 +630,9 @@ fn recomputed_steps_are_counted() {
 #[test]
 fn reversed_scans() {
     // s ← s·c + x from the last x to the first: the ys stay in the order of the xs.
-    let run = |c: Var, xs: Var| scan_over().reversed().run(full(DType::F64, [], 0.5), xs, move |s, x| (s * c + x, s));
+    let run = |c: Var, xs: Var| {
+        scan_over().reversed().run(full(DType::F64, [], 0.5), xs, move |s, x| (s * c + x, s))
+    };
     let (c, xs) = (array(0.7), array([1.0, 2.0, 4.0]));
     let (last, ys) = jit(run).call((&c, &xs)).unwrap();
     let (s1, s2) = (0.5 * 0.7 + 4.0, (0.5 * 0.7 + 4.0) * 0.7 + 2.0);
@@ -670,7 +702,8 @@ fn captures_in_bodies_have_gradients() {
     let (w, x) = ([0.3, 0.8], 0.6);
     let h = 1e-5;
     let slope = |k: usize| {
-        let at = |t: f64| by_hand([w[0] + if k == 0 { t } else { 0.0 }, w[1] + if k == 1 { t } else { 0.0 }], x);
+        let at =
+            |t: f64| by_hand([w[0] + if k == 0 { t } else { 0.0 }, w[1] + if k == 1 { t } else { 0.0 }], x);
         (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h)
     };
     let (value, g) = value_and_grad(f).call((&array(w), &array(x))).unwrap();
@@ -700,7 +733,9 @@ fn captures_in_bodies_have_gradients() {
     expect_close(&g, &reals(&plain.call(&array(1.3)).unwrap()));
     // A front door inside a body captures too: gradient descent on a captured target.
     let descend = |target: Var| {
-        scan(8).repeat(full(DType::F64, [], 0.0), |x| x - 0.25 * grad(move |x: Var| (x - target) * (x - target)).at(x))
+        scan(8).repeat(full(DType::F64, [], 0.0), |x| {
+            x - 0.25 * grad(move |x: Var| (x - target) * (x - target)).at(x)
+        })
     };
     expect_close(&grad(descend).call(&array(3.0)).unwrap(), &[1.0 - 0.5f64.powi(8)]);
 }

@@ -4,7 +4,8 @@
 use proc_macro::TokenStream;
 use quote::{format_ident, quote};
 use syn::{
-    Data, DeriveInput, Fields, GenericArgument, GenericParam, Ident, PathArguments, Type, parse_macro_input, spanned::Spanned,
+    Data, DeriveInput, Fields, GenericArgument, GenericParam, Ident, PathArguments, Type, parse_macro_input,
+    spanned::Spanned,
 };
 
 /// Makes a struct with one type parameter `T` a tree of leaves of type `T`.
@@ -20,7 +21,10 @@ pub fn derive_tree(input: TokenStream) -> TokenStream {
 fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
     let name = &input.ident;
     let Data::Struct(data) = &input.data else {
-        return Err(syn::Error::new(input.span(), "found an enum or union, expected a struct: only structs are trees"));
+        return Err(syn::Error::new(
+            input.span(),
+            "found an enum or union, expected a struct: only structs are trees",
+        ));
     };
     let parameters: Vec<&Ident> = input
         .generics
@@ -36,7 +40,15 @@ fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
     };
     let accessors: Vec<proc_macro2::TokenStream> = (0..data.fields.len())
         .zip(&data.fields)
-        .map(|(i, f)| f.ident.as_ref().map_or_else(|| { let i = syn::Index::from(i); quote!(#i) }, |id| quote!(#id)))
+        .map(|(i, f)| {
+            f.ident.as_ref().map_or_else(
+                || {
+                    let i = syn::Index::from(i);
+                    quote!(#i)
+                },
+                |id| quote!(#id),
+            )
+        })
         .collect();
     let mut mapped = vec![];
     let mut visited = vec![];
@@ -86,9 +98,11 @@ fn map_field(ty: &Type, leaf: &Ident, field: proc_macro2::TokenStream) -> proc_m
         Type::Path(path) => {
             let last = path.path.segments.last();
             let arguments: Vec<&Type> = match last.map(|segment| &segment.arguments) {
-                Some(PathArguments::AngleBracketed(list)) => {
-                    list.args.iter().filter_map(|a| if let GenericArgument::Type(t) = a { Some(t) } else { None }).collect()
-                }
+                Some(PathArguments::AngleBracketed(list)) => list
+                    .args
+                    .iter()
+                    .filter_map(|a| if let GenericArgument::Type(t) = a { Some(t) } else { None })
+                    .collect(),
                 _ => vec![],
             };
             let name = last.map(|segment| segment.ident.to_string()).unwrap_or_default();

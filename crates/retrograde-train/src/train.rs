@@ -486,7 +486,7 @@ mod tests {
     #[test]
     fn an_interrupt_and_a_full_disk_stop_the_run() {
         let (data, fold) = (digits(), first_fold(&digits()));
-        let mut run = |interrupt: bool| {
+        let run = |interrupt: bool| {
             let mut listeners = Listeners {
                 progress: &mut Silent,
                 metrics: &mut |_| Err(RunFolderError::Name { name: "full".into() }),

@@ -5,8 +5,8 @@
 
 pub use retrograde_array::ops::DotDims;
 pub use retrograde_array::{self as arrays, Array, DType, Shape, array, rng};
-pub use retrograde_core::{exec, ir, prim, tape, trace, transform};
 pub use retrograde_core::trace::{Error, ErrorKind, Tree, Var, tree};
+pub use retrograde_core::{exec, ir, prim, tape, trace, transform};
 pub use retrograde_derive::Tree;
 pub use retrograde_solve::ode;
 pub use retrograde_tricks as tricks;
@@ -19,7 +19,9 @@ pub mod prelude {
     pub use retrograde_core::prim::{Checkpoint, Tape};
     pub use retrograde_core::trace::control::{call, cond, scan, scan_over, scope, while_config, while_loop};
     pub use retrograde_core::trace::custom::{Law, custom_jvp, custom_vjp};
-    pub use retrograde_core::trace::door::{grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap};
+    pub use retrograde_core::trace::door::{
+        grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap,
+    };
     pub use retrograde_core::trace::var::{concat, constant, full, random_bits, select, stack, uniform};
     pub use retrograde_tricks::primal::dense::{Activation, Linear, Mlp};
     pub use retrograde_tricks::primal::loss::cross_entropy;

@@ -27,10 +27,16 @@ impl Executor for Interpreter {
             check_input(index, value, program.ty(parameter))?;
         }
         if inputs.len() != program.inputs.len() {
-            let (found, expected) = (format!("{} inputs", inputs.len()), format!("{} inputs", program.inputs.len()));
-            return Err(RunError { op: "program", location: None, cause: Cause::Input { index: 0, found, expected } });
+            let (found, expected) =
+                (format!("{} inputs", inputs.len()), format!("{} inputs", program.inputs.len()));
+            return Err(RunError {
+                op: "program",
+                location: None,
+                cause: Cause::Input { index: 0, found, expected },
+            });
         }
-        let mut run = Run { config: self.config, counters: Counters::default(), deaths: HashMap::new(), failure: None };
+        let mut run =
+            Run { config: self.config, counters: Counters::default(), deaths: HashMap::new(), failure: None };
         match run.run(program, inputs) {
             Ok(outputs) => Ok((outputs, run.counters)),
             Err(e) => Err(run.failure.unwrap_or(RunError { op: "program", location: None, cause: e.into() })),
@@ -102,17 +108,27 @@ impl Evaluate for Run {
             let results = match equation.op.eval(self, operands) {
                 Ok(results) => results,
                 Err(e) => {
-                    let place = RunError { op: equation.op.name(), location: equation.location, cause: e.clone().into() };
+                    let place = RunError {
+                        op: equation.op.name(),
+                        location: equation.location,
+                        cause: e.clone().into(),
+                    };
                     self.failure.get_or_insert(place);
                     return Err(e);
                 }
             };
-            if finite && !equation.op.has_bodies()
-                && let Some(found) = results.iter().find_map(non_finite) {
-                    let cause = Cause::NotFinite { found };
-                    self.failure.get_or_insert(RunError { op: equation.op.name(), location: equation.location, cause });
-                    return Err(EvalError::Interrupted);
-                }
+            if finite
+                && !equation.op.has_bodies()
+                && let Some(found) = results.iter().find_map(non_finite)
+            {
+                let cause = Cause::NotFinite { found };
+                self.failure.get_or_insert(RunError {
+                    op: equation.op.name(),
+                    location: equation.location,
+                    cause,
+                });
+                return Err(EvalError::Interrupted);
+            }
             for (v, result) in equation.outputs.iter().zip(results) {
                 values[v.index()] = Some(result);
             }

@@ -31,7 +31,10 @@ pub fn verify(reversal: &Reversal) -> Result<(), NotAnInverse> {
     for draw in 0..2 * DRAWS {
         let adversarial = draw % 2 == 1;
         let types = reversal.record.input_types();
-        let mut inputs: Vec<Value> = (0u64..).zip(&types).map(|(i, ty)| value(ty, Key::from_seed(draw).fold_in(i), adversarial)).collect();
+        let mut inputs: Vec<Value> = (0u64..)
+            .zip(&types)
+            .map(|(i, ty)| value(ty, Key::from_seed(draw).fold_in(i), adversarial))
+            .collect();
         let executor = Interpreter::default();
         let Ok((mut after, _)) = executor.run(&reversal.record, inputs.clone()) else { continue };
         after.truncate(reversal.n_carry + 1);
@@ -56,8 +59,22 @@ pub fn verify(reversal: &Reversal) -> Result<(), NotAnInverse> {
 /// Values around the places where additions lose bits: zeros of both signs, subnormals, powers of two and their
 /// neighbours, huge beside tiny.
 const HARD: [f64; 16] = [
-    0.0, -0.0, 1.0, -1.0, 1.0 + f64::EPSILON, 1.0 - f64::EPSILON / 2.0, 0.5, -2.0,
-    f64::MIN_POSITIVE, -5e-324, 3e-310, 1e16, -1e16, 1e-17, 4503599627370497.5, -0.1,
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    1.0 + f64::EPSILON,
+    1.0 - f64::EPSILON / 2.0,
+    0.5,
+    -2.0,
+    f64::MIN_POSITIVE,
+    -5e-324,
+    3e-310,
+    1e16,
+    -1e16,
+    1e-17,
+    4503599627370497.5,
+    -0.1,
 ];
 
 fn value(ty: &Type, key: Key, adversarial: bool) -> Value {
@@ -70,9 +87,14 @@ fn value(ty: &Type, key: Key, adversarial: bool) -> Value {
     let n = ty.shape.size();
     let mut entries = uniform(key, [n]).to_vec::<f64>().unwrap_or_default();
     for (x, word) in entries.iter_mut().zip(random_bits(key.fold_in(1), n)) {
-        *x = if adversarial { HARD[(word % 16) as usize] } else { (*x * 4.0 - 2.0) * 2f64.powi((word % 9) as i32 - 4) };
+        *x = if adversarial {
+            HARD[(word % 16) as usize]
+        } else {
+            (*x * 4.0 - 2.0) * 2f64.powi((word % 9) as i32 - 4)
+        };
     }
-    let array = Array::new(ty.shape.clone(), entries).unwrap_or_else(|_| Array::zeros(DType::F64, ty.shape.clone()));
+    let array =
+        Array::new(ty.shape.clone(), entries).unwrap_or_else(|_| Array::zeros(DType::F64, ty.shape.clone()));
     Value::Array(ops::convert(&array, ty.dtype))
 }
 
@@ -92,7 +114,13 @@ mod tests {
             vec![x, b.emit1(Add.into(), &[p[1], half])]
         });
         let inverse = invert(&body, 0, 2).unwrap();
-        Reversal { record: Arc::new(inverse.record), inverse: Arc::new(inverse.inverse), n_consts: 0, n_carry: 2, location: None }
+        Reversal {
+            record: Arc::new(inverse.record),
+            inverse: Arc::new(inverse.inverse),
+            n_consts: 0,
+            n_carry: 2,
+            location: None,
+        }
     }
 
     #[test]

@@ -59,7 +59,9 @@ impl Args {
     /// When it is missing, of another kind or negative.
     pub fn size(&mut self, name: &str) -> Result<usize, String> {
         match self.take(name)? {
-            Field::Int(x) => usize::try_from(x).map_err(|_| format!("parameter `{name}`: expected a size, found {x}")),
+            Field::Int(x) => {
+                usize::try_from(x).map_err(|_| format!("parameter `{name}`: expected a size, found {x}"))
+            }
             _ => Err(format!("parameter `{name}`: expected a size")),
         }
     }

@@ -88,7 +88,12 @@ pub enum Source {
 
 /// Decides for each residual of a linearised loop body where the linear loop finds it, and returns the forward body
 /// whose extra results are the stacked ones. What no step changes is computed before the loop and not stacked.
-pub fn residual_sources(r: &mut Rule<'_>, lin: &Linearized, consts: &[ValueId], n_carry: usize) -> (Program, Vec<Source>) {
+pub fn residual_sources(
+    r: &mut Rule<'_>,
+    lin: &Linearized,
+    consts: &[ValueId],
+    n_carry: usize,
+) -> (Program, Vec<Source>) {
     let forward = &lin.forward;
     let n_out = forward.outputs.len() - lin.n_residuals;
     let (outs, residuals) = forward.outputs.split_at(n_out);
@@ -121,7 +126,11 @@ pub fn residual_sources(r: &mut Rule<'_>, lin: &Linearized, consts: &[ValueId], 
 /// Refuses operands whose types are not those of the parameters.
 pub fn expect_types(what: &str, found: &[Type], expected: &[Type]) -> Result<(), Mismatch> {
     if found.len() != expected.len() {
-        return Err(Mismatch::new(format!("{what}: found {} values, expected {}", found.len(), expected.len())));
+        return Err(Mismatch::new(format!(
+            "{what}: found {} values, expected {}",
+            found.len(),
+            expected.len()
+        )));
     }
     match found.iter().zip(expected).position(|(f, e)| f != e) {
         Some(i) => Err(Mismatch::new(format!("{what} {i}: found {}, expected {}", found[i], expected[i]))),
@@ -130,7 +139,12 @@ pub fn expect_types(what: &str, found: &[Type], expected: &[Type]) -> Result<(),
 }
 
 /// Tangents of the marked operands, zeros made where there are none.
-pub fn instantiate(r: &mut Rule<'_>, inputs: &[ValueId], tangents: &[Option<ValueId>], marks: &[bool]) -> Vec<ValueId> {
+pub fn instantiate(
+    r: &mut Rule<'_>,
+    inputs: &[ValueId],
+    tangents: &[Option<ValueId>],
+    marks: &[bool],
+) -> Vec<ValueId> {
     (0..inputs.len())
         .filter(|&i| marks[i])
         .map(|i| {

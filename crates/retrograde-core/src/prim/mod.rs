@@ -79,16 +79,31 @@ impl Prim {
     }
     /// See [`Rules::jvp`].
     pub fn jvp(
-        &self, r: &mut Rule<'_>, inputs: &[ir::ValueId], tangents: &[Option<ir::ValueId>], split: bool,
+        &self,
+        r: &mut Rule<'_>,
+        inputs: &[ir::ValueId],
+        tangents: &[Option<ir::ValueId>],
+        split: bool,
     ) -> (Vec<ir::ValueId>, Vec<Option<ir::ValueId>>) {
         dispatch!(self, p => p.jvp(r, inputs, tangents, split))
     }
     /// See [`Rules::transpose`].
-    pub fn transpose(&self, r: &mut Rule<'_>, inputs: &[Operand], cts: &[Option<ir::ValueId>]) -> Vec<Option<ir::ValueId>> {
+    pub fn transpose(
+        &self,
+        r: &mut Rule<'_>,
+        inputs: &[Operand],
+        cts: &[Option<ir::ValueId>],
+    ) -> Vec<Option<ir::ValueId>> {
         dispatch!(self, p => p.transpose(r, inputs, cts))
     }
     /// See [`Rules::batch`].
-    pub fn batch(&self, r: &mut Rule<'_>, inputs: &[ir::ValueId], batched: &[bool], n: usize) -> (Vec<ir::ValueId>, Vec<bool>) {
+    pub fn batch(
+        &self,
+        r: &mut Rule<'_>,
+        inputs: &[ir::ValueId],
+        batched: &[bool],
+        n: usize,
+    ) -> (Vec<ir::ValueId>, Vec<bool>) {
         dispatch!(self, p => p.batch(r, inputs, batched, n))
     }
     /// See [`Rules::linear_in`].
@@ -96,7 +111,14 @@ impl Prim {
         dispatch!(self, p => p.linear_in(linear))
     }
     /// See [`Rules::invert`].
-    pub fn invert(&self, r: &mut Rule<'_>, known: &[Option<ir::ValueId>], outputs: &[Option<ir::ValueId>], unknown: &Type, bits: ir::ValueId) -> Option<(ir::ValueId, ir::ValueId)> {
+    pub fn invert(
+        &self,
+        r: &mut Rule<'_>,
+        known: &[Option<ir::ValueId>],
+        outputs: &[Option<ir::ValueId>],
+        unknown: &Type,
+        bits: ir::ValueId,
+    ) -> Option<(ir::ValueId, ir::ValueId)> {
         dispatch!(self, p => p.invert(r, known, outputs, unknown, bits))
     }
 }
@@ -113,7 +135,8 @@ impl Op for Prim {
     }
     fn from_fields(name: &str, fields: Vec<(String, Field<Prim>)>) -> Result<Prim, String> {
         let mut args = Args::new(fields);
-        let prim = Prim::parse(name, &mut args).ok_or_else(|| format!("there is no primitive named `{name}`"))??;
+        let prim =
+            Prim::parse(name, &mut args).ok_or_else(|| format!("there is no primitive named `{name}`"))??;
         args.finish()?;
         Ok(prim)
     }

@@ -21,7 +21,9 @@ impl Operand {
     pub fn known(&self) -> ValueId {
         match self {
             Operand::Known(v) => *v,
-            Operand::Linear(_) => panic!("expected a coefficient, found a linear operand; this is a bug in retrograde"),
+            Operand::Linear(_) => {
+                panic!("expected a coefficient, found a linear operand; this is a bug in retrograde")
+            }
         }
     }
     /// Whether its cotangent is asked for.
@@ -167,7 +169,13 @@ impl Rule<'_> {
         inputs.iter().zip(batched).map(|(&v, &has)| self.batched(v, has, n)).collect()
     }
     /// Batches an entry-by-entry primitive.
-    pub fn batch_entrywise(&mut self, op: impl Into<Prim>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
+    pub fn batch_entrywise(
+        &mut self,
+        op: impl Into<Prim>,
+        inputs: &[ValueId],
+        batched: &[bool],
+        n: usize,
+    ) -> (Vec<ValueId>, Vec<bool>) {
         let inputs = self.all_batched(inputs, batched, n);
         (vec![self.emit(op, &inputs)], vec![true])
     }

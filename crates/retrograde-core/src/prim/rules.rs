@@ -5,7 +5,9 @@ use crate::ir::{Fields, Mismatch, Type, ValueId};
 use std::hash::Hash;
 
 /// The whole truth about one primitive.
-pub trait Rules: Clone + PartialEq + Eq + Hash + std::fmt::Debug + Send + Sync + Into<Prim> + 'static {
+pub trait Rules:
+    Clone + PartialEq + Eq + Hash + std::fmt::Debug + Send + Sync + Into<Prim> + 'static
+{
     /// Its name in the text form.
     const NAME: &'static str;
 
@@ -33,12 +35,22 @@ pub trait Rules: Clone + PartialEq + Eq + Hash + std::fmt::Debug + Send + Sync +
 
     /// Tangents of the results from tangents of the operands (`None` is an exact zero): the one derivative formula.
     /// `outputs` are the primal results, already computed.
-    fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], outputs: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>>;
+    fn linearize(
+        &self,
+        r: &mut Rule<'_>,
+        inputs: &[ValueId],
+        outputs: &[ValueId],
+        tangents: &[Option<ValueId>],
+    ) -> Vec<Option<ValueId>>;
 
     /// Primal results and their tangents. Primitives with bodies override it: where `split` is set, everything that
     /// depends on tangents must stand in equations of its own.
     fn jvp(
-        &self, r: &mut Rule<'_>, inputs: &[ValueId], tangents: &[Option<ValueId>], _split: bool,
+        &self,
+        r: &mut Rule<'_>,
+        inputs: &[ValueId],
+        tangents: &[Option<ValueId>],
+        _split: bool,
     ) -> (Vec<ValueId>, Vec<Option<ValueId>>) {
         let outputs = r.b.emit(self.clone().into(), inputs);
         let out_tangents = self.linearize(r, inputs, &outputs, tangents);
@@ -52,17 +64,33 @@ pub trait Rules: Clone + PartialEq + Eq + Hash + std::fmt::Debug + Send + Sync +
 
     /// Cotangents of the linear operands from cotangents of the results (`None` is an exact zero).
     /// Only called when [`Rules::linear_in`] says yes.
-    fn transpose(&self, _r: &mut Rule<'_>, _inputs: &[Operand], _cts: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+    fn transpose(
+        &self,
+        _r: &mut Rule<'_>,
+        _inputs: &[Operand],
+        _cts: &[Option<ValueId>],
+    ) -> Vec<Option<ValueId>> {
         panic!("{} is not linear; this is a bug in retrograde", Self::NAME)
     }
 
     /// The primitive over a new leading axis of length `n` of the marked operands (at least one). Says which results have it.
-    fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>);
+    fn batch(
+        &self,
+        r: &mut Rule<'_>,
+        inputs: &[ValueId],
+        batched: &[bool],
+        n: usize,
+    ) -> (Vec<ValueId>, Vec<bool>);
 
     /// Where the results and all operands but one are known: emits equations that give the unknown one (of type
     /// `unknown`), to the bit, and the bit stack they leave. `None` where it cannot.
     fn invert(
-        &self, _r: &mut Rule<'_>, _known: &[Option<ValueId>], _outputs: &[Option<ValueId>], _unknown: &Type, _bits: ValueId,
+        &self,
+        _r: &mut Rule<'_>,
+        _known: &[Option<ValueId>],
+        _outputs: &[Option<ValueId>],
+        _unknown: &Type,
+        _bits: ValueId,
     ) -> Option<(ValueId, ValueId)> {
         None
     }

@@ -27,7 +27,9 @@ pub(super) fn entrywise<const N: usize>(inputs: &[Type]) -> Result<Vec<Type>, Mi
                 "bring both to one shape with `spread`, `broadcast` or `reshape`: only rank 0 repeats by itself"
             };
             let guess = if first.shape.size() >= other.shape.size() { first } else { other };
-            return Err(Mismatch::new(format!("shapes differ, left {first} and right {other}")).help(help).guess(guess));
+            return Err(Mismatch::new(format!("shapes differ, left {first} and right {other}"))
+                .help(help)
+                .guess(guess));
         }
         if first.dtype != other.dtype {
             return Err(Mismatch::new(format!("dtypes differ, left {first} and right {other}"))
@@ -62,7 +64,9 @@ pub(super) fn entrywise_float<const N: usize>(inputs: &[Type]) -> Result<Vec<Typ
 
 /// The tangent times a coefficient, which is only written where the tangent is not zero.
 pub(super) fn tangent_times(
-    r: &mut Rule<'_>, tangent: Option<ValueId>, coefficient: impl FnOnce(&mut Rule<'_>) -> ValueId,
+    r: &mut Rule<'_>,
+    tangent: Option<ValueId>,
+    coefficient: impl FnOnce(&mut Rule<'_>) -> ValueId,
 ) -> Vec<Option<ValueId>> {
     vec![tangent.map(|t| {
         let c = coefficient(r);
@@ -91,8 +95,10 @@ pub(super) fn check_axes(what: &str, axes: &[usize], ty: &Type) -> Result<(), Mi
     let rank = ty.shape.rank();
     for (i, &axis) in axes.iter().enumerate() {
         if axis >= rank {
-            return Err(Mismatch::new(format!("{what}: found axis {axis}, expected one of the {rank} axes of {ty}"))
-                .help("axes count from 0"));
+            return Err(Mismatch::new(format!(
+                "{what}: found axis {axis}, expected one of the {rank} axes of {ty}"
+            ))
+            .help("axes count from 0"));
         }
         if axes[..i].contains(&axis) {
             return Err(Mismatch::new(format!("{what}: found axis {axis} twice, expected every axis once"))

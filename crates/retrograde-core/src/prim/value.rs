@@ -108,4 +108,3 @@ pub(super) fn arrays(inputs: &[Value]) -> Vec<&Array> {
 pub(super) fn one(array: Array) -> Result<Vec<Value>, EvalError> {
     Ok(vec![Value::Array(array)])
 }
-

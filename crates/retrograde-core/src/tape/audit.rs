@@ -123,7 +123,8 @@ pub fn audit(original: &Program, lowered: &Lowered, n_seeds: usize) -> Result<()
     same_types("backward", "results", &backward.output_types(), rest)?;
 
     let mut auditor = Auditor::default();
-    let inputs: Vec<Term> = types.iter().enumerate().map(|(i, ty)| auditor.terms.make(Node::Input(i), ty)).collect();
+    let inputs: Vec<Term> =
+        types.iter().enumerate().map(|(i, ty)| auditor.terms.make(Node::Input(i), ty)).collect();
     let (primals, seeds) = inputs.split_at(n_inputs);
     let expected = auditor.part("original", original, &inputs)?;
     let forward_results = auditor.part("forward", forward, primals)?;
@@ -235,7 +236,12 @@ impl Auditor {
     fn wrong<T>(&self, reason: impl Into<String>) -> Result<T, AuditError> {
         Err(AuditError::WrongRead { equation: self.place(), reason: reason.into() })
     }
-    fn part(&mut self, part: &'static str, program: &Program, inputs: &[Term]) -> Result<Vec<Term>, AuditError> {
+    fn part(
+        &mut self,
+        part: &'static str,
+        program: &Program,
+        inputs: &[Term],
+    ) -> Result<Vec<Term>, AuditError> {
         self.part = part;
         self.run(program, inputs)
     }
@@ -243,7 +249,11 @@ impl Auditor {
     /// The terms of the results for the terms of the operands.
     fn run(&mut self, program: &Program, inputs: &[Term]) -> Result<Vec<Term>, AuditError> {
         if program.inputs.len() != inputs.len() {
-            return self.unproved(format!("found {} operands for {} parameters", inputs.len(), program.inputs.len()));
+            return self.unproved(format!(
+                "found {} operands for {} parameters",
+                inputs.len(),
+                program.inputs.len()
+            ));
         }
         let mut values: Vec<Option<Term>> = vec![None; program.types.len()];
         for (v, &t) in program.inputs.iter().zip(inputs) {
@@ -275,10 +285,13 @@ impl Auditor {
                 None => self.unproved("a linear_call of which only the transpose is known has no value"),
             },
             Prim::Cond(cond) => {
-                let Some((&pred, operands)) = operands.split_first() else { return self.unproved("no predicate") };
+                let Some((&pred, operands)) = operands.split_first() else {
+                    return self.unproved("no predicate");
+                };
                 let yes = self.run(&cond.if_true, operands)?;
                 let no = self.run(&cond.if_false, operands)?;
-                let choose = |((yes, no), ty): ((Term, Term), &&Type)| self.terms.make(Node::If { pred, yes, no }, ty);
+                let choose =
+                    |((yes, no), ty): ((Term, Term), &&Type)| self.terms.make(Node::If { pred, yes, no }, ty);
                 Ok(yes.into_iter().zip(no).zip(types).map(choose).collect())
             }
             Prim::Scan(scan) => self.scan(scan, operands),
@@ -353,7 +366,16 @@ impl Auditor {
         let (of_cond, rest) = operands.split_at(op.n_cond_consts);
         let (consts, inits) = rest.split_at(op.n_body_consts);
         let cond = Some((&*op.cond, of_cond));
-        let l = Loop { body: &op.body, cond, length: None, reverse: false, consts, inits, xs: &[], has_bits: false };
+        let l = Loop {
+            body: &op.body,
+            cond,
+            length: None,
+            reverse: false,
+            consts,
+            inits,
+            xs: &[],
+            has_bits: false,
+        };
         let running = self.iterate(&l)?;
         Ok(self.results(&running, inits.len()))
     }
@@ -393,9 +415,7 @@ impl Auditor {
                 let stride = op.length.map(|_| stride);
                 for states in states {
                     let ty = match (op.length, stride) {
-                        (Some(n), Some(k)) => {
-                            self.terms.ty(states).unstacked().stacked(n.div_ceil(k.max(1)))
-                        }
+                        (Some(n), Some(k)) => self.terms.ty(states).unstacked().stacked(n.div_ceil(k.max(1))),
                         _ => self.terms.ty(states).clone(),
                     };
                     results.push(self.terms.make(Node::Checkpoints { states, stride }, &ty));
@@ -434,7 +454,8 @@ impl Auditor {
             .collect();
         let mut rows = |all: &[Term]| all.iter().map(|&x| self.terms.row(step, x)).collect::<Vec<Term>>();
         let (before, xs, sweep_xs) = (rows(&states), rows(xs), rows(sweep_xs));
-        let mut steps = self.run(&op.back, &[consts, &before, &xs, sweep_consts, &carries, &sweep_xs].concat())?;
+        let mut steps =
+            self.run(&op.back, &[consts, &before, &xs, sweep_consts, &carries, &sweep_xs].concat())?;
         let ys = steps.split_off(carries.len());
         let inits = sweep_inits.to_vec();
         let open = Open { binder, length: Some(length), reverse: !op.reverse, inits, steps };
@@ -444,7 +465,13 @@ impl Auditor {
 
     /// The states before each step, where the tape holds some of them and the step computes the others.
     fn states_from_checkpoints(
-        &mut self, op: &Replay, stride: usize, length: Length, consts: &[Term], tape: &[Term], xs: &[Term],
+        &mut self,
+        op: &Replay,
+        stride: usize,
+        length: Length,
+        consts: &[Term],
+        tape: &[Term],
+        xs: &[Term],
     ) -> Result<Vec<Term>, AuditError> {
         let expected = op.length.map(|_| stride);
         let mut states = vec![];
@@ -456,17 +483,23 @@ impl Auditor {
                 return self.wrong(format!("tape value {i}: found {found}, expected checkpoints of a loop"));
             };
             if *found != expected {
-                let word = |s: Option<usize>| s.map_or("a growing number of steps".into(), |k| format!("{k} steps"));
+                let word =
+                    |s: Option<usize>| s.map_or("a growing number of steps".into(), |k| format!("{k} steps"));
                 let (found, expected) = (word(*found), word(expected));
-                return self.wrong(format!("tape value {i}: found a checkpoint every {found}, read as every {expected}"));
+                return self.wrong(format!(
+                    "tape value {i}: found a checkpoint every {found}, read as every {expected}"
+                ));
             }
             let Some(init) = self.terms.start_of(*of) else {
                 return self.unproved(format!("tape value {i}: the checkpoints are not states of a loop"));
             };
             if let (Some(n), Some(&rows)) = (op.length, self.terms.ty(of_tape).shape.first())
-                && rows != n.div_ceil(stride.max(1)) {
-                    return self.wrong(format!("tape value {i}: found {rows} checkpoints for {n} steps, {stride} apart"));
-                }
+                && rows != n.div_ceil(stride.max(1))
+            {
+                return self.wrong(format!(
+                    "tape value {i}: found {rows} checkpoints for {n} steps, {stride} apart"
+                ));
+            }
             states.push(*of);
             inits.push(init);
         }
@@ -474,7 +507,16 @@ impl Auditor {
             return self.wrong(reason);
         }
         let (body, reverse) = (&*op.step, op.reverse);
-        let l = Loop { body, cond: None, length: Some(length), reverse, consts, inits: &inits, xs, has_bits: false };
+        let l = Loop {
+            body,
+            cond: None,
+            length: Some(length),
+            reverse,
+            consts,
+            inits: &inits,
+            xs,
+            has_bits: false,
+        };
         let running = self.iterate(&l)?;
         for (i, &expected) in states.iter().enumerate() {
             let found = self.stack(&running, running.carries[i]);
@@ -488,7 +530,12 @@ impl Auditor {
 
     /// The states before each step, where the step undoes the recorded one from the last state on.
     fn states_from_the_end(
-        &mut self, op: &Replay, length: Length, consts: &[Term], tape: &[Term], xs: &[Term],
+        &mut self,
+        op: &Replay,
+        length: Length,
+        consts: &[Term],
+        tape: &[Term],
+        xs: &[Term],
     ) -> Result<Vec<Term>, AuditError> {
         let (lasts, rest) = tape.split_at(op.n_carry);
         let (firsts, bits) = rest.split_at(op.n_carry);
@@ -498,15 +545,19 @@ impl Auditor {
             return self.unproved(format!("found {found}, expected the bits that a loop recorded"));
         };
         let recorded = &self.recorded[number];
-        let (body, loop_consts, loop_xs) = (recorded.body.clone(), recorded.consts.clone(), recorded.xs.clone());
-        let (inits, of_end, states) = (recorded.inits.clone(), recorded.lasts.clone(), recorded.states.clone());
+        let (body, loop_consts, loop_xs) =
+            (recorded.body.clone(), recorded.consts.clone(), recorded.xs.clone());
+        let (inits, of_end, states) =
+            (recorded.inits.clone(), recorded.lasts.clone(), recorded.states.clone());
         if recorded.length != length || recorded.reverse != op.reverse || inits.len() != op.n_carry {
-            return self.wrong("the recorded loop has another number of steps, direction or number of carries");
+            return self
+                .wrong("the recorded loop has another number of steps, direction or number of carries");
         }
         for (what, found, expected) in [("last", lasts, &of_end), ("first", firsts, &inits)] {
             if let Some(i) = (0..found.len()).find(|&i| found[i] != expected[i]) {
                 let reason = self.terms.difference(found[i], expected[i]);
-                return self.wrong(format!("carry {i} of the {what} state is not the recorded one: {reason}"));
+                return self
+                    .wrong(format!("carry {i} of the {what} state is not the recorded one: {reason}"));
             }
         }
         let binder = self.terms.fresh();
@@ -530,7 +581,9 @@ impl Auditor {
         }
         if bits[0] != below {
             let found = self.terms.describe(bits[0]);
-            return self.wrong(format!("the inverse step does not leave the bits as the step found them: found {found}"));
+            return self.wrong(format!(
+                "the inverse step does not leave the bits as the step found them: found {found}"
+            ));
         }
         Ok(states)
     }
@@ -625,7 +678,9 @@ fn online_schedule() -> Result<(), String> {
         }
         let expected = (0..).map(|i| 1_usize << i).find(|k| n_steps.div_ceil(*k) <= 2 * k);
         if expected != Some(stride) {
-            return Err(format!("after {n_steps} steps: found a distance of {stride}, expected {expected:?}"));
+            return Err(format!(
+                "after {n_steps} steps: found a distance of {stride}, expected {expected:?}"
+            ));
         }
         visits(n_steps, stride, &saved)?;
     }
@@ -642,7 +697,9 @@ fn visits(n_steps: usize, stride: usize, saved: &[usize]) -> Result<(), String> 
         for (step, state) in (first..end).zip(states).rev() {
             next = next.wrapping_sub(1);
             if (step, state) != (next, next) {
-                return Err(format!("step {next} of {n_steps}: visits step {step} with the state before step {state}"));
+                return Err(format!(
+                    "step {next} of {n_steps}: visits step {step} with the state before step {state}"
+                ));
             }
         }
     }
@@ -686,22 +743,49 @@ struct LoopNode {
 enum Node {
     Input(usize),
     /// Of a loop whose step is being read: 0 is the number of the step, then the carries.
-    Symbol { binder: u32, index: usize },
+    Symbol {
+        binder: u32,
+        index: usize,
+    },
     /// Of a finished loop, numbered alike.
-    Bound { level: u32, index: usize, ty: Type },
+    Bound {
+        level: u32,
+        index: usize,
+        ty: Type,
+    },
     /// The row of a stack or list for a step.
-    Row { step: Term, of: Term },
-    App { op: Prim, inputs: Vec<Term>, result: usize },
-    If { pred: Term, yes: Term, no: Term },
+    Row {
+        step: Term,
+        of: Term,
+    },
+    App {
+        op: Prim,
+        inputs: Vec<Term>,
+        result: usize,
+    },
+    If {
+        pred: Term,
+        yes: Term,
+        no: Term,
+    },
     Loop(LoopNode),
     /// The length of a list that no loop made.
     LengthOf(Term),
     /// Some rows of a stack of states; without a stride, those that the online rule keeps.
-    Checkpoints { states: Term, stride: Option<usize> },
+    Checkpoints {
+        states: Term,
+        stride: Option<usize>,
+    },
     /// What a recording loop starts with.
     NoBits,
     /// One entry more on a bit stack.
-    Push { below: Term, update: Prim, y: Term, x: Term, others: Vec<Term> },
+    Push {
+        below: Term,
+        update: Prim,
+        y: Term,
+        x: Term,
+        others: Vec<Term>,
+    },
     /// What the recorded loop of this number ends with.
     Bits(usize),
 }
@@ -710,7 +794,9 @@ impl Node {
     /// Operands outside the scope of the symbols that the node binds.
     fn outer(&self) -> Vec<Term> {
         match self {
-            Node::Input(_) | Node::Symbol { .. } | Node::Bound { .. } | Node::NoBits | Node::Bits(_) => vec![],
+            Node::Input(_) | Node::Symbol { .. } | Node::Bound { .. } | Node::NoBits | Node::Bits(_) => {
+                vec![]
+            }
             Node::Row { step, of } => vec![*step, *of],
             Node::App { inputs, .. } => inputs.clone(),
             Node::If { pred, yes, no } => vec![*pred, *yes, *no],
@@ -829,7 +915,9 @@ impl Terms {
             return t;
         }
         let (outer, inner) = (node.outer(), node.inner());
-        let highest = |terms: &[Term], of: &dyn Fn(&Facts) -> u32| terms.iter().map(|&t| of(self.facts(t))).max().unwrap_or(0);
+        let highest = |terms: &[Term], of: &dyn Fn(&Facts) -> u32| {
+            terms.iter().map(|&t| of(self.facts(t))).max().unwrap_or(0)
+        };
         let mut level = highest(&outer, &|f| f.level).max(highest(&inner, &|f| f.level));
         let mut free_level = highest(&outer, &|f| f.free_level);
         let mut binder = highest(&outer, &|f| f.binder).max(highest(&inner, &|f| f.binder));
@@ -892,7 +980,9 @@ impl Terms {
             },
             (Prim::Reshape(_), &[x]) if self.ty(x) == ty => Some(x),
             (Prim::Reshape(outer), &[x]) => match self.application(x)? {
-                (Prim::Reshape(_), x) => Some(self.app(&Reshape { shape: outer.shape.clone() }.into(), &x, 0, ty)),
+                (Prim::Reshape(_), x) => {
+                    Some(self.app(&Reshape { shape: outer.shape.clone() }.into(), &x, 0, ty))
+                }
                 _ => None,
             },
             (Prim::Transpose(outer), &[x]) => {
@@ -908,24 +998,28 @@ impl Terms {
                     _ => None,
                 }
             }
-            (Prim::Slice(slice), &[x]) if slice.strides.iter().all(|s| *s == 1) => match self.application(x)? {
-                (Prim::Concat(concat), pieces) => {
-                    let mut start = 0;
-                    pieces.into_iter().find(|&piece| {
-                        let found = start == slice.starts[concat.axis] && self.ty(piece) == ty;
-                        start += self.ty(piece).shape[concat.axis];
-                        found
-                    })
+            (Prim::Slice(slice), &[x]) if slice.strides.iter().all(|s| *s == 1) => {
+                match self.application(x)? {
+                    (Prim::Concat(concat), pieces) => {
+                        let mut start = 0;
+                        pieces.into_iter().find(|&piece| {
+                            let found = start == slice.starts[concat.axis] && self.ty(piece) == ty;
+                            start += self.ty(piece).shape[concat.axis];
+                            found
+                        })
+                    }
+                    _ => None,
                 }
-                _ => None,
-            },
+            }
             // Whole numbers wrap, so sums can be undone.
             (Prim::Sub(_), &[p, q]) if whole => match (self.application(p), self.application(q)) {
                 (Some((Prim::Add(_), s)), _) if s[1] == q => Some(s[0]),
                 (Some((Prim::Add(_), s)), _) if s[0] == q => Some(s[1]),
                 (Some((Prim::Sub(_), s)), _) if s[0] == q => Some(self.negated(s[1])),
                 (Some((Prim::Sub(_), s)), _) if s[1] == self.negated(q) => Some(s[0]),
-                (Some((Prim::Fma(_), s)), Some((Prim::Mul(_), product))) if s[..2] == product[..] => Some(s[2]),
+                (Some((Prim::Fma(_), s)), Some((Prim::Mul(_), product))) if s[..2] == product[..] => {
+                    Some(s[2])
+                }
                 (_, Some((Prim::Sub(_), s))) if s[0] == p => Some(s[1]),
                 _ => None,
             },
@@ -973,11 +1067,17 @@ impl Terms {
                 let Want::Y(y) = l.want else { unreachable!("just matched") };
                 let states = self.states(l);
                 let mut map = HashMap::new();
-                map.insert(self.make(Node::Bound { level: l.level, index: 0, ty: step_type() }, &step_type()), step);
+                map.insert(
+                    self.make(Node::Bound { level: l.level, index: 0, ty: step_type() }, &step_type()),
+                    step,
+                );
                 for (i, states) in states.into_iter().enumerate() {
                     let ty = self.ty(l.carries[i].0).clone();
                     let row = self.row(step, states);
-                    map.insert(self.make(Node::Bound { level: l.level, index: i + 1, ty: ty.clone() }, &ty), row);
+                    map.insert(
+                        self.make(Node::Bound { level: l.level, index: i + 1, ty: ty.clone() }, &ty),
+                        row,
+                    );
                 }
                 self.substitute(&[y], &map, l.level)[0]
             }
@@ -1061,7 +1161,14 @@ impl Terms {
         let length = if matches!(wanted, Wanted::Count(_)) { None } else { open.length };
         self.make(Node::Loop(LoopNode { level, length, reverse: open.reverse, carries, want }), ty)
     }
-    fn reach(&self, binder: u32, root: Term, seen: &mut HashSet<Term>, found: &mut [bool], order: &mut Vec<usize>) {
+    fn reach(
+        &self,
+        binder: u32,
+        root: Term,
+        seen: &mut HashSet<Term>,
+        found: &mut [bool],
+        order: &mut Vec<usize>,
+    ) {
         let mut pending = vec![root];
         while let Some(t) = pending.pop() {
             if self.facts(t).binder < binder || !seen.insert(t) {
@@ -1069,9 +1176,12 @@ impl Terms {
             }
             let node = &self.nodes[t.0 as usize];
             if let Node::Symbol { binder: of, index } = **node
-                && of == binder && index > 0 && !std::mem::replace(&mut found[index - 1], true) {
-                    order.push(index - 1);
-                }
+                && of == binder
+                && index > 0
+                && !std::mem::replace(&mut found[index - 1], true)
+            {
+                order.push(index - 1);
+            }
             pending.extend(node.inner().into_iter().rev());
             pending.extend(node.outer().into_iter().rev());
         }
@@ -1130,7 +1240,9 @@ impl Terms {
                     self.app(op, &inputs, *result, &ty)
                 }
                 Node::Loop(l) => {
-                    let Node::Loop(renewed) = node.map(&mut of, false) else { unreachable!("loops stay loops") };
+                    let Node::Loop(renewed) = node.map(&mut of, false) else {
+                        unreachable!("loops stay loops")
+                    };
                     let inside = node.inner().iter().map(|&t| self.facts(t).free_level).max().unwrap_or(0);
                     if inside > l.level {
                         let (open, _, wanted) = self.open(&renewed, map, lowest);
@@ -1159,7 +1271,11 @@ impl Terms {
             Node::Row { of, .. } => format!("this step's row of {}", self.describe(*of)),
             Node::App { op, inputs, .. } => match inputs[..] {
                 [] => format!("{} ({ty})", op.name()),
-                _ => format!("{} of {} ({ty})", op.name(), inputs.iter().map(|&t| self.word(t)).collect::<Vec<_>>().join(", ")),
+                _ => format!(
+                    "{} of {} ({ty})",
+                    op.name(),
+                    inputs.iter().map(|&t| self.word(t)).collect::<Vec<_>>().join(", ")
+                ),
             },
             Node::If { .. } => format!("cond ({ty})"),
             Node::Loop(LoopNode { want: Want::Last, .. }) => format!("a last carry ({ty})"),
@@ -1169,7 +1285,9 @@ impl Terms {
             },
             Node::Loop(_) => "a number of steps".into(),
             Node::LengthOf(_) => "the length of a list".into(),
-            Node::Checkpoints { states, stride: Some(k) } => format!("every {k}th of {}", self.describe(*states)),
+            Node::Checkpoints { states, stride: Some(k) } => {
+                format!("every {k}th of {}", self.describe(*states))
+            }
             Node::Checkpoints { states, .. } => format!("some of {}", self.describe(*states)),
             Node::NoBits => "no bits".into(),
             Node::Push { x, .. } => format!("bits with those of {} on top", self.describe(*x)),
@@ -1189,7 +1307,9 @@ impl Terms {
         let same_head = match (&*f, &*e) {
             (Node::Loop(f), Node::Loop(e)) if f.length != e.length && f.carries.len() == e.carries.len() => {
                 return match (f.length, e.length) {
-                    (Some(Length::Known(f)), Some(Length::Known(e))) => format!("found a loop of {f} steps, expected {e}"),
+                    (Some(Length::Known(f)), Some(Length::Known(e))) => {
+                        format!("found a loop of {f} steps, expected {e}")
+                    }
                     _ => "found a loop of another number of steps".into(),
                 };
             }
@@ -1205,10 +1325,12 @@ impl Terms {
         };
         let of_found = [f.outer(), f.inner()].concat();
         let of_expected = [e.outer(), e.inner()].concat();
-        if same_head && of_found.len() == of_expected.len()
-            && let Some((&f, &e)) = of_found.iter().zip(&of_expected).find(|(f, e)| f != e) {
-                return self.difference(f, e);
-            }
+        if same_head
+            && of_found.len() == of_expected.len()
+            && let Some((&f, &e)) = of_found.iter().zip(&of_expected).find(|(f, e)| f != e)
+        {
+            return self.difference(f, e);
+        }
         format!("found {}, expected {}", self.describe(found), self.describe(expected))
     }
 }

@@ -78,7 +78,12 @@ pub enum LowerError {
 ///
 /// # Errors
 /// When a loop that should be reversed cannot be.
-pub fn lower(program: &Program, n_outputs: usize, n_seeds: usize, default: Tape) -> Result<Lowered, LowerError> {
+pub fn lower(
+    program: &Program,
+    n_outputs: usize,
+    n_seeds: usize,
+    default: Tape,
+) -> Result<Lowered, LowerError> {
     let mut found = Found::default();
     // Programs without loops are already simplified and stay as they are.
     let lowered = if program.equations.iter().any(|e| e.op.has_bodies()) {
@@ -158,9 +163,17 @@ fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program,
                 continue;
             }
             if l.reverse == sweep.reverse {
-                note(found, &program.equations[maker], "a second sweep in the loop's own direction reads its residuals: stored");
+                note(
+                    found,
+                    &program.equations[maker],
+                    "a second sweep in the loop's own direction reads its residuals: stored",
+                );
             } else if pairs.contains_key(&maker) {
-                note(found, &program.equations[maker], "the residuals of a reverse sweep itself (reverse over reverse): stored");
+                note(
+                    found,
+                    &program.equations[maker],
+                    "the residuals of a reverse sweep itself (reverse over reverse): stored",
+                );
             } else {
                 pairs.entry(e).or_insert(maker);
             }
@@ -170,7 +183,8 @@ fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program,
     pairs.retain(|&e, &mut maker| {
         let Prim::Scan(sweep) = &program.equations[e].op else { return false };
         let foreign = |v: &ValueId| made_by.get(v).is_none_or(|(m, _)| *m != maker);
-        let ok = sweep.length.is_some() || !program.equations[e].inputs[sweep.n_consts + sweep.n_carry..].iter().any(foreign);
+        let ok = sweep.length.is_some()
+            || !program.equations[e].inputs[sweep.n_consts + sweep.n_carry..].iter().any(foreign);
         if !ok {
             note(found, &program.equations[maker], "the sweep also reads lists of another loop: stored");
         }
@@ -182,7 +196,9 @@ fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program,
     for (e, equation) in program.equations.iter().enumerate() {
         for v in &equation.inputs {
             let replayed = pairs.get(&e).is_some_and(|maker| {
-                made_by.get(v).is_some_and(|(m, i)| m == maker && as_loop(&program.equations[*m].op).is_some_and(|l| *i >= l.n_carry))
+                made_by.get(v).is_some_and(|(m, i)| {
+                    m == maker && as_loop(&program.equations[*m].op).is_some_and(|l| *i >= l.n_carry)
+                })
             });
             used[v.index()] |= !replayed;
         }
@@ -204,11 +220,13 @@ fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program,
         // A replayed sweep's operands that are residuals of the loop are not defined any more.
         let inputs: Vec<Option<ValueId>> = equation.inputs.iter().map(|v| map[v.index()]).collect();
         if let Some(&maker) = pairs.get(&e) {
-            let outputs = replay(&mut b, program, e, maker, &recorded[&maker], &inputs, &map, default, found)?;
+            let outputs =
+                replay(&mut b, program, e, maker, &recorded[&maker], &inputs, &map, default, found)?;
             equation.outputs.iter().zip(outputs).for_each(|(v, o)| map[v.index()] = Some(o));
             continue;
         }
-        let inputs: Vec<ValueId> = inputs.into_iter().map(|v| v.expect("defined before use; this is a bug in retrograde")).collect();
+        let inputs: Vec<ValueId> =
+            inputs.into_iter().map(|v| v.expect("defined before use; this is a bug in retrograde")).collect();
         match as_loop(&equation.op) {
             Some(l) if is_recorded[e] => {
                 let policy = l.policy.unwrap_or(default);
@@ -245,16 +263,24 @@ fn note(found: &mut Found, equation: &Equation<Prim>, text: &str) {
 /// Emits the loop without the stacks that are replayed, with its tape.
 #[expect(clippy::too_many_arguments, reason = "one call, the state of one pass")]
 fn record(
-    b: &mut Builder, equation: &Equation<Prim>, l: &Loop<'_>, policy: Tape, used: &[bool], inputs: &[ValueId],
-    map: &mut [Option<ValueId>], found: &mut Found,
+    b: &mut Builder,
+    equation: &Equation<Prim>,
+    l: &Loop<'_>,
+    policy: Tape,
+    used: &[bool],
+    inputs: &[ValueId],
+    map: &mut [Option<ValueId>],
+    found: &mut Found,
 ) -> Result<Recorded, LowerError> {
-    let keep: Vec<usize> = (0..equation.outputs.len()).filter(|&i| i < l.n_carry || used[equation.outputs[i].index()]).collect();
+    let keep: Vec<usize> =
+        (0..equation.outputs.len()).filter(|&i| i < l.n_carry || used[equation.outputs[i].index()]).collect();
     let kept: Vec<ValueId> = keep.iter().map(|&i| l.body.outputs[i]).collect();
     let all = vec![true; l.body.inputs.len()];
     let body = bodies::restrict(l.body, &all, &kept);
     let (body, step, plan) = match policy {
         Tape::Reverse => {
-            let inverse = invert(&body, l.n_consts, l.n_carry).map_err(|r| LowerError::NotReversible(r, equation.location))?;
+            let inverse = invert(&body, l.n_consts, l.n_carry)
+                .map_err(|r| LowerError::NotReversible(r, equation.location))?;
             (Arc::new(inverse.record), Arc::new(inverse.inverse), Plan::Reverse)
         }
         Tape::Checkpoint(Checkpoint::Sqrt) | Tape::Store => {
@@ -299,8 +325,15 @@ fn record(
 /// Emits the sweep that computes the residuals again.
 #[expect(clippy::too_many_arguments, reason = "one call, the state of one pass")]
 fn replay(
-    b: &mut Builder, program: &Program, sweep_eqn: usize, maker: usize, recorded: &Recorded, inputs: &[Option<ValueId>],
-    map: &[Option<ValueId>], default: Tape, found: &mut Found,
+    b: &mut Builder,
+    program: &Program,
+    sweep_eqn: usize,
+    maker: usize,
+    recorded: &Recorded,
+    inputs: &[Option<ValueId>],
+    map: &[Option<ValueId>],
+    default: Tape,
+    found: &mut Found,
 ) -> Result<Vec<ValueId>, LowerError> {
     let (equation, loop_eqn) = (&program.equations[sweep_eqn], &program.equations[maker]);
     let Prim::Scan(sweep) = &equation.op else { unreachable!("only scans are sweeps") };
@@ -316,11 +349,14 @@ fn replay(
     let mut params = l.body.input_types();
     let n_loop = params.len();
     params.extend_from_slice(&sweep_types[..head]);
-    params.extend((0..from_loop.len()).filter(|&i| from_loop[i].is_none()).map(|i| sweep_types[head + i].clone()));
+    params.extend(
+        (0..from_loop.len()).filter(|&i| from_loop[i].is_none()).map(|i| sweep_types[head + i].clone()),
+    );
     let back = bodies::build(&params, |b, p| {
         let of_loop = b.inline(l.body, &p[..n_loop]);
         let mut foreign = p[n_loop + head..].iter();
-        let xs = from_loop.iter().map(|y| y.map_or_else(|| *foreign.next().expect("one per x"), |y| of_loop[y]));
+        let xs =
+            from_loop.iter().map(|y| y.map_or_else(|| *foreign.next().expect("one per x"), |y| of_loop[y]));
         let operands: Vec<ValueId> = p[n_loop..n_loop + head].iter().copied().chain(xs).collect();
         b.inline(sweep_body, &operands)
     });
@@ -331,7 +367,8 @@ fn replay(
     operands.extend(&recorded.tape);
     operands.extend(loop_eqn.inputs[n_head + l.n_carry..].iter().map(of));
     operands.extend(inputs[..head].iter().flatten());
-    operands.extend((0..from_loop.len()).filter(|&i| from_loop[i].is_none()).filter_map(|i| inputs[head + i]));
+    operands
+        .extend((0..from_loop.len()).filter(|&i| from_loop[i].is_none()).filter_map(|i| inputs[head + i]));
     let op = Replay {
         step: recorded.step.clone(),
         back: Arc::new(back),
@@ -361,7 +398,8 @@ fn cut(program: &Program, n_outputs: usize, n_seeds: usize, found: Found) -> Low
             equation.outputs.iter().for_each(|v| after[v.index()] = true);
         }
     }
-    let is_constant = |v: ValueId| producer[v.index()].is_some_and(|e| program.equations[e].inputs.is_empty());
+    let is_constant =
+        |v: ValueId| producer[v.index()].is_some_and(|e| program.equations[e].inputs.is_empty());
     let mut crossing: Vec<ValueId> = vec![];
     let mut constants: Vec<usize> = vec![];
     let mut seen = vec![false; program.types.len()];
@@ -387,7 +425,12 @@ fn cut(program: &Program, n_outputs: usize, n_seeds: usize, found: Found) -> Low
     let forward = bodies::restrict(&forward, &all, &forward_outputs);
 
     let mut backward = program.clone();
-    backward.inputs = program.inputs[..n_inputs].iter().chain(&crossing).chain(&program.inputs[n_inputs..]).copied().collect();
+    backward.inputs = program.inputs[..n_inputs]
+        .iter()
+        .chain(&crossing)
+        .chain(&program.inputs[n_inputs..])
+        .copied()
+        .collect();
     backward.equations =
         constants.iter().map(|&e| &program.equations[e]).chain(second.iter().copied()).cloned().collect();
     backward.outputs = rest.to_vec();
@@ -406,5 +449,11 @@ fn entry(program: &Program, v: ValueId, producer: Option<usize>) -> TapeEntry {
         _ => Tape::Store,
     };
     let bytes = (ty.kind == crate::ir::Kind::Array).then(|| ty.size_bytes());
-    TapeEntry { ty, op: equation.map_or("input", |e| e.op.name()), location: equation.and_then(|e| e.location), policy, bytes }
+    TapeEntry {
+        ty,
+        op: equation.map_or("input", |e| e.op.name()),
+        location: equation.and_then(|e| e.location),
+        policy,
+        bytes,
+    }
 }

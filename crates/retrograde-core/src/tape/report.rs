@@ -77,7 +77,12 @@ impl TapeReport {
         let notes: Vec<String> = self.notes.iter().map(|n| quote(n)).collect();
         format!(
             "{{\"tape_bytes\":{},\"stack_bits\":{},\"recomputed_steps\":{},\"inverse_steps\":{},\"entries\":[{}],\"notes\":[{}]}}",
-            self.tape_bytes(), self.stack_bits(), self.recomputed_steps, self.inverse_steps, entries.join(","), notes.join(",")
+            self.tape_bytes(),
+            self.stack_bits(),
+            self.recomputed_steps,
+            self.inverse_steps,
+            entries.join(","),
+            notes.join(",")
         )
     }
 }

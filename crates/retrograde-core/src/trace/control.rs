@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::Var;
 use super::frame::{self, Traced};
 use super::function::{Traceable, rebuild};
 use super::tree;
 use super::var::caller;
-use super::Var;
 use crate::ir::{Diagnostic, Location, Type};
 use crate::prim::{self, Program, Tape, bodies, call::Call, cond::Cond, while_loop::While};
 
@@ -69,7 +69,9 @@ fn returns_its_state(what: &str, found: &[Type], state: &[Type], location: Locat
     let differ = found.iter().zip(state).position(|(f, s)| f != s);
     let message = match differ {
         Some(i) => format!("{what}: the body turns part {i} of the state, {}, into {}", state[i], found[i]),
-        None if found.len() != state.len() => format!("{what}: the body returns {} values for a state of {}", found.len(), state.len()),
+        None if found.len() != state.len() => {
+            format!("{what}: the body returns {} values for a state of {}", found.len(), state.len())
+        }
         None => return true,
     };
     let help = "a loop's state keeps its structure, shapes and dtypes from step to step";
@@ -97,17 +99,29 @@ impl ScanConfig {
     }
     /// Runs `step(state, x) -> (state, y)` over the leading axis of `xs`; returns the last state and the ys, stacked.
     #[track_caller]
-    pub fn run<S: Traceable, X: Traceable, Y: Traceable>(self, init: S, xs: X, step: impl FnOnce(S, X) -> (S, Y)) -> (S, Y) {
+    pub fn run<S: Traceable, X: Traceable, Y: Traceable>(
+        self,
+        init: S,
+        xs: X,
+        step: impl FnOnce(S, X) -> (S, Y),
+    ) -> (S, Y) {
         let location = caller();
         let (state, x_vars) = (vars(&init), vars(&xs));
         let lengths: Vec<Option<usize>> = x_vars.iter().map(|x| x.shape().first().copied()).collect();
         let length = self.length.or(lengths.first().copied().flatten()).unwrap_or(0);
         if let Some(i) = lengths.iter().position(|l| *l != Some(length)) {
-            let what = format!("scan: x {i} is {}, expected a leading axis of {length} steps", x_vars[i].ty());
-            frame::mistake(Diagnostic::new(what, Some(location)).help("all xs have one entry per step along their first axis"));
+            let what =
+                format!("scan: x {i} is {}, expected a leading axis of {length} steps", x_vars[i].ty());
+            frame::mistake(
+                Diagnostic::new(what, Some(location))
+                    .help("all xs have one entry per step along their first axis"),
+            );
         }
-        let slices: Vec<Type> =
-            x_vars.iter().zip(&lengths).map(|(x, l)| if l.is_some() { x.ty().unstacked() } else { x.ty() }).collect();
+        let slices: Vec<Type> = x_vars
+            .iter()
+            .zip(&lengths)
+            .map(|(x, l)| if l.is_some() { x.ty().unstacked() } else { x.ty() })
+            .collect();
         let params = [types(&state), slices].concat();
         let (traced, (after, y)) = frame::body(&params, false, |p| {
             let (s, x) = p.split_at(state.len());
@@ -117,7 +131,8 @@ impl ScanConfig {
         });
         let out_types = traced.program.output_types();
         let n_after = vars(&after).len();
-        let fits = !poisoned(&after) && returns_its_state("scan", &out_types[..n_after], &types(&state), location);
+        let fits =
+            !poisoned(&after) && returns_its_state("scan", &out_types[..n_after], &types(&state), location);
         if !fits || lengths.iter().any(|l| *l != Some(length)) {
             let y = y.map_vars(&mut |v| frame::poisoned(&v.ty().stacked(length)));
             return (init.map_vars(&mut |v| frame::poisoned(&v.ty())), y);
@@ -181,7 +196,9 @@ impl WhileConfig {
         let state = vars(&init);
         let (cond, _) = traced(&init, go_on);
         let (body, after) = traced(&init, step);
-        if poisoned(&after) || !returns_its_state("while_loop", &body.program.output_types(), &types(&state), location) {
+        if poisoned(&after)
+            || !returns_its_state("while_loop", &body.program.output_types(), &types(&state), location)
+        {
             return init.map_vars(&mut |v| frame::poisoned(&v.ty()));
         }
         let op = While {
@@ -214,7 +231,12 @@ pub fn while_config() -> WhileConfig {
 
 /// One of two functions of the same operands, chosen by a truth value (`bool[]`) at run time.
 #[track_caller]
-pub fn cond<A: Traceable, R: Traceable>(pred: Var, if_true: impl FnOnce(A) -> R, if_false: impl FnOnce(A) -> R, x: A) -> R {
+pub fn cond<A: Traceable, R: Traceable>(
+    pred: Var,
+    if_true: impl FnOnce(A) -> R,
+    if_false: impl FnOnce(A) -> R,
+    x: A,
+) -> R {
     let location = caller();
     let (t, out) = traced(&x, if_true);
     let (f, other) = traced(&x, if_false);
@@ -225,7 +247,10 @@ pub fn cond<A: Traceable, R: Traceable>(pred: Var, if_true: impl FnOnce(A) -> R,
     if found != expected || tree::structure(&out.types()) != tree::structure(&other.types()) {
         let show = |ts: &[Type]| ts.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
         let what = format!("cond: the branches return ({}) and ({})", show(&expected), show(&found));
-        frame::mistake(Diagnostic::new(what, Some(location)).help("both branches return one structure, with the same shapes and dtypes"));
+        frame::mistake(
+            Diagnostic::new(what, Some(location))
+                .help("both branches return one structure, with the same shapes and dtypes"),
+        );
         return out.map_vars(&mut |v| frame::poisoned(&v.ty()));
     }
     // Both branches take the captures of both.
@@ -235,7 +260,8 @@ pub fn cond<A: Traceable, R: Traceable>(pred: Var, if_true: impl FnOnce(A) -> R,
     let if_true = bodies::build(&params, |b, p| b.inline(&t.program, &p[..nx + nt]));
     let if_false = bodies::build(&params, |b, p| b.inline(&f.program, &[&p[..nx], &p[nx + nt..]].concat()));
     let inputs = [vec![pred], operands, t.captures, f.captures].concat();
-    let outs = frame::record(Cond { if_true: Arc::new(if_true), if_false: Arc::new(if_false) }, &inputs, location);
+    let outs =
+        frame::record(Cond { if_true: Arc::new(if_true), if_false: Arc::new(if_false) }, &inputs, location);
     if outs.len() != expected.len() {
         return out.map_vars(&mut |v| frame::poisoned(&v.ty()));
     }

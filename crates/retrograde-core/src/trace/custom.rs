@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::Var;
 use super::frame::{self, Traced};
 use super::function::{Traceable, rebuild};
 use super::tree;
 use super::var::caller;
-use super::Var;
 use crate::ir::{Diagnostic, Location, Type};
 use crate::prim::{custom_jvp::CustomJvp, custom_vjp::CustomVjp};
 use crate::transform::is_linear;
@@ -50,7 +50,10 @@ fn closed(what: &str, traced: &Traced, location: Location) -> bool {
 /// All leaves of `x` and of the result must be floating-point numbers.
 #[track_caller]
 pub fn custom_jvp<A: Traceable, R: Traceable>(
-    law: &Law, x: A, f: impl FnOnce(A) -> R, rule: impl FnOnce(A, A) -> (R, R),
+    law: &Law,
+    x: A,
+    f: impl FnOnce(A) -> R,
+    rule: impl FnOnce(A, A) -> (R, R),
 ) -> R {
     let location = caller();
     let operands = vars(&x);
@@ -72,14 +75,19 @@ pub fn custom_jvp<A: Traceable, R: Traceable>(
     if whole {
         let n_out = primal.program.outputs.len().min(traced.program.outputs.len());
         let dots = &traced.program.outputs[n_out..];
-        let only_tangents = crate::prim::bodies::restrict(&traced.program, &vec![true; traced.program.inputs.len()], dots);
+        let only_tangents =
+            crate::prim::bodies::restrict(&traced.program, &vec![true; traced.program.inputs.len()], dots);
         if let Err(e) = is_linear(&only_tangents, types.len()) {
             frame::mistake(
-                Diagnostic::new(format!("custom_jvp: the rule is not linear in the tangent: `{}` is applied to it", e.op), e.location.or(Some(location)))
-                    .help("a tangent may be added, scaled by functions of x, summed or reshaped, nothing else"),
+                Diagnostic::new(
+                    format!("custom_jvp: the rule is not linear in the tangent: `{}` is applied to it", e.op),
+                    e.location.or(Some(location)),
+                )
+                .help("a tangent may be added, scaled by functions of x, summed or reshaped, nothing else"),
             );
         }
-        let op = CustomJvp { primal: Arc::new(primal.program), rule: Arc::new(traced.program), law: law.text() };
+        let op =
+            CustomJvp { primal: Arc::new(primal.program), rule: Arc::new(traced.program), law: law.text() };
         let results = frame::record(op, &operands, location);
         if results.len() == vars(&out).len() {
             let mut next = rebuild(results);
@@ -95,7 +103,11 @@ pub fn custom_jvp<A: Traceable, R: Traceable>(
 /// in `y_bar`.
 #[track_caller]
 pub fn custom_vjp<A: Traceable, R: Traceable, S: Traceable>(
-    law: &Law, x: A, f: impl FnOnce(A) -> R, forward: impl FnOnce(A) -> (R, S), backward: impl FnOnce(S, R) -> A,
+    law: &Law,
+    x: A,
+    f: impl FnOnce(A) -> R,
+    forward: impl FnOnce(A) -> (R, S),
+    backward: impl FnOnce(S, R) -> A,
 ) -> R {
     let location = caller();
     let operands = vars(&x);
@@ -113,7 +125,9 @@ pub fn custom_vjp<A: Traceable, R: Traceable, S: Traceable>(
         ([vars(&y), vars(&residuals)].concat(), residuals)
     });
     let n_out = primal.program.outputs.len();
-    let params = [&fwd.program.output_types()[n_out.min(fwd.program.outputs.len())..], &primal.program.output_types()].concat();
+    let params =
+        [&fwd.program.output_types()[n_out.min(fwd.program.outputs.len())..], &primal.program.output_types()]
+            .concat();
     let n_residuals = params.len() - n_out;
     let (bwd, ()) = frame::body(&params, false, |p| {
         let (mut r, mut y) = (rebuild(p[..n_residuals].to_vec()), rebuild(p[n_residuals..].to_vec()));

@@ -27,7 +27,9 @@ enum Kind {
     /// [`Kind::Vjp`] of one number.
     Grad,
     Jvp,
-    Hvp { reverse_over_forward: bool },
+    Hvp {
+        reverse_over_forward: bool,
+    },
 }
 
 /// A compiled call.
@@ -77,7 +79,10 @@ where
     }
 
     /// Traces the function on inputs like these.
-    fn program(&self, refs: Args::Refs<'_>) -> Result<(Program, <F::Output as Traceable>::Types), Diagnostics> {
+    fn program(
+        &self,
+        refs: Args::Refs<'_>,
+    ) -> Result<(Program, <F::Output as Traceable>::Types), Diagnostics> {
         let types: Vec<Type> = Args::leaves(refs).iter().flatten().map(|(_, a)| Type::of(a)).collect();
         frame::take_warnings();
         let traced = frame::root(&types, self.location, |params| {
@@ -92,14 +97,21 @@ where
     }
 
     /// The compiled program for inputs like these, made on the first call.
-    fn compiled(&self, refs: Args::Refs<'_>, wrt: Option<usize>, kind: Kind) -> Result<Arc<Entry<F::Output>>, Error> {
+    fn compiled(
+        &self,
+        refs: Args::Refs<'_>,
+        wrt: Option<usize>,
+        kind: Kind,
+    ) -> Result<Arc<Entry<F::Output>>, Error> {
         let leaves = Args::leaves(refs);
-        let mut key: Vec<(String, Type)> = leaves.iter().flatten().map(|(path, a)| (path.clone(), Type::of(a))).collect();
+        let mut key: Vec<(String, Type)> =
+            leaves.iter().flatten().map(|(path, a)| (path.clone(), Type::of(a))).collect();
         key.push((format!("{:?} {kind:?}", Args::structure(refs)), Type::bits()));
         if let Some(hit) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
-            && let Ok(entry) = hit.clone().downcast::<Entry<F::Output>>() {
-                return Ok(entry);
-            }
+            && let Ok(entry) = hit.clone().downcast::<Entry<F::Output>>()
+        {
+            return Ok(entry);
+        }
         let (program, result) = self.program(refs)?;
         let program = simplify(&program);
         let active = self.active(&leaves, wrt)?;
@@ -123,7 +135,11 @@ where
             for (path, array) in argument {
                 let asked = wrt.is_none_or(|w| w == i);
                 if asked && wrt.is_some() && !array.dtype().is_float() {
-                    let leaf = if path.is_empty() { format!("argument {i}") } else { format!("argument {i}, leaf `{path}`") };
+                    let leaf = if path.is_empty() {
+                        format!("argument {i}")
+                    } else {
+                        format!("argument {i}, leaf `{path}`")
+                    };
                     return Err(Diagnostic::new(format!("grad: {leaf} is {}, which has no derivative", Type::of(array)), Some(self.location))
                         .help("differentiate another argument with `.wrt::<N>()`, or pass floating-point numbers (`1.0`, not `1`)")
                         .into());
@@ -139,7 +155,11 @@ where
     }
 
     /// The primal half: outputs and the tape.
-    fn forward(&self, entry: &Entry<F::Output>, inputs: &[Array]) -> Result<(Vec<Array>, Vec<Value>, Counters), Error> {
+    fn forward(
+        &self,
+        entry: &Entry<F::Output>,
+        inputs: &[Array],
+    ) -> Result<(Vec<Array>, Vec<Value>, Counters), Error> {
         let lowered = &entry.compiled.lowered;
         let values = inputs.iter().cloned().map(Value::Array).collect();
         let (mut out, counters) = Interpreter::default().run(&lowered.forward, values)?;
@@ -159,7 +179,14 @@ where
     }
 
     /// The derivative inside traced code: results, then what the kind adds.
-    fn inlined(&self, args: &Args, wrt: Option<usize>, extra: &[Var], kind: Kind, location: Location) -> (Vec<Var>, F::Output) {
+    fn inlined(
+        &self,
+        args: &Args,
+        wrt: Option<usize>,
+        extra: &[Var],
+        kind: Kind,
+        location: Location,
+    ) -> (Vec<Var>, F::Output) {
         let vars: Vec<Vec<Var>> = args.vars();
         let flat: Vec<Var> = vars.iter().flatten().copied().collect();
         let types: Vec<Type> = flat.iter().map(|v| v.ty()).collect();
@@ -177,11 +204,14 @@ where
         active.resize(flat.len() + captures.len(), false);
         let inputs: Vec<Var> = flat.iter().chain(&captures).copied().collect();
         // A mistake inside is noted already; the loss that stands in for it has nothing to say.
-        let noted = tree::leaves(&out).iter().any(|(_, v)| v.poisoned) && matches!(kind, Kind::Grad | Kind::Hvp { .. });
-        let derived = if noted { Err(Diagnostics::default()) } else { derive(&program, &active, kind, location) };
+        let noted = tree::leaves(&out).iter().any(|(_, v)| v.poisoned)
+            && matches!(kind, Kind::Grad | Kind::Hvp { .. });
+        let derived =
+            if noted { Err(Diagnostics::default()) } else { derive(&program, &active, kind, location) };
         match derived {
             Ok((joint, _, seeds)) => {
-                let seeds: Vec<Var> = seeds.iter().map(|ty| super::var::full(ty.dtype, ty.shape.clone(), 1.0)).collect();
+                let seeds: Vec<Var> =
+                    seeds.iter().map(|ty| super::var::full(ty.dtype, ty.shape.clone(), 1.0)).collect();
                 let operands: Vec<Var> = inputs.iter().chain(extra).chain(&seeds).copied().collect();
                 (frame::inline(&joint, &operands, location), out)
             }
@@ -189,7 +219,8 @@ where
                 diagnostics.0.into_iter().for_each(frame::mistake);
                 let n_active = active.iter().filter(|a| **a).count();
                 let mut results: Vec<Var> = program.output_types().iter().map(frame::poisoned).collect();
-                let of_inputs: Vec<Var> = (0..flat.len()).filter(|&i| active[i]).map(|i| frame::poisoned(&types[i])).collect();
+                let of_inputs: Vec<Var> =
+                    (0..flat.len()).filter(|&i| active[i]).map(|i| frame::poisoned(&types[i])).collect();
                 debug_assert_eq!(of_inputs.len(), n_active);
                 results.extend(of_inputs);
                 (results, out)
@@ -203,17 +234,36 @@ where
 }
 
 fn ones(seeds: &[Type]) -> Vec<Array> {
-    seeds.iter().map(|ty| Array::full(ty.dtype, ty.shape.clone(), Scalar::from_f64(ty.dtype, 1.0).expect("one fits"))).collect()
+    seeds
+        .iter()
+        .map(|ty| Array::full(ty.dtype, ty.shape.clone(), Scalar::from_f64(ty.dtype, 1.0).expect("one fits")))
+        .collect()
 }
 
-fn backward(compiled: &Compiled, inputs: &[Array], tape: Vec<Value>, seeds: Vec<Array>) -> Result<(Vec<Array>, Counters), Error> {
-    let values = inputs.iter().cloned().map(Value::Array).chain(tape).chain(seeds.into_iter().map(Value::Array)).collect();
+fn backward(
+    compiled: &Compiled,
+    inputs: &[Array],
+    tape: Vec<Value>,
+    seeds: Vec<Array>,
+) -> Result<(Vec<Array>, Counters), Error> {
+    let values = inputs
+        .iter()
+        .cloned()
+        .map(Value::Array)
+        .chain(tape)
+        .chain(seeds.into_iter().map(Value::Array))
+        .collect();
     let (out, counters) = Interpreter::default().run(&compiled.lowered.backward, values)?;
     Ok((out.iter().map(|v| v.array().clone()).collect(), counters))
 }
 
 /// The program of a door: (inputs.., extra.., seeds.. -> outputs.., rest..), how many outputs, and the seeds.
-fn derive(program: &Program, active: &[bool], kind: Kind, location: Location) -> Result<(Program, usize, Vec<Type>), Diagnostics> {
+fn derive(
+    program: &Program,
+    active: &[bool],
+    kind: Kind,
+    location: Location,
+) -> Result<(Program, usize, Vec<Type>), Diagnostics> {
     match kind {
         Kind::Jit => Ok((program.clone(), program.outputs.len(), vec![])),
         Kind::Vjp | Kind::Grad => {
@@ -240,11 +290,20 @@ fn derive(program: &Program, active: &[bool], kind: Kind, location: Location) ->
 fn expect_scalar_loss(program: &Program, location: Location) -> Result<(), Diagnostics> {
     let types = program.output_types();
     let [ty] = &types[..] else {
-        return Err(Diagnostic::new(format!("the function has {} results, expected one number, the loss", types.len()), Some(location))
-            .help("return only the loss; `vjp` takes functions with several results")
-            .into());
+        return Err(Diagnostic::new(
+            format!("the function has {} results, expected one number, the loss", types.len()),
+            Some(location),
+        )
+        .help("return only the loss; `vjp` takes functions with several results")
+        .into());
     };
-    let at = program.equations.iter().rev().find(|e| e.outputs.contains(&program.outputs[0])).and_then(|e| e.location).or(Some(location));
+    let at = program
+        .equations
+        .iter()
+        .rev()
+        .find(|e| e.outputs.contains(&program.outputs[0]))
+        .and_then(|e| e.location)
+        .or(Some(location));
     if !ty.is_float() {
         return Err(Diagnostic::new(format!("the loss is {ty}, expected one floating-point number"), at)
             .help("counts, positions and truth values have no derivative; return a smooth loss, such as `cross_entropy` instead of the number of errors")
@@ -278,7 +337,11 @@ fn vjp_program(program: &Program, active: &[bool]) -> (Program, Vec<Type>) {
 }
 
 /// (inputs.., tangents of the active inputs.., seed -> loss, Hessian times tangents..).
-fn hvp_program(program: &Program, active: &[bool], reverse_over_forward: bool) -> (Program, usize, Vec<Type>) {
+fn hvp_program(
+    program: &Program,
+    active: &[bool],
+    reverse_over_forward: bool,
+) -> (Program, usize, Vec<Type>) {
     let types = program.input_types();
     let dots = bodies::marked(&types, active);
     let (n_in, n_dot) = (types.len(), dots.len());
@@ -407,7 +470,10 @@ where
 type Arrays<Args, const I: usize> = <<Args as Pick<I>>::Picked as Traceable>::Arrays;
 
 /// Puts gradients back into the tree of the argument.
-fn like_argument<Args: Pick<I>, const I: usize>(refs: Args::Refs<'_>, gradients: Vec<Array>) -> Arrays<Args, I> {
+fn like_argument<Args: Pick<I>, const I: usize>(
+    refs: Args::Refs<'_>,
+    gradients: Vec<Array>,
+) -> Arrays<Args, I> {
     let mut next = rebuild(gradients);
     Args::Picked::map_arrays(Args::pick(refs), &mut |_| next())
 }
@@ -450,7 +516,11 @@ where
     ///
     /// # Errors
     /// A tape that does not lead back to the start, under `Tape::Reverse`.
-    pub fn backward(&self, inputs: Args::Refs<'_>, tape: Vec<Value>) -> Result<(Arrays<Args, I>, Counters), Error> {
+    pub fn backward(
+        &self,
+        inputs: Args::Refs<'_>,
+        tape: Vec<Value>,
+    ) -> Result<(Arrays<Args, I>, Counters), Error> {
         let entry = self.entry(inputs)?;
         let seeds = ones(&entry.compiled.seeds);
         let (gradients, counters) = backward(&entry.compiled, &Core::<F, Args>::arrays(inputs), tape, seeds)?;
@@ -469,7 +539,11 @@ where
     }
 }
 
-fn scalar_entry<F: Function<Args>, Args: Arguments>(core: &Core<F, Args>, inputs: Args::Refs<'_>, wrt: usize) -> Result<Arc<Entry<F::Output>>, Error>
+fn scalar_entry<F: Function<Args>, Args: Arguments>(
+    core: &Core<F, Args>,
+    inputs: Args::Refs<'_>,
+    wrt: usize,
+) -> Result<Arc<Entry<F::Output>>, Error>
 where
     F::Output: Traceable,
 {
@@ -547,7 +621,8 @@ where
     /// A tree of another structure or other types than the result.
     #[track_caller]
     pub fn call(&self, cotangents: &<F::Output as Traceable>::Arrays) -> Result<Arrays<Args, I>, Error> {
-        let like = F::Output::to_arrays(&self.entry.result, &mut |ty| Array::zeros(ty.dtype, ty.shape.clone()));
+        let like =
+            F::Output::to_arrays(&self.entry.result, &mut |ty| Array::zeros(ty.dtype, ty.shape.clone()));
         let found = expect_like("cotangent", cotangents, "result", &like, caller())?;
         let seeds = found.into_iter().filter(|a| a.dtype().is_float()).collect();
         let (gradients, _) = backward(&self.entry.compiled, &self.inputs, self.tape.clone(), seeds)?;
@@ -564,7 +639,10 @@ where
     /// # Errors
     /// Mistakes in the traced function.
     #[expect(clippy::type_complexity, reason = "the pair is the standard answer of vjp")]
-    pub fn call<'a>(&self, inputs: Args::Refs<'a>) -> Result<(<F::Output as Traceable>::Arrays, Pullback<'a, F, Args, I>), Error> {
+    pub fn call<'a>(
+        &self,
+        inputs: Args::Refs<'a>,
+    ) -> Result<(<F::Output as Traceable>::Arrays, Pullback<'a, F, Args, I>), Error> {
         let entry = self.core.compiled(inputs, Some(I), Kind::Vjp)?;
         let arrays = Core::<F, Args>::arrays(inputs);
         let (out, tape, _) = self.core.forward(&entry, &arrays)?;
@@ -671,7 +749,8 @@ where
     /// Inside traced code: the value and the tangents of its floating-point leaves, in order.
     #[track_caller]
     pub fn at(&self, x: A, x_dot: &A) -> (F::Output, Vec<Var>) {
-        let dots: Vec<Var> = tree::leaves(x_dot).into_iter().map(|(_, v)| v).filter(|v| v.ty().is_float()).collect();
+        let dots: Vec<Var> =
+            tree::leaves(x_dot).into_iter().map(|(_, v)| v).filter(|v| v.ty().is_float()).collect();
         let (mut out, result) = self.core.inlined(&(x,), None, &dots, Kind::Jvp, caller());
         let tangents = out.split_off(tree::leaves(&result).len());
         let mut next = rebuild(out);
@@ -757,12 +836,21 @@ where
         if let Some(v) = flat.iter().find(|v| !fits(v)) {
             let want = n.map_or("a leading axis".into(), |n| format!("a leading axis of {n}"));
             frame::mistake(
-                Diagnostic::new(format!("vmap: found an argument of type {}, expected {want}", v.ty()), Some(self.location))
-                    .help("give every mapped argument the same leading axis; capture what all lanes share"),
+                Diagnostic::new(
+                    format!("vmap: found an argument of type {}, expected {want}", v.ty()),
+                    Some(self.location),
+                )
+                .help("give every mapped argument the same leading axis; capture what all lanes share"),
             );
         }
         let n = n.unwrap_or(1);
-        let types: Vec<Type> = flat.iter().map(|v| { let t = v.ty(); if fits(v) { t.unstacked() } else { t } }).collect();
+        let types: Vec<Type> = flat
+            .iter()
+            .map(|v| {
+                let t = v.ty();
+                if fits(v) { t.unstacked() } else { t }
+            })
+            .collect();
         let (traced, out) = frame::body(&types, false, |params| {
             let mut next = rebuild(params.to_vec());
             let out = self.f.apply(args.map_vars(&mut |_| next()));
@@ -784,7 +872,10 @@ impl<F> Vmap<F> {
     /// # Errors
     /// Mistakes in the traced function; errors while running.
     #[track_caller]
-    pub fn call<Args: Arguments>(&self, inputs: Args::Refs<'_>) -> Result<<F::Output as Traceable>::Arrays, Error>
+    pub fn call<Args: Arguments>(
+        &self,
+        inputs: Args::Refs<'_>,
+    ) -> Result<<F::Output as Traceable>::Arrays, Error>
     where
         F: Function<Args>,
         F::Output: Traceable,
@@ -851,9 +942,16 @@ impl<F: Function<(Var,), Output = Var>> Function<(Var,)> for Jacobian<F> {
         });
         let y_type = traced.program.output_types()[0].clone();
         if !x_type.is_float() || !y_type.is_float() {
-            let what = format!("jacobian: found a function from {x_type} to {y_type}, expected floating-point arrays");
-            frame::mistake(Diagnostic::new(what, Some(self.location)).help("convert the argument with `.convert(DType::F64)`"));
-            return frame::poisoned(&x_type.with_shape([y_type.shape.to_vec(), x_type.shape.to_vec()].concat()));
+            let what = format!(
+                "jacobian: found a function from {x_type} to {y_type}, expected floating-point arrays"
+            );
+            frame::mistake(
+                Diagnostic::new(what, Some(self.location))
+                    .help("convert the argument with `.convert(DType::F64)`"),
+            );
+            return frame::poisoned(
+                &x_type.with_shape([y_type.shape.to_vec(), x_type.shape.to_vec()].concat()),
+            );
         }
         let mut active = vec![true];
         active.resize(1 + traced.captures.len(), false);

@@ -46,7 +46,8 @@ pub(super) fn body<R>(types: &[Type], closed: bool, f: impl FnOnce(&[Var]) -> (V
     let params = FRAMES.with_borrow_mut(|frames| {
         let mut builder = Builder::new();
         let depth = frames.len() as u32;
-        let params: Vec<Var> = types.iter().map(|ty| Var::new(id, depth, builder.input(ty.clone()), false)).collect();
+        let params: Vec<Var> =
+            types.iter().map(|ty| Var::new(id, depth, builder.input(ty.clone()), false)).collect();
         frames.push(Frame { id, builder, closed, captures: vec![], poisons: vec![] });
         params
     });
@@ -56,7 +57,8 @@ pub(super) fn body<R>(types: &[Type], closed: bool, f: impl FnOnce(&[Var]) -> (V
         (outputs, rest)
     }));
     let frame = FRAMES.with_borrow_mut(|frames| {
-        let at = frames.iter().position(|f| f.id == id).expect("a frame stays on the stack while its body runs");
+        let at =
+            frames.iter().position(|f| f.id == id).expect("a frame stays on the stack while its body runs");
         frames.drain(at..).next().expect("the frame just found")
     });
     match result {
@@ -72,7 +74,11 @@ pub(super) fn body<R>(types: &[Type], closed: bool, f: impl FnOnce(&[Var]) -> (V
 ///
 /// # Errors
 /// Every independent mistake. A panic after a recorded mistake counts as its consequence.
-pub(super) fn root<R>(types: &[Type], door: Location, f: impl FnOnce(&[Var]) -> (Vec<Var>, R)) -> Result<(Program, R), Diagnostics> {
+pub(super) fn root<R>(
+    types: &[Type],
+    door: Location,
+    f: impl FnOnce(&[Var]) -> (Vec<Var>, R),
+) -> Result<(Program, R), Diagnostics> {
     let outer = MISTAKES.take();
     let outer_door = DOOR.replace(Some(door));
     let depth = FRAMES.with_borrow(Vec::len);
@@ -97,7 +103,9 @@ pub fn mistake(mut diagnostic: Diagnostic) {
         let shown = visible(location);
         if shown != location {
             diagnostic.location = Some(shown);
-            diagnostic.remark = Some("inside an iterator or function pointer of the function given to this front door".into());
+            diagnostic.remark = Some(
+                "inside an iterator or function pointer of the function given to this front door".into(),
+            );
         }
     }
     let scopes = SCOPES.with_borrow(|s| s.join(" / "));
@@ -248,7 +256,11 @@ pub(super) fn record(op: impl Into<Prim>, inputs: &[Var], location: Location) ->
     if FRAMES.with_borrow(Vec::is_empty) {
         // There is no front door to return the mistake from.
         let help = "call the function through a front door such as `jit` or `grad`, and return from it what you need outside";
-        panic!("{}", Diagnostic::new("a traced value is used while nothing is being traced", Some(location)).help(help));
+        panic!(
+            "{}",
+            Diagnostic::new("a traced value is used while nothing is being traced", Some(location))
+                .help(help)
+        );
     }
     let op = op.into();
     let n_mistakes = MISTAKES.with_borrow(Vec::len);
@@ -273,7 +285,14 @@ pub(super) fn record1(op: impl Into<Prim>, inputs: &[Var], location: Location) -
 }
 
 /// Notes that an operation was refused and returns a value of the best-guess type.
-fn refuse(name: &str, e: Mismatch, inputs: &[Var], ids: &[ValueId], poisoned: bool, location: Location) -> Var {
+fn refuse(
+    name: &str,
+    e: Mismatch,
+    inputs: &[Var],
+    ids: &[ValueId],
+    poisoned: bool,
+    location: Location,
+) -> Var {
     let guess = e.guess.first().cloned().or_else(|| inputs.first().and_then(|v| type_of(*v)));
     let guess = guess.unwrap_or_else(|| Type::array(retrograde_array::DType::F64, []));
     if !poisoned {
@@ -289,13 +308,18 @@ fn refuse(name: &str, e: Mismatch, inputs: &[Var], ids: &[ValueId], poisoned: bo
                     *line = rest.trim_start().to_string();
                 }
                 // What stands in for an earlier mistake is nothing that the user wrote.
-                let stands_in = |id: &&ValueId| line.trim_start().starts_with(&format!("{}:", print::value_name(**id)));
+                let stands_in =
+                    |id: &&ValueId| line.trim_start().starts_with(&format!("{}:", print::value_name(**id)));
                 if let Some(id) = frame.poisons.iter().find(stands_in) {
                     *line = format!("{}:? = the mistake above", print::value_name(*id));
                 }
             }
             let operands: Vec<String> = ids.iter().map(|v| print::value_name(*v)).collect();
-            window.push(format!(">{}:? = {name} {}", print::value_name(ValueId(program.types.len() as u32)), operands.join(" ")));
+            window.push(format!(
+                ">{}:? = {name} {}",
+                print::value_name(ValueId(program.types.len() as u32)),
+                operands.join(" ")
+            ));
             window
         });
         mistake(diagnostic);

@@ -56,7 +56,8 @@ impl<T> Traceable for T
 where
     T: Tree<Leaf = Var, With<Var> = T> + 'static,
     T::With<Array>: Tree<Leaf = Array, With<Var> = T, With<Array> = T::With<Array>> + 'static,
-    T::With<Type>: Tree<Leaf = Type, With<Array> = T::With<Array>, With<Var> = T> + Clone + Send + Sync + 'static,
+    T::With<Type>:
+        Tree<Leaf = Type, With<Array> = T::With<Array>, With<Var> = T> + Clone + Send + Sync + 'static,
 {
     type Arrays = T::With<Array>;
     type Types = T::With<Type>;
@@ -168,15 +169,29 @@ pick!(2, (A, B, C), C, |r| r.2);
 ///
 /// # Errors
 /// Names the first leaf that differs.
-pub fn expect_like<T: Tree<Leaf = Array>>(what: &str, found: &T, of: &str, like: &T, location: Location) -> Result<Vec<Array>, Error> {
+pub fn expect_like<T: Tree<Leaf = Array>>(
+    what: &str,
+    found: &T,
+    of: &str,
+    like: &T,
+    location: Location,
+) -> Result<Vec<Array>, Error> {
     let (found, like) = (tree::leaves(found), tree::leaves(like));
     let differ = found.iter().zip(&like).find(|(f, l)| f.0 != l.0 || Type::of(&f.1) != Type::of(&l.1));
     let at = |path: &str| if path.is_empty() { "the value".to_string() } else { format!("leaf `{path}`") };
     let message = match differ {
-        Some((f, l)) if f.0 == l.0 => format!("{what}: {} is {}, expected {}", at(&f.0), Type::of(&f.1), Type::of(&l.1)),
+        Some((f, l)) if f.0 == l.0 => {
+            format!("{what}: {} is {}, expected {}", at(&f.0), Type::of(&f.1), Type::of(&l.1))
+        }
         Some((f, l)) => format!("{what}: found {}, expected {}", at(&f.0), at(&l.0)),
-        None if found.len() > like.len() => format!("{what}: found {}, which the {of} does not have", at(&found[like.len()].0)),
-        None if found.len() < like.len() => format!("{what}: {} is missing, expected all {} of the {of}", at(&like[found.len()].0), like.len()),
+        None if found.len() > like.len() => {
+            format!("{what}: found {}, which the {of} does not have", at(&found[like.len()].0))
+        }
+        None if found.len() < like.len() => format!(
+            "{what}: {} is missing, expected all {} of the {of}",
+            at(&like[found.len()].0),
+            like.len()
+        ),
         None => return Ok(found.into_iter().map(|(_, a)| a).collect()),
     };
     let help = format!("the {what} has the structure, shapes and dtypes of the {of}");

@@ -6,8 +6,9 @@ use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 use super::frame;
 use crate::ir::{Diagnostic, Location, Type, ValueId};
 use crate::prim::{
-    add, argmax, broadcast, compare, concat, constant, convert, cos, div, dot_general, exp, fma, full, gather, log, max, mul, neg,
-    random_bits, reshape, select, sin, slice, sqrt, stop_gradient, sub, sum, tanh, transpose,
+    add, argmax, broadcast, compare, concat, constant, convert, cos, div, dot_general, exp, fma, full,
+    gather, log, max, mul, neg, random_bits, reshape, select, sin, slice, sqrt, stop_gradient, sub, sum,
+    tanh, transpose,
 };
 use retrograde_array::ops::{Comparison, DotDims};
 use retrograde_array::{Array, DType, Scalar, Shape};
@@ -71,8 +72,15 @@ pub fn constant(array: &Array) -> Var {
 /// A captured array; large ones are worth a warning at their line.
 fn captured(array: &Array, location: Location) -> Var {
     if array.size_bytes() > 64 << 10 {
-        let what = format!("a captured array of {} bytes ({}) becomes a constant of the program", array.size_bytes(), Type::of(array));
-        frame::warn(Diagnostic::new(what, Some(location)).help("pass it as an argument: arguments are not copied into programs"));
+        let what = format!(
+            "a captured array of {} bytes ({}) becomes a constant of the program",
+            array.size_bytes(),
+            Type::of(array)
+        );
+        frame::warn(
+            Diagnostic::new(what, Some(location))
+                .help("pass it as an argument: arguments are not copied into programs"),
+        );
     }
     frame::record1(constant::Constant { value: array.clone() }, &[], location)
 }
@@ -338,7 +346,11 @@ impl Var {
     /// Repeats along new axes: axis i of `self` becomes axis `axes[i]` of the result.
     #[track_caller]
     pub fn broadcast(self, shape: impl Into<Shape>, axes: &[usize]) -> Var {
-        frame::record1(broadcast::Broadcast { shape: shape.into().to_vec(), axes: axes.to_vec() }, &[self], caller())
+        frame::record1(
+            broadcast::Broadcast { shape: shape.into().to_vec(), axes: axes.to_vec() },
+            &[self],
+            caller(),
+        )
     }
     /// Repeats along new leading axes, up to `shape`.
     #[track_caller]
@@ -394,7 +406,8 @@ pub fn select(mask: Var, a: impl IntoOperand, b: Var) -> Var {
     let location = caller();
     let a = a.operand(&b.ty(), location);
     let (a, b) = matched(a, b, location);
-    let (mask, a) = if mask.rank() == 0 && a.rank() > 0 { (spread_to(mask, &a.shape(), location), a) } else { (mask, a) };
+    let (mask, a) =
+        if mask.rank() == 0 && a.rank() > 0 { (spread_to(mask, &a.shape(), location), a) } else { (mask, a) };
     let (a, b) = if a.rank() == 0 && mask.rank() > 0 {
         (spread_to(a, &mask.shape(), location), spread_to(b, &mask.shape(), location))
     } else {
@@ -434,7 +447,8 @@ pub fn random_bits(key: Var, shape: impl Into<Shape>, bits: u8) -> Var {
 #[track_caller]
 pub fn uniform(key: Var, shape: impl Into<Shape>) -> Var {
     let location = caller();
-    let bits = frame::record1(random_bits::RandomBits { shape: shape.into().to_vec(), bits: 53 }, &[key], location);
+    let bits =
+        frame::record1(random_bits::RandomBits { shape: shape.into().to_vec(), bits: 53 }, &[key], location);
     let real = frame::record1(convert::Convert { dtype: DType::F64 }, &[bits], location);
     let scale = literal(1.0 / (1u64 << 53) as f64, &real.ty(), location);
     frame::record1(mul::Mul, &[real, scale], location)

@@ -86,8 +86,12 @@ pub fn invert(body: &Program, n_consts: usize, n_carry: usize) -> Result<Inverse
 
 /// Runs one equation in whichever direction it can; says whether nothing is left to do with it.
 fn advance(
-    b: &mut Builder, equation: &Equation<Prim>, known: &mut [Option<ValueId>], bits: &mut ValueId,
-    restored: &mut Vec<(ValueId, ValueId, bool)>, step: &Program,
+    b: &mut Builder,
+    equation: &Equation<Prim>,
+    known: &mut [Option<ValueId>],
+    bits: &mut ValueId,
+    restored: &mut Vec<(ValueId, ValueId, bool)>,
+    step: &Program,
 ) -> bool {
     b.location = equation.location;
     let inputs: Vec<Option<ValueId>> = equation.inputs.iter().map(|v| known[v.index()]).collect();
@@ -102,7 +106,8 @@ fn advance(
         }
         return true;
     }
-    let unknown: Vec<ValueId> = equation.inputs.iter().copied().filter(|v| known[v.index()].is_none()).collect();
+    let unknown: Vec<ValueId> =
+        equation.inputs.iter().copied().filter(|v| known[v.index()].is_none()).collect();
     let [target] = unknown[..] else { return false };
     if outputs.iter().any(Option::is_none) || step.ty(target).kind != Kind::Array {
         return false;
@@ -124,8 +129,14 @@ fn advance(
 /// The step that also puts on the stack what the inverse takes from it, in the opposite order.
 #[expect(clippy::too_many_arguments, reason = "one call, all of them parts of one derivation")]
 fn record(
-    body: &Program, inverse: &Program, parameters: &[ValueId], first_bits: ValueId, restored: &[(ValueId, ValueId, bool)],
-    step: &Program, n_consts: usize, n_carry: usize,
+    body: &Program,
+    inverse: &Program,
+    parameters: &[ValueId],
+    first_bits: ValueId,
+    restored: &[(ValueId, ValueId, bool)],
+    step: &Program,
+    n_consts: usize,
+    n_carry: usize,
 ) -> Program {
     let mut b = Builder::new();
     let inputs: Vec<ValueId> = body.input_types().into_iter().map(|ty| b.input(ty)).collect();
@@ -147,7 +158,10 @@ fn record(
             equation.inputs.iter().map(|v| twin[v.index()].expect("defined before use")).collect()
         };
         if let Prim::Restore(Restore { update }) = &equation.op {
-            let (x, target, negated) = restored.iter().find(|(x, ..)| *x == equation.outputs[1]).expect("every restored value is listed");
+            let (x, target, negated) = restored
+                .iter()
+                .find(|(x, ..)| *x == equation.outputs[1])
+                .expect("every restored value is listed");
             let of_target = of_step[target.index()];
             let value = if *negated { b.emit1(Neg.into(), &[of_target]) } else { of_target };
             retained.push((*update, operands(&twin)[1..].to_vec(), value));
@@ -173,7 +187,10 @@ fn refusal(step: &Program, carry: ValueId, n_consts: usize, known: &[Option<Valu
     let position = step.inputs[n_consts..].iter().position(|v| *v == carry).unwrap_or(0);
     let Some(first) = uses.first() else {
         return Refusal {
-            message: format!("part {position} of the state ({}) is overwritten: its old value cannot be recovered", step.ty(carry)),
+            message: format!(
+                "part {position} of the state ({}) is overwritten: its old value cannot be recovered",
+                step.ty(carry)
+            ),
             location: None,
         };
     };
@@ -186,7 +203,10 @@ fn refusal(step: &Program, carry: ValueId, n_consts: usize, known: &[Option<Valu
         format!("`{}` cannot be solved for it to the bit", closing.op.name())
     };
     Refusal {
-        message: format!("the step cannot be reversed for part {position} of the state ({}): {why}", step.ty(carry)),
+        message: format!(
+            "the step cannot be reversed for part {position} of the state ({}): {why}",
+            step.ty(carry)
+        ),
         location: closing.location,
     }
 }

@@ -83,5 +83,7 @@ pub fn linearize(program: &Program, active: &[bool], force: &[bool]) -> Lineariz
 }
 
 fn found(map: &[Option<ValueId>], v: ValueId) -> ValueId {
-    map[v.index()].expect("a linear equation uses a value that is neither linear nor a residual; this is a bug in retrograde")
+    map[v.index()].expect(
+        "a linear equation uses a value that is neither linear nor a residual; this is a bug in retrograde",
+    )
 }

@@ -73,7 +73,8 @@ pub fn transpose(linear: &LinearProgram) -> Program {
             continue;
         }
         b.location = equation.location;
-        let inputs: Vec<ValueId> = equation.inputs.iter().map(|v| known[v.index()].expect("defined before use")).collect();
+        let inputs: Vec<ValueId> =
+            equation.inputs.iter().map(|v| known[v.index()].expect("defined before use")).collect();
         let outputs = b.emit(equation.op.clone(), &inputs);
         equation.outputs.iter().zip(outputs).for_each(|(old, new)| known[old.index()] = Some(new));
     }

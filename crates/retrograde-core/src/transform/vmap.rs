@@ -30,8 +30,10 @@ pub fn vmap(program: &Program, batched: &[bool], force: &[bool], n: usize) -> Vm
             has_axis[v.index()] = axes[i];
             debug_assert!(
                 program.ty(*v).kind == Kind::Bits
-                    || *b.ty(outputs[i]) == if axes[i] { program.ty(*v).stacked(n) } else { program.ty(*v).clone() },
-                "vmap of {equation:?} made {}", b.ty(outputs[i])
+                    || *b.ty(outputs[i])
+                        == if axes[i] { program.ty(*v).stacked(n) } else { program.ty(*v).clone() },
+                "vmap of {equation:?} made {}",
+                b.ty(outputs[i])
             );
         }
     }
