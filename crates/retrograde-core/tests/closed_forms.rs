@@ -1,5 +1,7 @@
 //! Gradients and Hessians against closed forms, in f64 to 1e-12 of their largest entry.
 
+#![allow(clippy::needless_range_loop, reason = "the formulas have indices")]
+
 use retrograde_array::rng::{self, Key};
 use retrograde_array::{Array, array, ops};
 use retrograde_core::trace::Var;
@@ -165,7 +167,7 @@ fn two_layer_network() {
             }
         }
     }
-    check("two-layer network", &f, &array(theta.clone()), value, &g, &h.entries);
+    check("two-layer network", f, &array(theta.clone()), value, &g, &h.entries);
 }
 
 #[test]
@@ -179,7 +181,7 @@ fn quadratic_form() {
     let h: Vec<f64> = (0..n * n).map(|k| 0.5 * (a[k] + a[k % n * n + k / n])).collect();
     let g: Vec<f64> = (0..n).map(|i| dot(&h[i * n..(i + 1) * n], &x) + b[i]).collect();
     let value = (0..n).map(|i| x[i] * (0.5 * dot(&a[i * n..(i + 1) * n], &x) + b[i])).sum();
-    check("quadratic form", &f, &array(x), value, &g, &h);
+    check("quadratic form", f, &array(x), value, &g, &h);
 }
 
 #[test]
@@ -288,7 +290,7 @@ fn pairwise_energy() {
             }
         }
     }
-    check("pairwise energy", &f, &Array::new([n, 3], x).unwrap(), value, &g, &h.entries);
+    check("pairwise energy", f, &Array::new([n, 3], x).unwrap(), value, &g, &h.entries);
 }
 
 #[test]
@@ -310,7 +312,7 @@ fn rayleigh_quotient() {
             2.0 * (a[k] - shift - x[i] * g[j] - g[i] * x[j]) / norm
         })
         .collect();
-    check("rayleigh quotient", &f, &array(x), rho, &g, &h);
+    check("rayleigh quotient", f, &array(x), rho, &g, &h);
 }
 
 #[test]

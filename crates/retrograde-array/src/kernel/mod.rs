@@ -13,7 +13,7 @@ mod num;
 mod reduce;
 mod transcendental;
 
-pub(crate) use dot::{Strides, dot};
+pub(crate) use dot::{Matrix, dot};
 pub(crate) use elementwise::{map, zip, zip3};
 pub(crate) use level::{Level, level};
 pub(crate) use lost::{candidate, detect_add, detect_fma, preimages};

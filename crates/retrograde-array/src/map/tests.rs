@@ -67,7 +67,8 @@ fn errors_are_within_the_stated_bounds() {
 #[test]
 fn f32_functions_round_the_f64_ones() {
     // Every 9973rd float, infinities and NaN included.
-    let pairs: [(fn(f32) -> f32, fn(f64) -> f64); 5] = [
+    type Pair = (fn(f32) -> f32, fn(f64) -> f64);
+    let pairs: [Pair; 5] = [
         (exp_f32, exp_f64),
         (log_f32, log_f64),
         (tanh_f32, tanh_f64),

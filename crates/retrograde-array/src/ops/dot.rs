@@ -1,6 +1,6 @@
 //! Products with contraction and shared axes.
 
-use crate::kernel::{self, Num, Strides};
+use crate::kernel::{self, Matrix, Num};
 use crate::{Array, Shape};
 
 use super::elementwise::result;
@@ -77,10 +77,10 @@ fn dot_typed<T: Num>(a: &Array, b: &Array, dims: &DotDims) -> Array {
 
     let (a, [a_batch, a_row, a_column]) = matrix(a, [&dims.lhs_batch, &a_free, &dims.lhs_contract]);
     let (b, [b_batch, b_row, b_column]) = matrix(b, [&dims.rhs_batch, &dims.rhs_contract, &b_free]);
-    let sa = Strides { row: a_row, column: a_column };
-    let sb = Strides { row: b_row, column: b_column };
     for (i, out) in out.chunks_exact_mut(m * n).enumerate().take(batch) {
-        kernel::dot(&values::<T>(&a)[i * a_batch..], sa, &values::<T>(&b)[i * b_batch..], sb, [m, k, n], out);
+        let a = Matrix { data: &values::<T>(&a)[i * a_batch..], row: a_row, column: a_column };
+        let b = Matrix { data: &values::<T>(&b)[i * b_batch..], row: b_row, column: b_column };
+        kernel::dot(a, b, [m, k, n], out);
     }
     result(&shape, out)
 }

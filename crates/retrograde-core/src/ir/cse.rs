@@ -7,7 +7,7 @@ use super::program::{Equation, Op, Program, ValueId};
 
 /// Merges equations of the same operation on the same operands, in bodies too. The first keeps its location.
 ///
-/// Operations are pure, so equal equations have equal results to the bit.
+/// Operations are pure, so equal equations have equal results to the bit. Those that are not [`Op::mergeable`] stay.
 pub fn cse<O: Op>(program: &Program<O>) -> Program<O> {
     // The value that stands for each one; the map is only looked up, never walked, so its order cannot matter.
     let mut stands_for: Vec<ValueId> = (0..program.types.len() as u32).map(ValueId).collect();
@@ -29,7 +29,9 @@ pub fn cse<O: Op>(program: &Program<O>) -> Program<O> {
             outputs: equation.outputs.clone(),
             location: equation.location,
         });
-        first.insert(key, &equation.outputs);
+        if key.0.mergeable() {
+            first.insert(key, &equation.outputs);
+        }
     }
     let outputs = program.outputs.iter().map(|v| stands_for[v.index()]).collect();
     renumber(Program { inputs: program.inputs.clone(), equations, outputs, types: program.types.clone() })

@@ -190,6 +190,11 @@ pub trait Op: Clone + PartialEq + Eq + std::hash::Hash + fmt::Debug + Send + Syn
     fn prune(&self, _used: &[bool]) -> Option<(Self, Vec<usize>, Vec<usize>)> {
         None
     }
+    /// Whether two equations of this operation on the same operands may become one. Results always agree; what is not
+    /// linear in its cotangents (a clipped adjoint) must see those of each use apart.
+    fn mergeable(&self) -> bool {
+        true
+    }
     /// Bodies rewritten by `f`; operations without bodies return themselves.
     fn map_bodies(&self, _f: &mut dyn FnMut(&Program<Self>) -> Program<Self>) -> Self {
         self.clone()

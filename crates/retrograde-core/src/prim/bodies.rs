@@ -75,6 +75,56 @@ pub fn restrict(body: &Program, inputs: &[bool], outputs: &[ValueId]) -> Program
     crate::ir::builder::renumber(kept)
 }
 
+/// A program that is linear in all inputs but the first `n_known`, whose loops may carry both kinds, in two:
+/// coefficients (known.. -> residuals..) and a program (residuals.., linear.. -> outputs..) that can be transposed.
+///
+/// A linear function is its own derivative anywhere, so it is linearised at zero.
+pub fn split_linear(cx: &dyn Transforms, program: &Program, n_known: usize) -> (Program, Program) {
+    let types = program.input_types();
+    let n_out = program.outputs.len();
+    let marks: Vec<bool> = (0..types.len()).map(|i| i >= n_known).collect();
+    let lin = cx.linearize(program, &marks, &vec![true; n_out]);
+    let coefficients = build(&types[..n_known], |b, known| {
+        let mut r = Rule { b, cx };
+        let zeros: Vec<ValueId> = types[n_known..].iter().map(|ty| r.zeros(ty)).collect();
+        r.b.inline(&lin.forward, &[known, &zeros].concat()).split_off(n_out)
+    });
+    let all = vec![true; n_known];
+    (restrict(&coefficients, &all, &coefficients.outputs), lin.linear)
+}
+
+/// The same split without lists among the residuals: the linear part computes them again from the inputs they need.
+///
+/// The lists of a loop of unknown length inside another loop or a branch have another length in every step, so they
+/// cannot be stacked.
+pub fn without_lists(lin: Linearized) -> Linearized {
+    let forward = &lin.forward;
+    let n_out = forward.outputs.len() - lin.n_residuals;
+    let (outs, residuals) = forward.outputs.split_at(n_out);
+    let is_list: Vec<bool> = residuals.iter().map(|&v| forward.ty(v).kind == Kind::List).collect();
+    if !is_list.contains(&true) {
+        return lin;
+    }
+    let lists = marked(residuals, &is_list);
+    let of_lists = Program { outputs: lists.clone(), ..forward.clone() };
+    let needed = needed_inputs(&of_lists, &vec![true; lists.len()]);
+    let again = restrict(forward, &needed, &lists);
+    let plain: Vec<ValueId> = (0..residuals.len()).filter(|&i| !is_list[i]).map(|i| residuals[i]).collect();
+    let kept = [plain.clone(), marked(&forward.inputs, &needed)].concat();
+    let mut params: Vec<Type> = kept.iter().map(|&v| forward.ty(v).clone()).collect();
+    params.extend(lin.linear.input_types().split_off(residuals.len()));
+    let linear = build(&params, |b, p| {
+        let ([of_plain, of_inputs], dots) = parts(p, [plain.len(), kept.len() - plain.len()]);
+        let (mut next_list, mut next_plain) = (b.inline(&again, of_inputs).into_iter(), of_plain.iter().copied());
+        let found = is_list.iter().map(|&l| if l { next_list.next() } else { next_plain.next() });
+        let residuals: Vec<ValueId> = found.map(|v| v.expect("one value per residual")).collect();
+        b.inline(&lin.linear, &[&residuals, dots].concat())
+    });
+    let outputs = [outs, &kept].concat();
+    let forward = restrict(forward, &vec![true; forward.inputs.len()], &outputs);
+    Linearized { forward, linear, n_residuals: kept.len(), active: lin.active }
+}
+
 /// Where the linear loop finds a residual of its body.
 #[derive(Clone, Copy, Debug)]
 pub enum Source {

@@ -165,6 +165,20 @@ impl Op for Prim {
     fn prune(&self, used: &[bool]) -> Option<(Prim, Vec<usize>, Vec<usize>)> {
         dispatch!(self, p => p.prune(used).map(|(op, i, o)| (op.into(), i, o)))
     }
+    fn mergeable(&self) -> bool {
+        match self {
+            Prim::CustomVjp(custom) if custom.law != "exact" => false,
+            Prim::LinearCall(call) if call.apply.is_none() => false,
+            _ => {
+                let mut all = true;
+                self.map_bodies(&mut |body| {
+                    all &= body.equations.iter().all(|e| e.op.mergeable());
+                    body.clone()
+                });
+                all
+            }
+        }
+    }
     fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Prim {
         dispatch!(self, p => p.map_bodies(f).into())
     }

@@ -92,8 +92,15 @@ pub enum AuditError {
 /// ```
 /// use retrograde_core::ir::parse;
 /// use retrograde_core::tape::{Tape, audit, lower};
-/// let text = "program(x:f64[], s:f64[]) { a:f64[] = sin x  b:f64[] = cos x  c:f64[] = mul s b  return a, c }";
-/// let program = parse(&text.replace("  ", "\n").replace("{ ", "{\n").replace(" }", "\n}")).unwrap();
+/// let program = parse(
+///     "program(x:f64[], s:f64[]) {
+///        a:f64[] = sin x
+///        b:f64[] = cos x
+///        c:f64[] = mul s b
+///        return a, c
+///      }",
+/// )
+/// .unwrap();
 /// let lowered = lower(&program, 1, 1, Tape::Store).unwrap();
 /// assert_eq!(audit(&program, &lowered, 1), Ok(()));
 /// ```

@@ -1,8 +1,8 @@
 //! The transpose of a linear program.
 
 use super::Standard;
-use crate::ir::{Location, Op, ValueId, check};
-use crate::prim::{Builder, Operand, Program, Rule, bodies};
+use crate::ir::{Equation, Location, Op, ValueId, check};
+use crate::prim::{Builder, Operand, Prim, Program, Rule, bodies};
 
 /// A program that is linear in all inputs but the first `n_known`. Only the checker makes one.
 #[derive(Clone, Debug)]
@@ -27,7 +27,13 @@ impl LinearProgram {
     /// # Errors
     /// Names the first operation that is not.
     pub fn new(program: Program, n_known: usize) -> Result<LinearProgram, NotLinear> {
-        is_linear(&program, n_known)?;
+        let linear = linear_values(&program, n_known);
+        for equation in &program.equations {
+            let marks: Vec<bool> = equation.inputs.iter().map(|v| linear[v.index()]).collect();
+            if marks.contains(&true) && !equation.op.linear_in(&marks) {
+                return Err(not_linear(equation));
+            }
+        }
         Ok(LinearProgram { program, n_known })
     }
     /// The program.
@@ -41,19 +47,74 @@ fn linear_values(program: &Program, n_known: usize) -> Vec<bool> {
     bodies::depending(program, &inputs)
 }
 
-/// Whether `program` is linear in all inputs but the first `n_known`.
+fn not_linear(equation: &Equation<Prim>) -> NotLinear {
+    NotLinear { op: equation.op.name(), location: equation.location }
+}
+
+/// Whether `program` is linear in all inputs but the first `n_known`, bodies included. Loops may carry linear and other
+/// values side by side, which [`LinearProgram`] does not allow: [`bodies::split_linear`] takes them apart.
 ///
 /// # Errors
 /// Names the first operation that is not.
 pub fn is_linear(program: &Program, n_known: usize) -> Result<(), NotLinear> {
-    let linear = linear_values(program, n_known);
+    let inputs: Vec<bool> = (0..program.inputs.len()).map(|i| i >= n_known).collect();
+    linear_outputs(program, &inputs).map(|_| ())
+}
+
+/// Which results depend on the marked inputs, all linearly.
+fn linear_outputs(program: &Program, inputs: &[bool]) -> Result<Vec<bool>, NotLinear> {
+    let mut linear = vec![false; program.types.len()];
+    program.inputs.iter().zip(inputs).for_each(|(v, mark)| linear[v.index()] |= mark);
     for equation in &program.equations {
         let marks: Vec<bool> = equation.inputs.iter().map(|v| linear[v.index()]).collect();
-        if marks.contains(&true) && !equation.op.linear_in(&marks) {
-            return Err(NotLinear { op: equation.op.name(), location: equation.location });
+        if !marks.contains(&true) {
+            continue;
+        }
+        let refusal = || not_linear(equation);
+        let outputs = match &equation.op {
+            Prim::Call(call) => linear_outputs(&call.body, &marks)?,
+            Prim::Cond(_) if marks[0] => return Err(refusal()),
+            Prim::Cond(cond) => {
+                let (t, f) = (linear_outputs(&cond.if_true, &marks[1..])?, linear_outputs(&cond.if_false, &marks[1..])?);
+                t.iter().zip(f).map(|(t, f)| *t || f).collect()
+            }
+            Prim::Scan(scan) => linear_loop(&scan.body, &marks, scan.n_consts, scan.n_carry)?.1,
+            Prim::While(l) => {
+                let (marks, outputs) = linear_loop(&l.body, &marks[l.n_cond_consts..], l.n_body_consts, l.n_carry())?;
+                let of_cond = l.cond.inputs.len() - l.n_carry();
+                let state = marks[l.n_body_consts..].iter().copied();
+                let reached: Vec<bool> = equation.inputs[..of_cond].iter().map(|v| linear[v.index()]).chain(state).collect();
+                if bodies::depending(&l.cond, &reached)[l.cond.outputs[0].index()] {
+                    return Err(refusal());
+                }
+                outputs
+            }
+            op if op.linear_in(&marks) => vec![true; equation.outputs.len()],
+            _ => return Err(refusal()),
+        };
+        equation.outputs.iter().zip(outputs).for_each(|(v, mark)| linear[v.index()] = mark);
+    }
+    Ok(program.outputs.iter().map(|v| linear[v.index()]).collect())
+}
+
+/// The marks of a loop body's parameters, closed over the carries, and of its results.
+fn linear_loop(
+    body: &Program,
+    marks: &[bool],
+    n_consts: usize,
+    n_carry: usize,
+) -> Result<(Vec<bool>, Vec<bool>), NotLinear> {
+    let mut marks = marks.to_vec();
+    loop {
+        let mut outputs = linear_outputs(body, &marks)?;
+        let state = n_consts..n_consts + n_carry;
+        let closed = state.clone().zip(&outputs).all(|(i, out)| marks[i] || !out);
+        state.clone().zip(&outputs).for_each(|(i, out)| marks[i] |= out);
+        if closed {
+            state.zip(&mut outputs).for_each(|(i, out)| *out |= marks[i]);
+            return Ok((marks, outputs));
         }
     }
-    Ok(())
 }
 
 /// (coefficients.., linear.. -> outputs..) becomes (coefficients.., cotangents of the outputs.. -> cotangents of the
