@@ -1,7 +1,7 @@
 //! What the primitives with bodies share: building bodies, their liveness, and where a linear loop finds its residuals.
 
-use super::{Builder, Linearized, Program, Rule};
-use crate::ir::{Mismatch, Type, ValueId};
+use super::{Builder, Linearized, Program, Rule, Transforms};
+use crate::ir::{Kind, Mismatch, Type, ValueId};
 
 /// A body with parameters of these types.
 pub fn build(inputs: &[Type], f: impl FnOnce(&mut Builder, &[ValueId]) -> Vec<ValueId>) -> Program {
@@ -118,7 +118,7 @@ pub fn without_lists(lin: Linearized) -> Linearized {
         let (mut next_list, mut next_plain) = (b.inline(&again, of_inputs).into_iter(), of_plain.iter().copied());
         let found = is_list.iter().map(|&l| if l { next_list.next() } else { next_plain.next() });
         let residuals: Vec<ValueId> = found.map(|v| v.expect("one value per residual")).collect();
-        b.inline(&lin.linear, &[&residuals, dots].concat())
+        b.inline(&lin.linear, &[&residuals[..], dots].concat())
     });
     let outputs = [outs, &kept].concat();
     let forward = restrict(forward, &vec![true; forward.inputs.len()], &outputs);

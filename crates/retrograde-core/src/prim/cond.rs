@@ -68,7 +68,8 @@ impl Rules for Cond {
             let out = r.b.emit(op.into(), &[&[pred], operands, &dots].concat());
             return (out[..n_out].to_vec(), bodies::spread_tangents(&active, &out[n_out..]));
         }
-        let (t, f) = (cx.linearize(&self.if_true, &marks, &active), cx.linearize(&self.if_false, &marks, &active));
+        let split = |branch: &Program| bodies::without_lists(cx.linearize(branch, &marks, &active));
+        let (t, f) = (split(&self.if_true), split(&self.if_false));
         let t_types = t.forward.output_types().split_off(n_out);
         let f_types = f.forward.output_types().split_off(n_out);
         let padded = |forward: &Program, before: &[Type], after: &[Type]| {

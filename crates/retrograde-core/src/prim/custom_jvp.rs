@@ -52,11 +52,24 @@ impl Rules for CustomJvp {
     fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
         unreachable!("custom_jvp has its own jvp rule")
     }
-    fn jvp(&self, r: &mut Rule<'_>, inputs: &[ValueId], tangents: &[Option<ValueId>], _split: bool) -> (Vec<ValueId>, Vec<Option<ValueId>>) {
+    fn jvp(&self, r: &mut Rule<'_>, inputs: &[ValueId], tangents: &[Option<ValueId>], split: bool) -> (Vec<ValueId>, Vec<Option<ValueId>>) {
         let marks = floats(&self.primal.input_types());
         let dots = instantiate(r, inputs, tangents, &marks);
-        let out = r.b.inline(&self.rule, &[inputs, &dots].concat());
         let outs = self.primal.output_types();
+        if split && self.rule.equations.iter().any(|e| e.op.has_bodies()) {
+            // The rule's loops may carry results and tangents together: take them apart.
+            let all = vec![true; self.rule.inputs.len()];
+            let (results, out_dots) = self.rule.outputs.split_at(outs.len());
+            let (coefficients, linear) = bodies::split_linear(r.cx, &bodies::restrict(&self.rule, &all, out_dots), inputs.len());
+            let types: Vec<Type> = dots.iter().map(|&d| r.ty(d)).collect();
+            let zeros: Vec<ValueId> = types.iter().map(|ty| r.zeros(ty)).collect();
+            let primal = bodies::restrict(&self.rule, &all, results);
+            let results = r.b.inline(&primal, &[inputs, &zeros].concat());
+            let residuals = r.b.inline(&coefficients, inputs);
+            let out_dots = r.b.inline(&linear, &[&residuals[..], &dots].concat());
+            return (results, bodies::spread_tangents(&floats(&outs), &out_dots));
+        }
+        let out = r.b.inline(&self.rule, &[inputs, &dots].concat());
         (out[..outs.len()].to_vec(), bodies::spread_tangents(&floats(&outs), &out[outs.len()..]))
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {

@@ -7,7 +7,7 @@
 use super::bodies::{self, build, instantiate};
 use super::custom_jvp::floats;
 use super::linear_call::LinearCall;
-use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Value};
+use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Transforms, Value};
 use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
 use retrograde_array::DType;
 use std::sync::Arc;
@@ -23,6 +23,21 @@ pub struct CustomVjp {
     pub backward: Arc<Program>,
     /// `exact`, or what deviates.
     pub law: String,
+}
+
+/// The transpose of a program that is linear in all inputs but the first `n_known`, whatever its loops carry.
+fn transposed(cx: &dyn Transforms, program: &Program, n_known: usize) -> Program {
+    if !program.equations.iter().any(|e| e.op.has_bodies()) {
+        return cx.transpose(program, n_known);
+    }
+    let (coefficients, linear) = bodies::split_linear(cx, program, n_known);
+    let turned = cx.transpose(&linear, coefficients.outputs.len());
+    let params = [&program.input_types()[..n_known], &program.output_types()].concat();
+    build(&params, |b, p| {
+        let (known, cts) = p.split_at(n_known);
+        let residuals = b.inline(&coefficients, known);
+        b.inline(&turned, &[&residuals[..], cts].concat())
+    })
 }
 
 impl Rules for CustomVjp {
@@ -70,7 +85,8 @@ impl Rules for CustomVjp {
         let outs = self.primal.output_types();
         let (results, residuals) = out.split_at(outs.len());
         let dots = instantiate(r, inputs, tangents, &floats(&self.primal.input_types()));
-        let apply = r.cx.is_linear(&self.backward, residuals.len()).then(|| Arc::new(r.cx.transpose(&self.backward, residuals.len())));
+        let n_known = residuals.len();
+        let apply = r.cx.is_linear(&self.backward, n_known).then(|| Arc::new(transposed(r.cx, &self.backward, n_known)));
         let op = LinearCall { n_known: residuals.len(), apply, transposed: self.backward.clone() };
         let out_dots = r.b.emit(op.into(), &[residuals, &dots].concat());
         (results.to_vec(), bodies::spread_tangents(&floats(&outs), &out_dots))

@@ -340,7 +340,7 @@ impl Scan {
         let cx = r.cx;
         let none = vec![false; self.body.outputs.len()];
         let marks = self.closed(marks, &mut |m| cx.jvp(&self.body, m, &none).active);
-        let lin = cx.linearize(&self.body, &marks, &self.forced(&marks));
+        let lin = bodies::without_lists(cx.linearize(&self.body, &marks, &self.forced(&marks)));
         let (forward, sources) = bodies::residual_sources(r, &lin, &inputs[..self.n_consts], self.n_carry);
         let out = r.b.emit(Scan { body: Arc::new(forward), ..self.clone() }.into(), inputs);
         let (outs, stacks) = out.split_at(self.body.outputs.len());

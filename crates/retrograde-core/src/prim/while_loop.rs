@@ -138,7 +138,7 @@ impl Rules for While {
         let dots = bodies::instantiate(r, inputs_body, &tangents[self.n_cond_consts..], marks);
         let (nc, nk) = (self.n_body_consts, self.n_carry());
         if split {
-            let lin = cx.linearize(&self.body, marks, &forced);
+            let lin = bodies::without_lists(cx.linearize(&self.body, marks, &forced));
             let (mut forward, sources) = bodies::residual_sources(r, &lin, &inputs_body[..nc], nk);
             let n_ys = forward.outputs.len() - nk;
             let added_tick = !self.has_ys() && (n_ys > 0 || !dots.is_empty());
