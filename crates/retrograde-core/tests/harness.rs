@@ -6,7 +6,7 @@ use retrograde_core::exec::{Executor, Interpreter};
 use retrograde_core::ir::{Kind, Op, Type, check as check_invariants, parse, print, simplify};
 use retrograde_core::prim::{Prim, Program, Row, Transforms, Value, bodies};
 use retrograde_core::prim::{replay::Plan, scan::Scan};
-use retrograde_core::transform::{LinearProgram, Standard, jvp, linearize, transpose, vmap};
+use retrograde_core::transform::{LinearProgram, Standard, is_linear, jvp, linearize, transpose, vmap};
 
 const LANES: usize = 3;
 
@@ -335,6 +335,35 @@ fn check_program(what: &str, program: &Program, x: &[Array], row: &Row, order: u
     }
 }
 
+/// Where the program is linear in its last operands as it stands, its own transpose is tested, without a derivative
+/// before it.
+fn check_as_linear(what: &str, program: &Program, x: &[Array], draw: &mut Draw) {
+    let (in_types, out_types) = (program.input_types(), program.output_types());
+    for n_known in 0..in_types.len() {
+        let all_float = in_types[n_known..].iter().chain(&out_types).all(|ty| ty.dtype == DType::F64);
+        if !all_float || is_linear(program, n_known).is_err() {
+            continue;
+        }
+        let zeros: Vec<Array> =
+            in_types[n_known..].iter().map(|ty| Array::zeros(ty.dtype, ty.shape.clone())).collect();
+        let at_zero = run(program, &[&x[..n_known], &zeros].concat());
+        // `select` counts as linear in one side, as long as the other is zero.
+        if at_zero.iter().any(|y| reals(y).iter().any(|y| *y != 0.0)) {
+            continue;
+        }
+        let Ok(linear) = LinearProgram::new(program.clone(), n_known) else { continue };
+        let transposed = transpose(&linear);
+        let y_bar = draw.arrays(&out_types, (-1.0, 1.0));
+        let x_bar = run(&transposed, &[&x[..n_known], &y_bar].concat());
+        let ((left, a), (right, b)) = (inner(&y_bar, &run(program, x)), inner(&x_bar, &x[n_known..]));
+        let text = print(&transposed);
+        assert!(
+            (left - right).abs() <= 1e-12 * a.max(b),
+            "{what}, linear after {n_known}: {left:e} and {right:e}\n{text}"
+        );
+    }
+}
+
 /// What only `tape::lower` writes has no derivatives: it is printed, parsed and run.
 fn check_lowered(program: &Program, row: &Row, draw: &mut Draw) {
     let what = row.op.name();
@@ -424,6 +453,7 @@ fn check(row: &Row, seed: u64) {
         return check_lowered(&program, row, &mut draw);
     }
     let x = draw.arrays(&row.inputs, row.range);
+    check_as_linear(row.op.name(), &program, &x, &mut draw);
     check_program(row.op.name(), &program, &x, row, row.order, &mut draw);
 }
 
@@ -451,6 +481,32 @@ fn a_primitive_without_a_row_is_found() {
         rows.remove(i);
         assert_eq!(without_row(Prim::ALL, &rows), [Prim::ALL[i]]);
     }
+}
+
+#[test]
+fn a_wrong_rule_is_found() {
+    use retrograde_core::prim::{custom_jvp::CustomJvp, linear_call::LinearCall, mul::Mul, sin::Sin};
+    use std::sync::Arc;
+    let v = Type::array(DType::F64, [3]);
+    let fails = |row: Row| std::panic::catch_unwind(|| check(&row, 1)).is_err();
+    // sin with its own value for a derivative.
+    let primal = bodies::build(std::slice::from_ref(&v), |b, p| b.emit(Sin.into(), p));
+    let rule = bodies::build(&[v.clone(), v.clone()], |b, p| {
+        let y = b.emit1(Sin.into(), &p[..1]);
+        vec![y, b.emit1(Mul.into(), &[p[1], y])]
+    });
+    let wrong = CustomJvp { primal: Arc::new(primal), rule: Arc::new(rule), law: "exact".into() };
+    assert!(fails(Row::new(wrong, std::slice::from_ref(&v))));
+    // A product given as its own square's transpose.
+    let times = |squared: bool| {
+        Arc::new(bodies::build(&[v.clone(), v.clone()], |b, p| {
+            let once = b.emit1(Mul.into(), &[p[1], p[0]]);
+            if squared { b.emit(Mul.into(), &[once, p[0]]) } else { vec![once] }
+        }))
+    };
+    let call = |squared| LinearCall { n_known: 1, apply: Some(times(false)), transposed: times(squared) };
+    let row = |squared| Row::new(call(squared), &[v.clone(), v.clone()]).order(0);
+    assert!(!fails(row(false)) && fails(row(true)));
 }
 
 #[test]

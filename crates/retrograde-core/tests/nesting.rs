@@ -236,7 +236,10 @@ fn lanes_of_a_while_may_differ_in_length() {
         expect_bits(&jit(vmap(grad(until))).tape(policy).call(&xs).unwrap(), &of_lanes);
     }
     let e = jit(vmap(grad(until))).tape(Tape::Reverse).call(&xs).unwrap_err().to_string();
-    assert!(e.contains("cannot be reversed") && e.contains("Checkpoint::Sqrt") && e.contains("nesting.rs"), "{e}");
+    assert!(
+        e.contains("cannot be reversed") && e.contains("Checkpoint::Sqrt") && e.contains("nesting.rs"),
+        "{e}"
+    );
     // Where all lanes end together, nothing is kept back.
     let together = same_under_all(|policy| jit(vmap(grad(swing_while(9)))).tape(policy).call(&xs).unwrap());
     expect_bits(&together, &lanes(&xs, |x| grad(swing_while(9)).call(x).unwrap()));
@@ -377,7 +380,10 @@ fn loops_inside_cond_and_loops() {
     };
     for x in [0.5, -0.3, 12.0] {
         expect_close(&grad(branches).call(&array(x)).unwrap(), &[slope(x)]);
-        expect_bits(&grad(branches).tape(SQRT).call(&array(x)).unwrap(), &grad(branches).call(&array(x)).unwrap());
+        expect_bits(
+            &grad(branches).tape(SQRT).call(&array(x)).unwrap(),
+            &grad(branches).call(&array(x)).unwrap(),
+        );
     }
     // A while inside a scan, of another length in every step.
     let f = |x: Var| {
@@ -404,15 +410,20 @@ fn loops_inside_cond_and_loops() {
         expect_bits(&hvp(f).tape(SQRT).call(&at, &one).unwrap(), &second);
         expect_close(&grad(grad(f)).call(&at).unwrap(), &reals(&second));
         let expected = (slope(x + 1e-6) - slope(x - 1e-6)) / 2e-6;
-        assert!((reals(&second)[0] - expected).abs() < 1e-6 * expected.abs(), "{second:?}, expected {expected}");
+        assert!(
+            (reals(&second)[0] - expected).abs() < 1e-6 * expected.abs(),
+            "{second:?}, expected {expected}"
+        );
     }
     let xs = array([0.3, 1.9, 4.0]);
     expect_bits(&jit(vmap(grad(f))).call(&xs).unwrap(), &lanes(&xs, |x| grad(f).call(x).unwrap()));
-    expect_bits(&jit(vmap(grad(branches))).call(&xs).unwrap(), &lanes(&xs, |x| grad(branches).call(x).unwrap()));
+    expect_bits(
+        &jit(vmap(grad(branches))).call(&xs).unwrap(),
+        &lanes(&xs, |x| grad(branches).call(x).unwrap()),
+    );
     // A while inside a while.
-    let f = |x: Var| {
-        while_loop(x, |x| x.lt(40.0), |x| while_loop(x, |x| x.lt(9.0), |x| x * x + 0.7) * 1.5 + x)
-    };
+    let f =
+        |x: Var| while_loop(x, |x| x.lt(40.0), |x| while_loop(x, |x| x.lt(9.0), |x| x * x + 0.7) * 1.5 + x);
     let slope = |x: f64| {
         let (mut x, mut d) = (x, 1.0);
         while x < 40.0 {

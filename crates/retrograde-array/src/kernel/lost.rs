@@ -4,7 +4,7 @@ use super::dispatch;
 use crate::lost::{LostError, Real, Step};
 
 dispatch! {
-    /// For every `y = fl(x + d)`: the candidate for `x`, and whether it is the only one. True if any is not.
+    /// For every `y = fl(x + d)`: the candidate for `x`, and whether it is the only one. True if all are.
     pub(crate) fn detect_add [T: Real] [T]
         (ys: &[T], ds: &[T], candidates: &mut [T], certain: &mut [bool]) -> bool {
         let mut all = true;
@@ -12,7 +12,7 @@ dispatch! {
             (*candidate, *certain) = Step::Add(d).candidate(y);
             all &= *certain;
         }
-        !all
+        all
     }
 }
 
@@ -25,7 +25,7 @@ dispatch! {
             (*candidate, *certain) = Step::Fma(a, b).candidate(y);
             all &= *certain;
         }
-        !all
+        all
     }
 }
 
@@ -40,5 +40,16 @@ dispatch! {
     /// [`Step::candidate`], compiled with a hardware fma.
     pub(crate) fn candidate [T: Real] [T] (step: Step<T>, y: T) -> (T, bool) {
         step.candidate(y)
+    }
+}
+
+dispatch! {
+    /// True when a certain candidate is not the value it stands for.
+    pub(crate) fn contradicts [T: Real] [T] (xs: &[T], candidates: &[T], certain: &[bool]) -> bool {
+        let mut any = false;
+        for ((&x, &candidate), &certain) in xs.iter().zip(candidates).zip(certain) {
+            any |= certain & (x != candidate);
+        }
+        any
     }
 }

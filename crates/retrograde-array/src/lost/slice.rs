@@ -1,5 +1,7 @@
 //! Exact reversal, many at a time.
 
+use std::ops::Range;
+
 use super::{LostError, Real, Step, record_slowly, restore_slowly};
 use crate::bits::BitStack;
 use crate::kernel;
@@ -13,6 +15,15 @@ pub enum SliceStep<'a, T> {
     Fma(&'a [T], &'a [T]),
 }
 
+/// Entries looked at together.
+const TOGETHER: usize = 256;
+
+/// Candidates for some entries, and whether each is certain.
+struct Candidates<T> {
+    values: [T; TOGETHER],
+    certain: [bool; TOGETHER],
+}
+
 impl<T: Real> SliceStep<'_, T> {
     fn at(self, i: usize) -> Step<T> {
         match self {
@@ -21,25 +32,35 @@ impl<T: Real> SliceStep<'_, T> {
         }
     }
 
-    /// Candidates for `xs`, and for each whether it is certain, unless all are.
-    fn candidates(self, ys: &[T]) -> (Vec<T>, Option<Vec<bool>>) {
+    fn check_len(self, n: usize) {
         let lens = match self {
             SliceStep::Add(d) => [d.len(); 2],
             SliceStep::Fma(a, b) => [a.len(), b.len()],
         };
-        assert!(
-            lens == [ys.len(); 2],
-            "{lens:?} operands of {} additions; this is a bug in retrograde",
-            ys.len()
-        );
-        let mut candidates = vec![T::ZERO; ys.len()];
-        let mut certain = vec![false; ys.len()];
-        let any_uncertain = match self {
-            SliceStep::Add(d) => kernel::detect_add(ys, d, &mut candidates, &mut certain),
-            SliceStep::Fma(a, b) => kernel::detect_fma(ys, a, b, &mut candidates, &mut certain),
-        };
-        (candidates, any_uncertain.then_some(certain))
+        assert!(lens == [n; 2], "{lens:?} operands of {n} additions; this is a bug in retrograde");
     }
+
+    /// Candidates for the entries of `range`; true if all are certain.
+    fn detect(self, ys: &[T], range: Range<usize>, candidates: &mut Candidates<T>) -> bool {
+        let n = range.len();
+        let (values, certain) = (&mut candidates.values[..n], &mut candidates.certain[..n]);
+        let ys = &ys[range.clone()];
+        match self {
+            SliceStep::Add(d) => kernel::detect_add(ys, &d[range], values, certain),
+            SliceStep::Fma(a, b) => kernel::detect_fma(ys, &a[range.clone()], &b[range], values, certain),
+        }
+    }
+}
+
+impl<T: Real> Candidates<T> {
+    fn new() -> Candidates<T> {
+        Candidates { values: [T::ZERO; TOGETHER], certain: [false; TOGETHER] }
+    }
+}
+
+/// `0..n` in ranges of at most [`TOGETHER`].
+fn ranges(n: usize) -> impl DoubleEndedIterator<Item = Range<usize>> {
+    (0..n.div_ceil(TOGETHER)).map(move |block| block * TOGETHER..n.min((block + 1) * TOGETHER))
 }
 
 /// [`record`](super::record) for every entry, first to last.
@@ -61,14 +82,21 @@ pub fn record_slice<T: Real>(
         xs.len(),
         ys.len()
     );
-    let (candidates, certain) = step.candidates(ys);
-    for i in 0..ys.len() {
-        if certain.as_ref().is_none_or(|certain| certain[i]) {
-            if candidates[i] != xs[i] {
-                return Err(LostError::Mismatch);
+    step.check_len(ys.len());
+    let mut candidates = Candidates::new();
+    for range in ranges(ys.len()) {
+        let all_certain = step.detect(ys, range.clone(), &mut candidates);
+        let Candidates { values, certain } = &candidates;
+        if kernel::contradicts(&xs[range.clone()], values, certain) {
+            return Err(LostError::Mismatch);
+        }
+        if all_certain {
+            continue;
+        }
+        for (i, (&candidate, &certain)) in range.zip(values.iter().zip(certain)) {
+            if !certain {
+                record_slowly(ys[i], xs[i], candidate, step.at(i), stack)?;
             }
-        } else {
-            record_slowly(ys[i], xs[i], candidates[i], step.at(i), stack)?;
         }
     }
     Ok(())
@@ -86,13 +114,20 @@ pub fn restore_slice<T: Real>(
     step: SliceStep<'_, T>,
     stack: &mut BitStack,
 ) -> Result<Vec<T>, LostError> {
-    let (mut xs, certain) = step.candidates(ys);
-    if let Some(certain) = certain {
-        for i in (0..ys.len()).rev() {
-            if !certain[i] {
-                xs[i] = restore_slowly(ys[i], xs[i], step.at(i), stack)?;
+    step.check_len(ys.len());
+    let mut xs = vec![T::ZERO; ys.len()];
+    let mut candidates = Candidates::new();
+    for range in ranges(ys.len()).rev() {
+        let all_certain = step.detect(ys, range.clone(), &mut candidates);
+        let Candidates { values, certain } = &mut candidates;
+        if !all_certain {
+            for (i, (value, &certain)) in range.clone().zip(values.iter_mut().zip(&*certain)).rev() {
+                if !certain {
+                    *value = restore_slowly(ys[i], *value, step.at(i), stack)?;
+                }
             }
         }
+        xs[range.clone()].copy_from_slice(&values[..range.len()]);
     }
     Ok(xs)
 }

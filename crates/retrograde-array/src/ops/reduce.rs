@@ -68,18 +68,35 @@ fn argmax_typed<T: Element + PartialOrd>(a: &Array, axis: usize) -> Array {
     if inner == 0 {
         return result(&shape, out);
     }
-    let is_nan = |x: T| x.partial_cmp(&x).is_none();
-    let mut best = vec![T::default(); inner];
     for (out, x) in out.chunks_exact_mut(inner).zip(values::<T>(a).chunks_exact(n * inner)) {
-        best.copy_from_slice(&x[..inner]);
+        if inner == 1 {
+            out[0] = largest(x) as i64;
+            continue;
+        }
         for (i, row) in x.chunks_exact(inner).enumerate().skip(1) {
-            for ((out, best), &entry) in out.iter_mut().zip(&mut best).zip(row) {
-                if entry > *best || (is_nan(entry) && !is_nan(*best)) {
-                    *best = entry;
+            for (c, (out, &entry)) in out.iter_mut().zip(row).enumerate() {
+                if beats(entry, x[*out as usize * inner + c]) {
                     *out = i as i64;
                 }
             }
         }
     }
     result(&shape, out)
+}
+
+/// True when `entry` is to be preferred to an earlier `best`.
+#[inline]
+fn beats<T: Element + PartialOrd>(entry: T, best: T) -> bool {
+    let is_nan = |x: T| x.partial_cmp(&x).is_none();
+    entry > best || (is_nan(entry) && !is_nan(best))
+}
+
+fn largest<T: Element + PartialOrd>(row: &[T]) -> usize {
+    let (mut at, mut best) = (0, row[0]);
+    for (i, &entry) in row.iter().enumerate().skip(1) {
+        if beats(entry, best) {
+            (at, best) = (i, entry);
+        }
+    }
+    at
 }

@@ -115,7 +115,8 @@ pub fn without_lists(lin: Linearized) -> Linearized {
     params.extend(lin.linear.input_types().split_off(residuals.len()));
     let linear = build(&params, |b, p| {
         let ([of_plain, of_inputs], dots) = parts(p, [plain.len(), kept.len() - plain.len()]);
-        let (mut next_list, mut next_plain) = (b.inline(&again, of_inputs).into_iter(), of_plain.iter().copied());
+        let (mut next_list, mut next_plain) =
+            (b.inline(&again, of_inputs).into_iter(), of_plain.iter().copied());
         let found = is_list.iter().map(|&l| if l { next_list.next() } else { next_plain.next() });
         let residuals: Vec<ValueId> = found.map(|v| v.expect("one value per residual")).collect();
         b.inline(&lin.linear, &[&residuals[..], dots].concat())

@@ -75,15 +75,20 @@ fn linear_outputs(program: &Program, inputs: &[bool]) -> Result<Vec<bool>, NotLi
             Prim::Call(call) => linear_outputs(&call.body, &marks)?,
             Prim::Cond(_) if marks[0] => return Err(refusal()),
             Prim::Cond(cond) => {
-                let (t, f) = (linear_outputs(&cond.if_true, &marks[1..])?, linear_outputs(&cond.if_false, &marks[1..])?);
+                let (t, f) = (
+                    linear_outputs(&cond.if_true, &marks[1..])?,
+                    linear_outputs(&cond.if_false, &marks[1..])?,
+                );
                 t.iter().zip(f).map(|(t, f)| *t || f).collect()
             }
             Prim::Scan(scan) => linear_loop(&scan.body, &marks, scan.n_consts, scan.n_carry)?.1,
             Prim::While(l) => {
-                let (marks, outputs) = linear_loop(&l.body, &marks[l.n_cond_consts..], l.n_body_consts, l.n_carry())?;
+                let (marks, outputs) =
+                    linear_loop(&l.body, &marks[l.n_cond_consts..], l.n_body_consts, l.n_carry())?;
                 let of_cond = l.cond.inputs.len() - l.n_carry();
                 let state = marks[l.n_body_consts..].iter().copied();
-                let reached: Vec<bool> = equation.inputs[..of_cond].iter().map(|v| linear[v.index()]).chain(state).collect();
+                let reached: Vec<bool> =
+                    equation.inputs[..of_cond].iter().map(|v| linear[v.index()]).chain(state).collect();
                 if bodies::depending(&l.cond, &reached)[l.cond.outputs[0].index()] {
                     return Err(refusal());
                 }

@@ -19,53 +19,83 @@ dispatch! {
             let len = BLOCK.min(k - k0);
             for j0 in (0..n).step_by(COLUMNS) {
                 let columns = COLUMNS.min(n - j0);
-                packed_b.clear();
                 let b = Matrix { data: &b.data[k0 * b.row + j0 * b.column..], ..b };
-                each_panel::<W, H>(columns, |j, width, kept| pack(b.transposed(), j, width, kept, len, &mut packed_b));
+                packed_b.clear();
+                let mut j = 0;
+                while j < columns {
+                    let width = panel_width::<W, H>(columns - j);
+                    pack(b.transposed(), j, width, width.min(columns - j), len, &mut packed_b);
+                    j += width;
+                }
                 for i0 in (0..m).step_by(ROWS) {
                     let rows = ROWS.min(m - i0);
-                    packed_a.clear();
                     let a = Matrix { data: &a.data[i0 * a.row + k0 * a.column..], ..a };
-                    each_tile::<R>(rows, |i, height| pack(a, i, height, height, len, &mut packed_a));
-                    each_panel::<W, H>(columns, |j, width, kept| {
-                        let panel = &packed_b[j * len..][..width * len];
-                        each_tile::<R>(rows, |i, height| {
-                            let tile = &packed_a[i * len..][..height * len];
-                            let out = &mut out[(i0 + i) * n + j0 + j..];
-                            match (height == R, width == W) {
-                                (true, true) => multiply::<T, R, W>(tile, panel, kept, n, k0 == 0, out),
-                                (true, false) => multiply::<T, R, H>(tile, panel, kept, n, k0 == 0, out),
-                                (false, true) => multiply::<T, 1, W>(tile, panel, kept, n, k0 == 0, out),
-                                (false, false) => multiply::<T, 1, H>(tile, panel, kept, n, k0 == 0, out),
-                            }
-                        });
-                    });
+                    packed_a.clear();
+                    let mut i = 0;
+                    while i < rows {
+                        let height = tile_height::<R>(rows - i);
+                        pack(a, i, height, height, len, &mut packed_a);
+                        i += height;
+                    }
+                    let block = Block { n, columns, rows, len, first: k0 == 0 };
+                    block.multiply::<T, W, H, R>(&packed_a, &packed_b, &mut out[i0 * n + j0..]);
                 }
             }
         }
     }
 }
 
-/// Cuts columns into panels: `(first column, width, columns that exist)`.
+/// Columns of the next panel: the last one may be narrow, or partly empty.
 #[inline(always)]
-fn each_panel<const W: usize, const H: usize>(columns: usize, mut visit: impl FnMut(usize, usize, usize)) {
-    let mut j = 0;
-    while j < columns {
-        let left = columns - j;
-        let width = if left <= H { H } else { W };
-        visit(j, width, left.min(width));
-        j += width;
-    }
+fn panel_width<const W: usize, const H: usize>(left: usize) -> usize {
+    if left <= H { H } else { W }
 }
 
-/// Cuts rows into tiles of `R`, then single ones: `(first row, height)`.
+/// Rows of the next tile: `R` while there are as many, then one.
 #[inline(always)]
-fn each_tile<const R: usize>(rows: usize, mut visit: impl FnMut(usize, usize)) {
-    let mut i = 0;
-    while i < rows {
-        let height = if rows - i >= R { R } else { 1 };
-        visit(i, height);
-        i += height;
+fn tile_height<const R: usize>(left: usize) -> usize {
+    if left >= R { R } else { 1 }
+}
+
+/// A block of the product: `rows` by `columns` outputs, `n` apart from row to row, over `len` terms.
+struct Block {
+    n: usize,
+    columns: usize,
+    rows: usize,
+    len: usize,
+    first: bool,
+}
+
+impl Block {
+    // No closures here: they would be compiled without the instruction set of the kernel.
+    #[inline(always)]
+    fn multiply<T: Num, const W: usize, const H: usize, const R: usize>(
+        &self,
+        a: &[T],
+        b: &[T],
+        out: &mut [T],
+    ) {
+        let &Block { n, columns, rows, len, first } = self;
+        let mut j = 0;
+        while j < columns {
+            let width = panel_width::<W, H>(columns - j);
+            let kept = width.min(columns - j);
+            let panel = &b[j * len..][..width * len];
+            let mut i = 0;
+            while i < rows {
+                let height = tile_height::<R>(rows - i);
+                let tile = &a[i * len..][..height * len];
+                let out = &mut out[i * n + j..];
+                match (height == R, width == W) {
+                    (true, true) => multiply::<T, R, W>(tile, panel, kept, n, first, out),
+                    (true, false) => multiply::<T, R, H>(tile, panel, kept, n, first, out),
+                    (false, true) => multiply::<T, 1, W>(tile, panel, kept, n, first, out),
+                    (false, false) => multiply::<T, 1, H>(tile, panel, kept, n, first, out),
+                }
+                i += height;
+            }
+            j += width;
+        }
     }
 }
 
@@ -104,8 +134,9 @@ fn multiply<T: Num, const R: usize, const W: usize>(
     let (tile, _) = tile.as_chunks::<R>();
     let (panel, _) = panel.as_chunks::<W>();
     for (a, b) in tile.iter().zip(panel) {
-        for r in 0..R {
-            for c in 0..W {
+        // Rows innermost: in this order the compiler keeps the sums in vector registers.
+        for c in 0..W {
+            for r in 0..R {
                 sums[r][c] = a[r].fma(b[c], sums[r][c]);
             }
         }
