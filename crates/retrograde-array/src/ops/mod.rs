@@ -89,4 +89,7 @@ macro_rules! each_dtype {
     };
 }
 
+#[cfg(test)]
+mod tests;
+
 use {each_dtype, each_num};
