@@ -1,10 +1,11 @@
 //! Leapfrog under every policy: gradients, tangents, batches and Hessian-vector products are equal to the bit.
 
-use retrograde_array::{Array, array};
+use retrograde_array::{Array, array, ops};
 use retrograde_core::prim::{Checkpoint, Tape, Value};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::control::scan;
-use retrograde_core::trace::door::{grad, hvp, jit, value_and_grad, vmap};
+use retrograde_core::trace::door::{grad, hvp, jit, jvp, value_and_grad, vmap};
+use retrograde_core::trace::function::Function;
 use retrograde_core::trace::var::constant;
 
 const BODIES: usize = 8;
@@ -120,18 +121,83 @@ fn hessian_products_agree_to_the_bit() {
     }
 }
 
+/// Two initial states, one the other's positions and velocities exchanged.
+fn lanes() -> (Array, Array) {
+    let (x, v, _) = disc();
+    (Array::stack(&[x.clone(), v.clone()]).unwrap(), Array::stack(&[v, x]).unwrap())
+}
+
 #[test]
-fn batches_agree_to_the_bit() {
-    let (x, v, m) = disc();
-    let lanes =
-        (Array::stack(&[x.clone(), v.clone()]).unwrap(), Array::stack(&[v.clone(), x.clone()]).unwrap());
+fn batches_of_gradients_agree_to_the_bit_and_follow_the_policy() {
+    let n_steps = 10_000;
     let mut first: Option<(Array, Array)> = None;
     for policy in POLICIES {
-        let of = loss(1_000);
-        let door =
-            jit(vmap(grad(move |s: (Var, Var)| of(s, constant(&array(vec![1e-3; BODIES])))))).tape(policy);
-        let g = door.call(&lanes).unwrap();
+        let of = loss(n_steps);
+        let lane = move |s: (Var, Var)| of(s, constant(&array(vec![1e-3; BODIES])));
+        let door = jit(vmap(grad(lane))).tape(policy);
+        let g = door.call(&lanes()).unwrap();
         assert!(same(&g, first.get_or_insert(g.clone())), "{policy} changes bits");
+        let report = door.last_tape();
+        let steps = (report.recomputed_steps, report.inverse_steps);
+        match policy {
+            Tape::Store => assert_eq!(steps, (0, 0)),
+            Tape::Checkpoint(_) => assert_eq!(steps, (10_000 - 100, 0)),
+            Tape::Reverse => assert_eq!(steps, (0, 10_000)),
+        }
+        assert!(report.notes.is_empty(), "{report}");
     }
-    let _ = m;
+    // Each lane has the bits of a run of its own.
+    let of = loss(n_steps);
+    let door = grad(move |s: (Var, Var)| of(s, constant(&array(vec![1e-3; BODIES])))).tape(Tape::Reverse);
+    let (x, v, _) = disc();
+    let batch = first.unwrap();
+    for (lane, state) in [(x.clone(), v.clone()), (v, x)].iter().enumerate() {
+        let alone = door.call(state).unwrap();
+        let row = |a: &Array| ops::slice(a, &[lane, 0, 0], &[lane + 1, 3, BODIES], &[1; 3]);
+        let flat = |a: &Array| ops::reshape(a, &[1, 3, BODIES].into());
+        assert!(same(&(row(&batch.0), row(&batch.1)), &(flat(&alone.0), flat(&alone.1))), "lane {lane}");
+    }
+}
+
+#[test]
+fn gradients_of_batches_agree_to_the_bit_and_keep_little() {
+    let n_steps = 10_000;
+    let mut first: Option<(Array, Array)> = None;
+    for policy in POLICIES {
+        let door = grad(move |s: (Var, Var)| {
+            let of = loss(n_steps);
+            vmap(move |s: (Var, Var)| of(s, constant(&array(vec![1e-3; BODIES])))).apply((s,)).sum()
+        })
+        .tape(policy);
+        let g = door.call(&lanes()).unwrap();
+        assert!(same(&g, first.get_or_insert(g.clone())), "{policy} changes bits");
+        let report = door.last_tape();
+        match policy {
+            Tape::Store => assert!(report.tape_bytes() > 2_000_000),
+            Tape::Checkpoint(_) => assert!(report.tape_bytes() <= 2 * 101 * 48 * 8, "{report}"),
+            Tape::Reverse => {
+                let bits = report.stack_bits() as f64 / (2 * 6 * BODIES * n_steps) as f64;
+                assert!(bits <= 0.05, "{bits} bits per value and step");
+                assert!(report.tape_bytes() < 20_000, "{report}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tangents_agree_to_the_bit() {
+    let (x, v, m) = disc();
+    let mut first: Option<(Array, Array)> = None;
+    for policy in POLICIES {
+        let of = loss(10_000);
+        let inner = grad(of).tape(policy);
+        // The tangent of the gradient along (v, x): jvp through each policy.
+        let m = m.clone();
+        let door = jvp(move |s: (Var, Var)| inner.at((s, constant(&m))));
+        let (_, dot) = door.call(&(x.clone(), v.clone()), &(v.clone(), x.clone())).unwrap();
+        assert!(same(&dot, first.get_or_insert(dot.clone())), "{policy} changes bits");
+        let report = door.last_tape();
+        let followed = (report.recomputed_steps > 0, report.inverse_steps > 0);
+        assert_eq!(followed, (matches!(policy, Tape::Checkpoint(_)), policy == Tape::Reverse), "{policy}");
+    }
 }

@@ -4,11 +4,12 @@
 //! - [`builder`]: makes programs
 //! - [`mod@print`] and [`mod@parse`]: one text form, `parse(print(p)) == p`
 //! - [`mod@check`]: every invariant, run after every transform in debug builds and tests
-//! - [`mod@dce`], [`mod@cse`], [`mod@fold`]: the simplifications; [`mod@simplify`] runs all three
+//! - [`mod@fold`], [`mod@compose`], [`mod@cse`], [`mod@dce`]: the simplifications; [`mod@simplify`] runs all four
 //! - [`diagnostic`]: errors that point at the user's line
 
 pub mod builder;
 pub mod check;
+pub mod compose;
 pub mod cse;
 pub mod dce;
 pub mod diagnostic;
@@ -22,6 +23,7 @@ mod toy;
 
 pub use builder::Builder;
 pub use check::{CheckError, check, debug_check};
+pub use compose::compose;
 pub use cse::cse;
 pub use dce::dce;
 pub use diagnostic::{Diagnostic, Diagnostics};

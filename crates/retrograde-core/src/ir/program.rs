@@ -190,6 +190,15 @@ pub trait Op: Clone + PartialEq + Eq + std::hash::Hash + fmt::Debug + Send + Syn
     fn prune(&self, _used: &[bool]) -> Option<(Self, Vec<usize>, Vec<usize>)> {
         None
     }
+    /// The operation that gives what `inner` and then this one give, to the bit, where there is one. Both have one
+    /// operand and one result.
+    fn after(&self, _inner: &Self) -> Option<Self> {
+        None
+    }
+    /// Whether the result is the operand (of this type), to the bit. Asked of operations with one operand and one result.
+    fn is_identity(&self, _operand: &Type) -> bool {
+        false
+    }
     /// Whether two equations of this operation on the same operands may become one. Results always agree; what is not
     /// linear in its cotangents (a clipped adjoint) must see those of each use apart.
     fn mergeable(&self) -> bool {

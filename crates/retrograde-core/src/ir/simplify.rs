@@ -1,15 +1,17 @@
-//! All simplifications in one: fold, then cse, then dce.
+//! All simplifications in one: fold, compose, cse, then dce.
 
 use super::program::{Op, Program};
-use super::{cse, dce, debug_check, fold};
+use super::{compose, cse, dce, debug_check, fold};
 
-/// Folds constants, merges equal equations and drops unused ones, in bodies too. No result changes by a bit.
+/// Folds constants, shortens chains, merges equal equations and drops unused ones, in bodies too. No result changes by a bit.
 ///
 /// # Cost
 /// Linear in the equations.
 pub fn simplify<O: Op>(program: &Program<O>) -> Program<O> {
     let program = fold(program);
     debug_check(&program, "fold");
+    let program = compose(&program);
+    debug_check(&program, "compose");
     let program = cse(&program);
     debug_check(&program, "cse");
     let program = dce(&program);

@@ -69,6 +69,14 @@ impl Rules for Broadcast {
         let (shape, axes) = (prepended(n, &self.shape), prepended(0, &shifted(&self.axes)));
         (vec![r.broadcast(inputs[0], &shape, &axes)], vec![true])
     }
+    fn after(&self, inner: &Prim) -> Option<Prim> {
+        let Prim::Broadcast(inner) = inner else { return None };
+        let axes = inner.axes.iter().map(|&axis| self.axes[axis]).collect();
+        Some(Broadcast { shape: self.shape.clone(), axes }.into())
+    }
+    fn is_identity(&self, operand: &Type) -> bool {
+        self.shape.len() == operand.shape.rank()
+    }
     fn rows() -> Vec<Row> {
         let row = |from: &[usize], shape: &[usize], axes: &[usize]| {
             Row::new(Broadcast { shape: shape.to_vec(), axes: axes.to_vec() }, &[Type::array(DType::F64, from)])

@@ -47,6 +47,9 @@ impl Rules for Convert {
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
         r.batch_entrywise(self.clone(), inputs, batched, n)
     }
+    fn is_identity(&self, operand: &Type) -> bool {
+        self.dtype == operand.dtype
+    }
     fn rows() -> Vec<Row> {
         let ty = |dtype| Type::array(dtype, [3]);
         let row = |to, from| Row::new(Convert { dtype: to }, &[ty(from)]);

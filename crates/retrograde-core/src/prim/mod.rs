@@ -165,6 +165,12 @@ impl Op for Prim {
     fn prune(&self, used: &[bool]) -> Option<(Prim, Vec<usize>, Vec<usize>)> {
         dispatch!(self, p => p.prune(used).map(|(op, i, o)| (op.into(), i, o)))
     }
+    fn after(&self, inner: &Prim) -> Option<Prim> {
+        dispatch!(self, p => p.after(inner))
+    }
+    fn is_identity(&self, operand: &Type) -> bool {
+        dispatch!(self, p => p.is_identity(operand))
+    }
     fn mergeable(&self) -> bool {
         match self {
             Prim::CustomVjp(custom) if custom.law != "exact" => false,

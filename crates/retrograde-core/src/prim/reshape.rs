@@ -52,6 +52,12 @@ impl Rules for Reshape {
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
         (vec![r.reshape(inputs[0], &prepended(n, &self.shape))], vec![true])
     }
+    fn after(&self, inner: &Prim) -> Option<Prim> {
+        matches!(inner, Prim::Reshape(_)).then(|| self.clone().into())
+    }
+    fn is_identity(&self, operand: &Type) -> bool {
+        self.shape[..] == operand.shape[..]
+    }
     fn invert(
         &self, r: &mut Rule<'_>, _: &[Option<ValueId>], outputs: &[Option<ValueId>], unknown: &Type, bits: ValueId,
     ) -> Option<(ValueId, ValueId)> {

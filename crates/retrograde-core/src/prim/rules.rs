@@ -95,6 +95,14 @@ pub trait Rules:
         None
     }
 
+    /// See [`crate::ir::Op::after`].
+    fn after(&self, _inner: &Prim) -> Option<Prim> {
+        None
+    }
+    /// See [`crate::ir::Op::is_identity`].
+    fn is_identity(&self, _operand: &Type) -> bool {
+        false
+    }
     /// See [`crate::ir::Op::prune`].
     fn prune(&self, _used: &[bool]) -> Option<(Self, Vec<usize>, Vec<usize>)> {
         None

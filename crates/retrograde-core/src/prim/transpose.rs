@@ -55,6 +55,13 @@ impl Rules for Transpose {
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[bool], _: usize) -> (Vec<ValueId>, Vec<bool>) {
         (vec![r.transpose(inputs[0], &prepended(0, &shifted(&self.perm)))], vec![true])
     }
+    fn after(&self, inner: &Prim) -> Option<Prim> {
+        let Prim::Transpose(inner) = inner else { return None };
+        Some(Transpose { perm: self.perm.iter().map(|&axis| inner.perm[axis]).collect() }.into())
+    }
+    fn is_identity(&self, _: &Type) -> bool {
+        self.perm.iter().enumerate().all(|(i, &axis)| i == axis)
+    }
     fn invert(
         &self, r: &mut Rule<'_>, _: &[Option<ValueId>], outputs: &[Option<ValueId>], _: &Type, bits: ValueId,
     ) -> Option<(ValueId, ValueId)> {

@@ -5,11 +5,13 @@
 //! change a cotangent equation or its order, so all exact policies agree to the bit.
 //! [`audit`](fn@audit) proves that of a lowered program without sharing code with the pass.
 
+mod annotate;
 mod audit;
 mod lower;
 mod report;
 
 pub use crate::prim::{Checkpoint, Tape};
+pub use annotate::annotate;
 pub use audit::{AuditError, audit};
 pub use lower::{LowerError, Lowered, Reversal, TapeEntry, lower};
 pub use report::{EntryBytes, TapeReport};

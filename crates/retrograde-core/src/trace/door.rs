@@ -15,7 +15,7 @@ use super::{Error, Var};
 use crate::exec::{Counters, Executor, Interpreter, verify};
 use crate::ir::{Diagnostic, Diagnostics, Location, Type, simplify};
 use crate::prim::{Program, Tape, Value, bodies};
-use crate::tape::{Lowered, TapeReport, audit, lower};
+use crate::tape::{Lowered, TapeReport, annotate, audit, lower};
 use crate::transform::{self, Standard, linearize};
 use retrograde_array::{Array, Scalar};
 
@@ -47,7 +47,8 @@ type AnyEntry = Arc<dyn std::any::Any + Send + Sync>;
 #[derive(Debug)]
 struct Core<F, Args> {
     f: F,
-    policy: Tape,
+    /// `None` until the user says one: then loops of an outer program keep theirs.
+    policy: Option<Tape>,
     location: Location,
     cache: Mutex<HashMap<Vec<(String, Type)>, AnyEntry>>,
     last: Mutex<TapeReport>,
@@ -69,7 +70,7 @@ where
     fn new(f: F) -> Self {
         Core {
             f,
-            policy: Tape::Store,
+            policy: None,
             location: caller(),
             cache: Mutex::default(),
             last: Mutex::default(),
@@ -117,8 +118,8 @@ where
         let active = self.active(&leaves, wrt)?;
         let (joint, n_outputs, seeds) = derive(&program, &active, kind, self.location)?;
         let joint = if kind == Kind::Jit { joint } else { simplify(&joint) };
-        let lowered = lower(&joint, n_outputs, seeds.len(), self.policy)?;
-        if cfg!(debug_assertions) && self.policy != Tape::Store {
+        let lowered = lower(&joint, n_outputs, seeds.len(), self.policy.unwrap_or_default())?;
+        if cfg!(debug_assertions) {
             audit(&joint, &lowered, seeds.len())?;
         }
         for reversal in &lowered.reversals {
@@ -167,15 +168,27 @@ where
         Ok((out.iter().map(|v| v.array().clone()).collect(), tape, counters))
     }
 
+    /// A program that has only the first half.
+    fn primal(&self, entry: &Entry<F::Output>, inputs: &[Array]) -> Result<Vec<Array>, Error> {
+        let (out, tape, counters) = self.forward(entry, inputs)?;
+        self.note(TapeReport::new(&entry.compiled.lowered, &tape), &[counters]);
+        Ok(out)
+    }
+
     /// Both halves, with seeds of one.
     fn run(&self, entry: &Entry<F::Output>, inputs: &[Array]) -> Result<(Vec<Array>, Vec<Array>), Error> {
         let (out, tape, forward) = self.forward(entry, inputs)?;
-        let mut report = TapeReport::new(&entry.compiled.lowered, &tape);
+        let report = TapeReport::new(&entry.compiled.lowered, &tape);
         let (rest, back) = backward(&entry.compiled, inputs, tape, ones(&entry.compiled.seeds))?;
-        report.recomputed_steps = forward.recomputed_steps + back.recomputed_steps;
-        report.inverse_steps = forward.inverse_steps + back.inverse_steps;
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = report;
+        self.note(report, &[forward, back]);
         Ok((out, rest))
+    }
+
+    /// Keeps what a run had to say.
+    fn note(&self, mut report: TapeReport, runs: &[Counters]) {
+        report.recomputed_steps = runs.iter().map(|c| c.recomputed_steps).sum();
+        report.inverse_steps = runs.iter().map(|c| c.inverse_steps).sum();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = report;
     }
 
     /// The derivative inside traced code: results, then what the kind adds.
@@ -196,6 +209,7 @@ where
             (tree::leaves(&out).into_iter().map(|(_, v)| v).collect(), out)
         });
         let Traced { program, captures, .. } = traced;
+        let program = self.policy.map_or_else(|| program.clone(), |policy| annotate(&program, policy));
         let mut active: Vec<bool> = vars
             .iter()
             .enumerate()
@@ -370,6 +384,26 @@ fn hvp_program(
     (joint, 1, seeds)
 }
 
+/// What every door can be told and asked.
+macro_rules! settings {
+    () => {
+        /// How loops are remembered that do not say so themselves. Changes bytes and seconds, no bit of the result.
+        pub fn tape(mut self, policy: impl Into<Tape>) -> Self {
+            self.core.policy = Some(policy.into());
+            self.core.cache = Mutex::default();
+            self
+        }
+        /// What deserves a look in the function traced last, such as large captured arrays.
+        pub fn warnings(&self) -> Vec<Diagnostic> {
+            self.core.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+        /// What the last call kept: bytes by value, policy, recomputed steps.
+        pub fn last_tape(&self) -> TapeReport {
+            self.core.report()
+        }
+    };
+}
+
 macro_rules! door {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -381,23 +415,10 @@ macro_rules! door {
         where
             F::Output: Traceable,
         {
-            /// How loops are remembered that do not say so themselves. Changes bytes and seconds, no bit of the result.
-            pub fn tape(mut self, policy: impl Into<Tape>) -> Self {
-                self.core.policy = policy.into();
-                self.core.cache = Mutex::default();
-                self
-            }
+            settings!();
             /// Differentiates argument number `N` (counted from 0); the others may be integers or keys.
             pub fn wrt<const N: usize>(self) -> $name<F, Args, N> {
                 $name { core: self.core }
-            }
-            /// What deserves a look in the function traced last, such as large captured arrays.
-            pub fn warnings(&self) -> Vec<Diagnostic> {
-                self.core.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
-            }
-            /// What the last call kept: bytes by value, policy, recomputed steps.
-            pub fn last_tape(&self) -> TapeReport {
-                self.core.report()
             }
         }
     };
@@ -728,6 +749,7 @@ impl<F: Function<(A,)>, A: Traceable> Jvp<F, (A,)>
 where
     F::Output: Traceable,
 {
+    settings!();
     /// (value, tangent); integer results have tangent zero.
     ///
     /// # Errors
@@ -738,7 +760,7 @@ where
         let entry = self.core.compiled(x, None, Kind::Jvp)?;
         let mut arrays = Core::<F, (A,)>::arrays(x);
         arrays.extend(tangents.into_iter().filter(|t| t.dtype().is_float()));
-        let (out, _, _) = self.core.forward(&entry, &arrays)?;
+        let out = self.core.primal(&entry, &arrays)?;
         let n_out = tree::leaves(&entry.result).len();
         let (mut value, mut dot) = (rebuild(out[..n_out].to_vec()), rebuild(out[n_out..].to_vec()));
         let tangent = F::Output::to_arrays(&entry.result, &mut |ty| {
@@ -783,16 +805,11 @@ where
     /// Mistakes in the traced function; errors while running.
     pub fn call(&self, inputs: Args::Refs<'_>) -> Result<<F::Output as Traceable>::Arrays, Error> {
         let entry = self.core.compiled(inputs, None, Kind::Jit)?;
-        let (out, _, _) = self.core.forward(&entry, &Core::<F, Args>::arrays(inputs))?;
+        let out = self.core.primal(&entry, &Core::<F, Args>::arrays(inputs))?;
         let mut next = rebuild(out);
         Ok(F::Output::to_arrays(&entry.result, &mut |_| next()))
     }
-    /// How loops are remembered that do not say so themselves. See [`Grad::tape`].
-    pub fn tape(mut self, policy: impl Into<Tape>) -> Self {
-        self.core.policy = policy.into();
-        self.core.cache = Mutex::default();
-        self
-    }
+    settings!();
     /// The lowered program for inputs like these.
     ///
     /// # Errors
