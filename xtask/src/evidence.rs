@@ -15,22 +15,41 @@ pub struct Case {
     pub about: &'static str,
     /// Measures.
     pub run: fn(&Path) -> Result<Value, String>,
+    /// What must hold of the results: says what does not.
+    pub holds: fn(&Value) -> Result<(), String>,
 }
 
 /// Every measurement.
-pub const CASES: &[Case] =
-    &[Case { name: "digits-folds", about: "accuracy on the digits, five folds, seed 0", run: digits_folds }];
+pub const CASES: &[Case] = &[
+    Case {
+        name: "digits-folds",
+        about: "mean accuracy on the digits over five folds, seed 0: at least 97 %",
+        run: digits_folds,
+        holds: |results| at_least(results, "test_accuracy", 0.97),
+    },
+    Case {
+        name: "nbody",
+        about: "leapfrog, 8 bodies, 10 000 steps: equal bits under every policy, `reverse` keeps at most 0.03 bit per value and step",
+        run: nbody,
+        holds: nbody_holds,
+    },
+    Case {
+        name: "trace",
+        about: "tracing, simplifying and lowering 5000 equations: under 50 ms",
+        run: trace,
+        holds: |results| at_most(results, "trace, simplify and lower 5000 equations", 0.050),
+    },
+];
 
-/// Measures one case and writes its file.
+/// Measures one case, checks what it claims and writes its file.
 ///
 /// # Errors
-/// There is no such case; it fails; its file cannot be written.
+/// There is no such case; it fails; what it claims does not hold; its file cannot be written.
 pub fn run(root: &Path, name: &str) -> Result<(), String> {
-    let case = CASES.iter().find(|case| case.name == name).ok_or_else(|| unknown(name))?;
-    println!("{}: {}", case.name, case.about);
+    let case = find(name)?;
     // Before the run, so that a change made meanwhile is not credited.
     let commit = commit(root)?;
-    let results = (case.run)(root)?;
+    let results = measure(root, case)?;
     let record = json!({
         "case": case.name,
         "about": case.about,
@@ -45,10 +64,47 @@ pub fn run(root: &Path, name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Measures one case and checks what it claims, without writing.
+///
+/// # Errors
+/// See [`run`].
+pub fn check(root: &Path, name: &str) -> Result<(), String> {
+    measure(root, find(name)?).map(drop)
+}
+
+fn find(name: &str) -> Result<&'static Case, String> {
+    CASES.iter().find(|case| case.name == name).ok_or_else(|| unknown(name))
+}
+
+fn measure(root: &Path, case: &Case) -> Result<Value, String> {
+    println!("{}: {}", case.name, case.about);
+    let results = (case.run)(root)?;
+    println!("{results:#}");
+    (case.holds)(&results).map_err(|error| format!("{}: {error}", case.name))?;
+    Ok(results)
+}
+
+fn number(results: &Value, key: &str) -> Result<f64, String> {
+    results[key].as_f64().ok_or_else(|| format!("found no number `{key}` in {results}"))
+}
+
+fn at_least(results: &Value, key: &str, bound: f64) -> Result<(), String> {
+    let found = number(results, key)?;
+    if found >= bound { Ok(()) } else { Err(format!("{key}: found {found}, expected at least {bound}")) }
+}
+
+fn at_most(results: &Value, key: &str, bound: f64) -> Result<(), String> {
+    let found = number(results, key)?;
+    if found <= bound { Ok(()) } else { Err(format!("{key}: found {found}, expected at most {bound}")) }
+}
+
 /// What cases there are.
 pub fn list() -> String {
     let line = |case: &Case| format!("\n  {:<14} {}", case.name, case.about);
-    format!("usage: cargo xtask evidence CASE\ncases:{}", CASES.iter().map(line).collect::<String>())
+    format!(
+        "usage: cargo xtask evidence [--check] CASE\ncases:{}",
+        CASES.iter().map(line).collect::<String>()
+    )
 }
 
 fn unknown(name: &str) -> String {
@@ -61,6 +117,53 @@ fn digits_folds(root: &Path) -> Result<Value, String> {
     let args = "run --release --quiet --package retrograde-cli -- train --folds 5 --seed 0 --json";
     let text = output(root, "cargo", &args.split(' ').collect::<Vec<_>>())?;
     last_object(&text).ok_or_else(|| format!("`cargo {args}` printed no JSON object, found {text:?}"))
+}
+
+fn nbody(root: &Path) -> Result<Value, String> {
+    let mut results = json!({});
+    for policy in ["store", "checkpoint-sqrt", "reverse"] {
+        let args = format!(
+            "run --release --quiet --package retrograde-cli -- bench nbody --bodies 8 --steps 10000 --tape {policy} --json"
+        );
+        let text = output(root, "cargo", &args.split(' ').collect::<Vec<_>>())?;
+        results[policy] = last_object(&text)
+            .ok_or_else(|| format!("`cargo {args}` printed no JSON object, found {text:?}"))?;
+    }
+    Ok(results)
+}
+
+fn nbody_holds(results: &Value) -> Result<(), String> {
+    for policy in ["store", "checkpoint-sqrt", "reverse"] {
+        if results[policy]["bit_identical"] != true {
+            return Err(format!("{policy}: the gradient differs from the reference run"));
+        }
+    }
+    if results["reverse"]["start_recovered"] != true {
+        return Err("reverse: the start was not recovered".into());
+    }
+    at_most(&results["reverse"], "bits_per_value_step", 0.03)?;
+    at_most(&results["checkpoint-sqrt"], "recomputed_steps", 10_000.0)
+}
+
+/// Medians of the benchmark, in seconds.
+fn trace(root: &Path) -> Result<Value, String> {
+    output(root, "cargo", &["bench", "--package", "retrograde-core", "--bench", "trace"])?;
+    let folder = root.join("target/criterion");
+    let mut results = json!({});
+    let entries = fs::read_dir(&folder).map_err(|error| format!("cannot read target/criterion: {error}"))?;
+    for entry in entries.filter_map(Result::ok) {
+        let text = |file: &str| fs::read_to_string(entry.path().join("new").join(file)).ok();
+        let parsed = |file: &str| serde_json::from_str::<Value>(&text(file)?).ok();
+        let (Some(about), Some(estimates)) = (parsed("benchmark.json"), parsed("estimates.json")) else {
+            continue;
+        };
+        if let (Some(name), Ok(ns)) =
+            (about["title"].as_str(), number(&estimates["median"], "point_estimate"))
+        {
+            results[name] = json!(ns * 1e-9);
+        }
+    }
+    Ok(results)
 }
 
 /// The last line that is a JSON object, or the whole text if that is one.
@@ -117,6 +220,29 @@ mod tests {
             "{error}"
         );
         assert!(CASES.iter().all(|case| error.contains(case.about)));
+    }
+
+    #[test]
+    fn what_does_not_hold_is_refused() {
+        let fold = |accuracy: f64| (CASES[0].holds)(&json!({ "test_accuracy": accuracy }));
+        assert_eq!(fold(0.97), Ok(()));
+        assert_eq!(fold(0.9699).unwrap_err(), "test_accuracy: found 0.9699, expected at least 0.97");
+        assert!((CASES[0].holds)(&json!({})).is_err());
+
+        let orbit = json!({ "bit_identical": true, "start_recovered": true, "bits_per_value_step": 0.02, "recomputed_steps": 9900 });
+        let all = json!({ "store": orbit, "checkpoint-sqrt": orbit, "reverse": orbit });
+        assert_eq!(nbody_holds(&all), Ok(()));
+        for (policy, key, value) in [
+            ("store", "bit_identical", json!(false)),
+            ("checkpoint-sqrt", "bit_identical", Value::Null),
+            ("checkpoint-sqrt", "recomputed_steps", json!(10_001)),
+            ("reverse", "start_recovered", json!(false)),
+            ("reverse", "bits_per_value_step", json!(0.031)),
+        ] {
+            let mut broken = all.clone();
+            broken[policy][key] = value;
+            assert!(nbody_holds(&broken).is_err(), "{policy} {key}");
+        }
     }
 
     #[test]

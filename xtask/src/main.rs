@@ -7,7 +7,8 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
   gate           format, lints, tests: what must pass before a change goes in
   tidy           the rules of the source tree alone
-  evidence CASE  measures and writes evidence/CASE.json; without CASE, lists the cases";
+  evidence CASE  measures, checks what is claimed and writes evidence/CASE.json; without CASE, lists the cases
+                 (evidence --check CASE writes nothing)";
 
 fn main() -> ExitCode {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
         ["gate"] => xtask::gate::run(&root, xtask::gate::GATE),
         ["tidy"] => xtask::gate::run(&root, xtask::gate::TIDY),
         ["evidence"] => Err(xtask::evidence::list()),
+        ["evidence", "--check", case] => xtask::evidence::check(&root, case),
         ["evidence", case] => xtask::evidence::run(&root, case),
         _ => Err(USAGE.into()),
     };

@@ -6,7 +6,7 @@ use crate::Element;
 pub(crate) trait Num: Element {
     /// `+0`.
     const ZERO: Self;
-    /// Lanes of a canonical sum (design.md section 5, rule 2).
+    /// Lanes of a canonical sum.
     const LANES: usize;
 
     fn plus(self, other: Self) -> Self;

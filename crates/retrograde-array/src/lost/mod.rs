@@ -2,7 +2,7 @@
 //!
 //! From `y = fl(x + d)` and `d`, the values `x` that could have been are one interval of floats, because rounding is monotone.
 //! Usually it is a single float and nothing is kept. Otherwise the index of `x` in the interval goes on a [`BitStack`], and
-//! takes it back from there. Both directions decide from `(y, d)` alone whether bits are needed (tape.md 6.2).
+//! takes it back from there. Both directions decide from `(y, d)` alone whether bits are needed.
 //!
 //! Note [float order]: floats are ordered as sign and magnitude, so that `-0` and `+0` are adjacent and distinct. In this order
 //! `x -> fl(x + d)` and `x -> fma(a, b, x)` are monotone, zeros included: an exact cancellation gives `+0` and everything below it

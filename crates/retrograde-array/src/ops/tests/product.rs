@@ -4,7 +4,7 @@ use super::*;
 use crate::array;
 use crate::ops::{DotDims, dot_general};
 
-/// One output, as design.md section 5, rule 3 says it.
+/// One output, in canonical order, term by term.
 fn canonical(pairs: &[(Scalar, Scalar)], zero: Scalar) -> Scalar {
     macro_rules! chain {
         ($variant:ident, $t:ty) => {

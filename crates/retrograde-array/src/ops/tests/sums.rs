@@ -4,7 +4,7 @@ use super::*;
 use crate::array;
 use crate::ops::{argmax, sum};
 
-/// The sum of terms as design.md section 5, rule 2 says it.
+/// The sum of terms in canonical order, term by term.
 fn canonical(terms: &[f64], lanes: usize, round: fn(f64) -> f64) -> f64 {
     if terms.is_empty() {
         return 0.0;
