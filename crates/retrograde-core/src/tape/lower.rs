@@ -24,6 +24,8 @@ pub struct Lowered {
     pub tape: Vec<TapeEntry>,
     /// Loops whose policy could not be followed, and why.
     pub notes: Vec<String>,
+    /// How many loops are recorded, to be replayed: what there is to audit.
+    pub n_recorded: usize,
     /// The derived inverses, each to be run forwards before it is used (`exec::verify`).
     pub reversals: Vec<Reversal>,
 }
@@ -46,6 +48,7 @@ pub struct Reversal {
 /// What the pass collects on the side.
 #[derive(Default)]
 struct Found {
+    n_recorded: usize,
     notes: Vec<String>,
     reversals: Vec<Reversal>,
 }
@@ -272,6 +275,7 @@ fn record(
     map: &mut [Option<ValueId>],
     found: &mut Found,
 ) -> Result<Recorded, LowerError> {
+    found.n_recorded += 1;
     let keep: Vec<usize> =
         (0..equation.outputs.len()).filter(|&i| i < l.n_carry || used[equation.outputs[i].index()]).collect();
     let kept: Vec<ValueId> = keep.iter().map(|&i| l.body.outputs[i]).collect();
@@ -437,7 +441,8 @@ fn cut(program: &Program, n_outputs: usize, n_seeds: usize, found: Found) -> Low
     let backward = crate::ir::builder::renumber(backward);
     check::debug_check(&forward, "cut");
     check::debug_check(&backward, "cut");
-    Lowered { forward, backward, n_outputs, tape, notes: found.notes, reversals: found.reversals }
+    let Found { n_recorded, notes, reversals } = found;
+    Lowered { forward, backward, n_outputs, tape, notes, n_recorded, reversals }
 }
 
 fn entry(program: &Program, v: ValueId, producer: Option<usize>) -> TapeEntry {

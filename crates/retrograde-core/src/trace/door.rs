@@ -119,7 +119,7 @@ where
         let (joint, n_outputs, seeds) = derive(&program, &active, kind, self.location)?;
         let joint = if kind == Kind::Jit { joint } else { simplify(&joint) };
         let lowered = lower(&joint, n_outputs, seeds.len(), self.policy.unwrap_or_default())?;
-        if cfg!(debug_assertions) {
+        if cfg!(debug_assertions) && lowered.n_recorded > 0 {
             audit(&joint, &lowered, seeds.len())?;
         }
         for reversal in &lowered.reversals {
