@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::data::each_data;
-use crate::{ArrayError, DType, Data, Element, Scalar, Shape};
+use crate::{ArrayError, DType, Data, Element, Scalar, Shape, bf16};
 
 /// A row-major, contiguous, shared array. Cloning copies a shape and a pointer, never the values.
 ///
@@ -53,8 +53,10 @@ impl Array {
         match value {
             Scalar::F64(x) => Array::from_parts(shape, vec![x; n]),
             Scalar::F32(x) => Array::from_parts(shape, vec![x; n]),
+            Scalar::BF16(x) => Array::from_parts(shape, vec![x; n]),
             Scalar::I64(x) => Array::from_parts(shape, vec![x; n]),
             Scalar::I32(x) => Array::from_parts(shape, vec![x; n]),
+            Scalar::U8(x) => Array::from_parts(shape, vec![x; n]),
             Scalar::Bool(x) => Array::from_parts(shape, vec![x; n]),
         }
     }
@@ -67,8 +69,10 @@ impl Array {
         let zero = match dtype {
             DType::F64 => Scalar::F64(0.0),
             DType::F32 => Scalar::F32(0.0),
+            DType::BF16 => Scalar::BF16(bf16::ZERO),
             DType::I64 => Scalar::I64(0),
             DType::I32 => Scalar::I32(0),
+            DType::U8 => Scalar::U8(0),
             DType::Bool => Scalar::Bool(false),
         };
         Array::full(dtype, shape, zero)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::DType;
+use crate::{DType, bf16};
 
 /// A shared buffer of one dtype.
 #[derive(Debug, Clone)]
@@ -11,10 +11,14 @@ pub enum Data {
     F64(Arc<Vec<f64>>),
     /// `f32` values.
     F32(Arc<Vec<f32>>),
+    /// `bf16` values.
+    BF16(Arc<Vec<bf16>>),
     /// `i64` values.
     I64(Arc<Vec<i64>>),
     /// `i32` values.
     I32(Arc<Vec<i32>>),
+    /// `u8` values.
+    U8(Arc<Vec<u8>>),
     /// `bool` values.
     Bool(Arc<Vec<bool>>),
 }
@@ -25,8 +29,10 @@ macro_rules! each_data {
         match $data {
             $crate::Data::F64($values) => $body,
             $crate::Data::F32($values) => $body,
+            $crate::Data::BF16($values) => $body,
             $crate::Data::I64($values) => $body,
             $crate::Data::I32($values) => $body,
+            $crate::Data::U8($values) => $body,
             $crate::Data::Bool($values) => $body,
         }
     };
@@ -39,8 +45,10 @@ impl Data {
         match self {
             Data::F64(_) => DType::F64,
             Data::F32(_) => DType::F32,
+            Data::BF16(_) => DType::BF16,
             Data::I64(_) => DType::I64,
             Data::I32(_) => DType::I32,
+            Data::U8(_) => DType::U8,
             Data::Bool(_) => DType::Bool,
         }
     }

@@ -18,25 +18,32 @@ pub enum DType {
     F64,
     /// 32-bit IEEE floating point.
     F32,
+    /// The leading 16 bits of an `F32`: its range, eight significant bits.
+    BF16,
     /// 64-bit two's complement integer.
     I64,
     /// 32-bit two's complement integer.
     I32,
+    /// 8-bit unsigned integer.
+    U8,
     /// Truth value, one byte.
     Bool,
 }
 
 impl DType {
     /// Every dtype, in declaration order.
-    pub const ALL: [DType; 5] = [DType::F64, DType::F32, DType::I64, DType::I32, DType::Bool];
+    pub const ALL: [DType; 7] =
+        [DType::F64, DType::F32, DType::BF16, DType::I64, DType::I32, DType::U8, DType::Bool];
 
-    /// The name in program text: `f64`, `f32`, `i64`, `i32` or `bool`.
+    /// The name in program text: `f64`, `f32`, `bf16`, `i64`, `i32`, `u8` or `bool`.
     pub const fn name(self) -> &'static str {
         match self {
             DType::F64 => "f64",
             DType::F32 => "f32",
+            DType::BF16 => "bf16",
             DType::I64 => "i64",
             DType::I32 => "i32",
+            DType::U8 => "u8",
             DType::Bool => "bool",
         }
     }
@@ -46,18 +53,19 @@ impl DType {
         match self {
             DType::F64 | DType::I64 => 8,
             DType::F32 | DType::I32 => 4,
-            DType::Bool => 1,
+            DType::BF16 => 2,
+            DType::U8 | DType::Bool => 1,
         }
     }
 
-    /// True for `f64` and `f32`.
+    /// True for `f64`, `f32` and `bf16`.
     pub const fn is_float(self) -> bool {
-        matches!(self, DType::F64 | DType::F32)
+        matches!(self, DType::F64 | DType::F32 | DType::BF16)
     }
 
-    /// True for `i64` and `i32`.
+    /// True for `i64`, `i32` and `u8`.
     pub const fn is_int(self) -> bool {
-        matches!(self, DType::I64 | DType::I32)
+        matches!(self, DType::I64 | DType::I32 | DType::U8)
     }
 }
 

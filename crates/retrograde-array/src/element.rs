@@ -3,13 +3,13 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::{DType, Data, Scalar};
+use crate::{DType, Data, Scalar, bf16};
 
 mod sealed {
     pub trait Sealed {}
 }
 
-/// A Rust type that can be an array element: `f64`, `f32`, `i64`, `i32` or `bool`. Sealed.
+/// A Rust type that can be an array element: `f64`, `f32`, [`bf16`](struct@bf16), `i64`, `i32`, `u8` or `bool`. Sealed.
 pub trait Element: sealed::Sealed + Copy + Default + PartialEq + Debug + Send + Sync + 'static {
     /// The dtype of this Rust type.
     const DTYPE: DType;
@@ -69,6 +69,8 @@ macro_rules! element {
 
 element!(f64, F64, |x| if x.is_nan() { f64::NAN.to_bits() } else { x.to_bits() });
 element!(f32, F32, |x| u64::from(if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }));
+element!(bf16, BF16, |x| u64::from(if x.is_nan() { bf16::NAN.to_bits() } else { x.to_bits() }));
 element!(i64, I64, |x| x as u64);
 element!(i32, I32, |x| x as u64);
+element!(u8, U8, u64::from);
 element!(bool, Bool, u64::from);

@@ -22,7 +22,7 @@ pub enum ArrayError {
         shape: Shape,
     },
     /// A dtype name that does not exist.
-    #[error("unknown dtype `{name}`, expected one of f64, f32, i64, i32, bool")]
+    #[error("unknown dtype `{name}`, expected one of f64, f32, bf16, i64, i32, u8, bool")]
     UnknownDType {
         /// The text found.
         name: String,

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::{Array, ArrayError, DType, Data, Shape};
+use half::f16;
+
+use crate::{Array, ArrayError, DType, Data, Shape, bf16};
 
 /// Named arrays and text entries of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +44,7 @@ pub enum IoError {
         name: String,
     },
     /// A dtype that arrays do not have.
-    #[error("tensor `{name}` has dtype {dtype}, expected one of F64, F32, I64, I32, BOOL")]
+    #[error("tensor `{name}` has dtype {dtype}, expected one of F64, F32, F16, BF16, I64, I32, U8, BOOL")]
     DType {
         /// The tensor.
         name: String,
@@ -99,7 +101,7 @@ pub fn save_safetensors(
         .map_err(|source| IoError::File { path: path.display().to_string(), source })
 }
 
-/// Reads a safetensors file.
+/// Reads a safetensors file. `F16` becomes `f32`, which holds it exactly.
 ///
 /// # Errors
 /// [`IoError`] when the file cannot be read, is malformed, or holds a dtype that arrays do not have.
@@ -123,8 +125,10 @@ fn file_dtype(dtype: DType) -> Dtype {
     match dtype {
         DType::F64 => Dtype::F64,
         DType::F32 => Dtype::F32,
+        DType::BF16 => Dtype::BF16,
         DType::I64 => Dtype::I64,
         DType::I32 => Dtype::I32,
+        DType::U8 => Dtype::U8,
         DType::Bool => Dtype::BOOL,
     }
 }
@@ -134,8 +138,10 @@ fn to_bytes(array: &Array) -> Vec<u8> {
     match array.data() {
         Data::F64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Data::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        Data::BF16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Data::I64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Data::I32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        Data::U8(values) => values.to_vec(),
         Data::Bool(values) => values.iter().map(|&value| u8::from(value)).collect(),
     }
 }
@@ -144,16 +150,20 @@ fn from_view(name: &str, view: &TensorView<'_>) -> Result<Array, IoError> {
     let shape = Shape::from(view.shape());
     let bytes = view.data();
     macro_rules! numbers {
-        ($t:ty) => {{
+        ($t:ty $(, $widen:path)?) => {{
             let (chunks, _) = bytes.as_chunks();
-            Array::new(shape, chunks.iter().map(|&chunk| <$t>::from_le_bytes(chunk)).collect::<Vec<_>>())
+            let numbers = chunks.iter().map(|&chunk| <$t>::from_le_bytes(chunk));
+            Array::new(shape, numbers$(.map($widen))?.collect::<Vec<_>>())
         }};
     }
     let array = match view.dtype() {
         Dtype::F64 => numbers!(f64),
         Dtype::F32 => numbers!(f32),
+        Dtype::BF16 => numbers!(bf16),
+        Dtype::F16 => numbers!(f16, f16::to_f32),
         Dtype::I64 => numbers!(i64),
         Dtype::I32 => numbers!(i32),
+        Dtype::U8 => numbers!(u8),
         Dtype::BOOL => match bytes.iter().find(|&&byte| byte > 1) {
             Some(&byte) => return Err(IoError::Bool { name: name.to_owned(), byte }),
             None => Array::new(shape, bytes.iter().map(|&byte| byte == 1).collect::<Vec<_>>()),

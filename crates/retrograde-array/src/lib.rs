@@ -18,6 +18,7 @@ mod dtype;
 mod element;
 mod error;
 mod into_array;
+mod rounding;
 mod scalar;
 mod shape;
 
@@ -40,3 +41,6 @@ pub use into_array::{IntoArray, array};
 pub use ops::{Comparison, DotDims};
 pub use scalar::Scalar;
 pub use shape::Shape;
+
+/// The element type behind [`DType::BF16`].
+pub use half::bf16;

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use crate::{DType, Element};
+use crate::rounding::bf16_from_f64;
+use crate::{DType, Element, bf16};
 
 /// One value with its dtype. Equality and hash go by bits: all NaNs are equal, `-0` differs from `+0`.
 ///
@@ -18,10 +19,14 @@ pub enum Scalar {
     F64(f64),
     /// An `f32`.
     F32(f32),
+    /// A `bf16`.
+    BF16(bf16),
     /// An `i64`.
     I64(i64),
     /// An `i32`.
     I32(i32),
+    /// A `u8`.
+    U8(u8),
     /// A `bool`.
     Bool(bool),
 }
@@ -32,8 +37,10 @@ impl Scalar {
         match self {
             Scalar::F64(_) => DType::F64,
             Scalar::F32(_) => DType::F32,
+            Scalar::BF16(_) => DType::BF16,
             Scalar::I64(_) => DType::I64,
             Scalar::I32(_) => DType::I32,
+            Scalar::U8(_) => DType::U8,
             Scalar::Bool(_) => DType::Bool,
         }
     }
@@ -43,17 +50,20 @@ impl Scalar {
         match self {
             Scalar::F64(x) => x,
             Scalar::F32(x) => f64::from(x),
+            Scalar::BF16(x) => x.to_f64(),
             Scalar::I64(x) => x as f64,
             Scalar::I32(x) => f64::from(x),
+            Scalar::U8(x) => f64::from(x),
             Scalar::Bool(x) => f64::from(u8::from(x)),
         }
     }
 
-    /// `value` in `dtype`: rounded to `f32`, but `None` when an integer dtype or `bool` cannot hold it exactly.
+    /// `value` in `dtype`: rounded to `f32` or `bf16`, but `None` when an integer dtype or `bool` cannot hold it exactly.
     pub fn from_f64(dtype: DType, value: f64) -> Option<Scalar> {
         match dtype {
             DType::F64 => Some(Scalar::F64(value)),
             DType::F32 => Some(Scalar::F32(value as f32)),
+            DType::BF16 => Some(Scalar::BF16(bf16_from_f64(value))),
             DType::I64 => {
                 let x = value as i64;
                 (x as f64 == value && x != i64::MAX).then_some(Scalar::I64(x))
@@ -61,6 +71,10 @@ impl Scalar {
             DType::I32 => {
                 let x = value as i32;
                 (f64::from(x) == value).then_some(Scalar::I32(x))
+            }
+            DType::U8 => {
+                let x = value as u8;
+                (f64::from(x) == value).then_some(Scalar::U8(x))
             }
             DType::Bool if value == 0.0 => Some(Scalar::Bool(false)),
             DType::Bool if value == 1.0 => Some(Scalar::Bool(true)),
@@ -72,8 +86,10 @@ impl Scalar {
         match self {
             Scalar::F64(x) => x.key(),
             Scalar::F32(x) => x.key(),
+            Scalar::BF16(x) => x.key(),
             Scalar::I64(x) => x.key(),
             Scalar::I32(x) => x.key(),
+            Scalar::U8(x) => x.key(),
             Scalar::Bool(x) => x.key(),
         }
     }
@@ -99,8 +115,10 @@ impl fmt::Display for Scalar {
         match self {
             Scalar::F64(x) => write!(f, "{x:?}"),
             Scalar::F32(x) => write!(f, "{x:?}"),
+            Scalar::BF16(x) => write!(f, "{x:?}"),
             Scalar::I64(x) => write!(f, "{x}"),
             Scalar::I32(x) => write!(f, "{x}"),
+            Scalar::U8(x) => write!(f, "{x}"),
             Scalar::Bool(x) => write!(f, "{x}"),
         }
     }

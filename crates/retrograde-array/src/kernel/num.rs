@@ -122,6 +122,7 @@ macro_rules! integer {
 
 integer!(i64, 8);
 integer!(i32, 16);
+integer!(u8, 16);
 
 macro_rules! transcendental {
     ($t:ident, $exp:ident, $log:ident, $tanh:ident, $sin:ident, $cos:ident,

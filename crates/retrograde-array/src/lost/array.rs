@@ -2,7 +2,7 @@
 
 use super::{LostError, Real, SliceStep, record_slice, restore_slice};
 use crate::bits::BitStack;
-use crate::{Array, DType};
+use crate::{Array, DType, bf16};
 
 /// The additions that led from one array to another, entry by entry.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,7 @@ pub fn record_array(
 ) -> Result<(), LostError> {
     match y.dtype() {
         DType::F64 => record_slice::<f64>(values(y), values(x), step.typed(), stack),
+        DType::BF16 => record_slice::<bf16>(values(y), values(x), step.typed(), stack),
         DType::F32 => record_slice::<f32>(values(y), values(x), step.typed(), stack),
         dtype => not_a_float(dtype),
     }
@@ -53,6 +54,7 @@ pub fn restore_array(y: &Array, step: ArrayStep<'_>, stack: &mut BitStack) -> Re
     let shape = y.shape().clone();
     Ok(match y.dtype() {
         DType::F64 => Array::from_parts(shape, restore_slice::<f64>(values(y), step.typed(), stack)?),
+        DType::BF16 => Array::from_parts(shape, restore_slice::<bf16>(values(y), step.typed(), stack)?),
         DType::F32 => Array::from_parts(shape, restore_slice::<f32>(values(y), step.typed(), stack)?),
         dtype => not_a_float(dtype),
     })

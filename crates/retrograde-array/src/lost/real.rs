@@ -1,8 +1,8 @@
 //! Floats as ordered integers.
 
-use crate::Element;
+use crate::{Element, bf16};
 
-/// The floats whose additions can be reversed: `f64` and `f32`. Sealed through [`Element`].
+/// The floats whose additions can be reversed: `f64`, `f32` and `bf16`. Sealed through [`Element`].
 pub trait Real: Element {
     /// `+0`.
     const ZERO: Self;
@@ -28,24 +28,27 @@ pub trait Real: Element {
 }
 
 macro_rules! real {
-    ($t:ident, $signed:ty) => {
+    ($t:ident, $signed:ty, $x:ident, $y:ident, $z:ident, $plus:expr, $minus:expr, $fma:expr) => {
         impl Real for $t {
-            const ZERO: $t = 0.0;
+            const ZERO: $t = $t::from_bits(0);
             const LARGEST_PLACE: i64 = $t::MAX.to_bits() as i64;
 
             #[inline(always)]
             fn plus(self, other: $t) -> $t {
-                self + other
+                let ($x, $y) = (self, other);
+                $plus
             }
 
             #[inline(always)]
             fn minus(self, other: $t) -> $t {
-                self - other
+                let ($x, $y) = (self, other);
+                $minus
             }
 
             #[inline(always)]
             fn fma(self, b: $t, c: $t) -> $t {
-                self.mul_add(b, c)
+                let ($x, $y, $z) = (self, b, c);
+                $fma
             }
 
             #[inline(always)]
@@ -55,7 +58,7 @@ macro_rules! real {
 
             #[inline(always)]
             fn is_finite(self) -> bool {
-                self.abs() < $t::INFINITY
+                $t::is_finite(self)
             }
 
             #[inline(always)]
@@ -80,8 +83,19 @@ macro_rules! real {
     };
 }
 
-real!(f64, i64);
-real!(f32, i32);
+real!(f64, i64, x, y, z, x + y, x - y, x.mul_add(y, z));
+real!(f32, i32, x, y, z, x + y, x - y, x.mul_add(y, z));
+// In f32, rounded: both steps are monotone, and so is their composition.
+real!(
+    bf16,
+    i16,
+    x,
+    y,
+    z,
+    bf16::from_f32(x.to_f32() + y.to_f32()),
+    bf16::from_f32(x.to_f32() - y.to_f32()),
+    bf16::from_f32(x.to_f32().mul_add(y.to_f32(), z.to_f32()))
+);
 
 #[cfg(test)]
 mod tests {
@@ -108,6 +122,8 @@ mod tests {
         for x in ascending {
             assert_eq!(f64::from_place(x.place()).to_bits(), x.to_bits());
             assert_eq!(f32::from_place((x as f32).place()).to_bits(), (x as f32).to_bits());
+            let x = bf16::from_f64(x);
+            assert_eq!(bf16::from_place(x.place()).to_bits(), x.to_bits());
         }
         assert_eq!(((-0.0_f64).place(), 0.0_f32.place(), (-0.0_f32).place()), (-1, 0, -1));
         assert_eq!((f64::MAX.place(), f64::MIN.place()), (f64::LARGEST_PLACE, -1 - f64::LARGEST_PLACE));

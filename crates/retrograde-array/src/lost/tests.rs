@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rng::{Key, random_bits};
-use crate::{Array, array};
+use crate::{Array, array, bf16};
 
 /// Values that meet ties, powers of two, zeros, subnormals and wide gaps, from random words.
 fn adversarial(word: u64, near: f64) -> f64 {
@@ -80,9 +80,12 @@ fn adversarial_values_come_back() {
             reversed += usize::from(round_trip(x, Step::Fma(d, b)).is_some());
             reversed += usize::from(round_trip(x as f32, Step::Add(d as f32)).is_some());
             reversed += usize::from(round_trip(x as f32, Step::Fma(d as f32, b as f32)).is_some());
+            let [x, d, b] = [x, d, b].map(bf16::from_f64);
+            reversed += usize::from(round_trip(x, Step::Add(d)).is_some());
+            reversed += usize::from(round_trip(x, Step::Fma(d, b)).is_some());
         }
     }
-    assert!(reversed > 60_000, "only {reversed} were finite");
+    assert!(reversed > 90_000, "only {reversed} were finite");
 }
 
 #[test]
@@ -99,6 +102,18 @@ fn small_floats_exhaustively() {
             round_trip(x, Step::Add(d));
             round_trip(x, Step::Fma(d, 1.0));
             round_trip(x, Step::Fma(d, 0.75));
+        }
+    }
+}
+
+#[test]
+fn every_bf16_comes_back() {
+    // Steps of every size against every value.
+    let steps = [0.0, -0.0, 1.0, -1.0, 1e-3, 0.3, 200.0, 1e-38, -1e-40, 3e38].map(bf16::from_f64);
+    for x in (0..=u16::MAX).map(bf16::from_bits) {
+        for d in steps {
+            round_trip(x, Step::Add(d));
+            round_trip(x, Step::Fma(d, bf16::from_f64(0.7)));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Products with contraction and shared axes.
 
 use crate::kernel::{self, Matrix, Num};
-use crate::{Array, Shape};
+use crate::{Array, DType, Shape};
 
+use super::bf16::in_f32;
 use super::elementwise::result;
 use super::strided::row_major;
 use super::{bug, each_num, transpose, values};
@@ -30,7 +31,7 @@ impl DotDims {
 /// The product of two arrays: entries are multiplied and summed over the contracted axes, for each entry of the shared axes.
 ///
 /// Shape: shared axes, then free axes of `a`, then free axes of `b`. Order of the sum: Note [canonical product] of the
-/// kernels, terms numbered by the contracted axes in the order given.
+/// kernels, terms numbered by the contracted axes in the order given. `bf16` is multiplied and summed in `f32` and rounded once.
 ///
 /// # Panics
 /// When axes or lengths do not fit or the dtype is `bool`: internal misuse.
@@ -54,6 +55,9 @@ pub fn dot_general(a: &Array, b: &Array, dims: &DotDims) -> Array {
         && a.dtype() == b.dtype();
     if !fits {
         bug(&format!("product of {}{} and {}{} by {dims:?}", a.dtype(), a.shape(), b.dtype(), b.shape()));
+    }
+    if a.dtype() == DType::BF16 {
+        return in_f32([a, b], |[a, b]| dot_typed::<f32>(a, b, dims));
     }
     each_num!(a.dtype(), "product", T => dot_typed::<T>(a, b, dims))
 }

@@ -3,6 +3,7 @@
 use crate::kernel::{self, Float, Num};
 use crate::{Array, ArrayError, DType, Element, Shape};
 
+use super::bf16::in_f32;
 use super::{broadcast, bug, each_num, no_such, values};
 
 /// A function of one number. Integers have only `Neg`.
@@ -47,8 +48,10 @@ pub fn unary(op: Unary, a: &Array) -> Array {
     match (a.dtype(), op) {
         (DType::F64, _) => float_unary::<f64>(op, a),
         (DType::F32, _) => float_unary::<f32>(op, a),
+        (DType::BF16, _) => in_f32([a], |[a]| float_unary::<f32>(op, a)),
         (DType::I64, Unary::Neg) => result(a.shape(), kernel::map(values(a), i64::negated)),
         (DType::I32, Unary::Neg) => result(a.shape(), kernel::map(values(a), i32::negated)),
+        (DType::U8, Unary::Neg) => result(a.shape(), kernel::map(values(a), u8::negated)),
         (dtype, _) => no_such(&format!("{op:?}"), dtype),
     }
 }
@@ -78,6 +81,7 @@ pub fn binary(op: Binary, a: &Array, b: &Array) -> Result<Array, ArrayError> {
     Ok(match a.dtype() {
         DType::F64 => float_binary::<f64>(op, a, b),
         DType::F32 => float_binary::<f32>(op, a, b),
+        DType::BF16 => in_f32([a, b], |[a, b]| float_binary::<f32>(op, a, b)),
         DType::I64 if op == Binary::Div => {
             check_divisor::<i64>(b)?;
             pairs(a, b, i64::wrapping_div)
@@ -86,8 +90,13 @@ pub fn binary(op: Binary, a: &Array, b: &Array) -> Result<Array, ArrayError> {
             check_divisor::<i32>(b)?;
             pairs(a, b, i32::wrapping_div)
         }
+        DType::U8 if op == Binary::Div => {
+            check_divisor::<u8>(b)?;
+            pairs(a, b, u8::wrapping_div)
+        }
         DType::I64 => ring_binary::<i64>(op, a, b),
         DType::I32 => ring_binary::<i32>(op, a, b),
+        DType::U8 => ring_binary::<u8>(op, a, b),
         DType::Bool => match op {
             Binary::Mul => pairs(a, b, |x: bool, y| x & y),
             Binary::Max => pairs(a, b, |x: bool, y| x | y),
@@ -137,13 +146,16 @@ pub(super) fn pairs<T: Element, U: Element>(a: &Array, b: &Array, f: impl Fn(T, 
     }
 }
 
-/// `a * b + c` entry by entry, rounded once for floats. A rank-0 operand serves every entry of the others.
+/// `a * b + c` entry by entry, rounded once for `f64` and `f32`. A rank-0 operand serves every entry of the others.
 ///
 /// # Panics
 /// When dtypes or shapes differ: internal misuse.
 pub fn fma(a: &Array, b: &Array, c: &Array) -> Array {
     let shape = [a, b, c].into_iter().map(Array::shape).max_by_key(|shape| shape.rank()).unwrap_or(a.shape());
     let (a, b, c) = (&expand(a, shape), &expand(b, shape), &expand(c, shape));
+    if a.dtype() == DType::BF16 {
+        return in_f32([a, b, c], |[a, b, c]| fma(a, b, c));
+    }
     each_num!(a.dtype(), "fma", T => {
         result(shape, kernel::zip3(values::<T>(a), values::<T>(b), values::<T>(c), |a, b, c| a.fma(b, c)))
     })

@@ -3,6 +3,7 @@
 use crate::kernel::Num;
 use crate::{Array, ArrayError, DType, Element, Shape};
 
+use super::bf16::in_f32;
 use super::elementwise::result;
 use super::{bug, each_dtype, each_num, no_such, values};
 
@@ -61,13 +62,14 @@ fn positions(indices: &Array, size: usize) -> Result<Vec<usize>, ArrayError> {
     match indices.dtype() {
         DType::I64 => check(values::<i64>(indices), size),
         DType::I32 => check(values::<i32>(indices), size),
+        DType::U8 => check(values::<u8>(indices), size),
         dtype => no_such("indexing by an array", dtype),
     }
 }
 
 /// Entries of `operand` along `axis` at `indices`; the first `batch_dims` axes of both are shared.
 ///
-/// Shapes: `operand [B.., M.., n, I..]` with `n` at `axis`, `indices [B.., J..]` (`i64` or `i32`) → `[B.., M.., J.., I..]`.
+/// Shapes: `operand [B.., M.., n, I..]` with `n` at `axis`, `indices [B.., J..]` (`i64`, `i32` or `u8`) → `[B.., M.., J.., I..]`.
 ///
 /// # Errors
 /// [`ArrayError::Index`] for an index outside `0..n`; negative ones do not count from the end.
@@ -98,7 +100,7 @@ fn gather_typed<T: Element>(operand: &Array, nest: &Nest, shape: &Shape) -> Arra
 }
 
 /// The transpose of [`gather`] in its operand: zeros with `axis` of length `size`, to which every entry of `updates` is
-/// added at its index, sequentially in row-major order of `updates`.
+/// added at its index, sequentially in row-major order of `updates`; `bf16` in `f32`, rounded once.
 ///
 /// # Errors
 /// [`ArrayError::Index`] for an index outside `0..size`.
@@ -127,6 +129,9 @@ pub fn scatter_add(
         .collect();
     check_axes(&shape, indices.shape(), axis, batch_dims);
     let nest = Nest::new(indices, &shape, axis, batch_dims)?;
+    if updates.dtype() == DType::BF16 {
+        return Ok(in_f32([updates], |[updates]| scatter_typed::<f32>(updates, &nest, &shape)));
+    }
     Ok(each_num!(updates.dtype(), "scatter_add", T => scatter_typed::<T>(updates, &nest, &shape)))
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Types are the caller's business: dtypes, shapes, axes and permutations are checked before a program runs, so a
 //! mismatch here is a broken invariant and panics with "this is a bug in retrograde". What depends on data (an index, a zero
-//! divisor) is an error. Integers wrap.
+//! divisor) is an error. Integers wrap. `bf16` is computed in `f32` and rounded once.
 
+mod bf16;
 mod broadcast;
 mod compare;
 mod concat;
@@ -51,7 +52,8 @@ fn no_such(op: &str, dtype: DType) -> ! {
     bug(&format!("{op} of {dtype}"))
 }
 
-/// `$body` with `$t` the Rust type of a number dtype; `bool` is a broken promise.
+/// `$body` with `$t` the Rust type of a number dtype; `bool` is a broken promise, and so is `bf16`, which [`bf16`] computes
+/// in `f32`.
 macro_rules! each_num {
     ($dtype:expr, $op:expr, $t:ident => $body:expr) => {
         match $dtype {
@@ -71,7 +73,11 @@ macro_rules! each_num {
                 type $t = i32;
                 $body
             }
-            $crate::DType::Bool => $crate::ops::no_such($op, $crate::DType::Bool),
+            $crate::DType::U8 => {
+                type $t = u8;
+                $body
+            }
+            other @ ($crate::DType::BF16 | $crate::DType::Bool) => $crate::ops::no_such($op, other),
         }
     };
 }
@@ -82,6 +88,10 @@ macro_rules! each_dtype {
         match $dtype {
             $crate::DType::Bool => {
                 type $t = bool;
+                $body
+            }
+            $crate::DType::BF16 => {
+                type $t = $crate::bf16;
                 $body
             }
             other => $crate::ops::each_num!(other, "this operation", $t => $body),

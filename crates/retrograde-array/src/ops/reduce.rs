@@ -1,13 +1,14 @@
 //! Sums and the position of the largest entry.
 
 use crate::kernel::{self, Num};
-use crate::{Array, Element, Shape};
+use crate::{Array, DType, Element, Shape};
 
+use super::bf16::in_f32;
 use super::elementwise::result;
-use super::{bug, each_num, transpose, values};
+use super::{bug, convert, each_num, transpose, values};
 
 /// The sum over `axes`, which disappear; see the order in Note [canonical sum] of the kernels: it depends on the logical
-/// index of a term only. No axes: the array itself.
+/// index of a term only. No axes: the array itself. `bf16` is summed in `f32` and rounded once.
 ///
 /// # Panics
 /// When an axis is repeated or outside the shape, or the dtype is `bool`: internal misuse.
@@ -16,6 +17,12 @@ pub fn sum(a: &Array, axes: &[usize]) -> Array {
     if axes.iter().enumerate().any(|(i, &axis)| axis >= rank || axes[..i].contains(&axis)) {
         bug(&format!("sum of shape {} over axes {axes:?}", a.shape()));
     }
+    if axes.is_empty() {
+        return a.clone();
+    }
+    if a.dtype() == DType::BF16 {
+        return in_f32([a], |[a]| sum(a, axes));
+    }
     each_num!(a.dtype(), "sum", T => match T::LANES {
         16 => sum_typed::<T, 16>(a, axes),
         _ => sum_typed::<T, 8>(a, axes),
@@ -23,9 +30,6 @@ pub fn sum(a: &Array, axes: &[usize]) -> Array {
 }
 
 fn sum_typed<T: Num, const L: usize>(a: &Array, axes: &[usize]) -> Array {
-    if axes.is_empty() {
-        return a.clone();
-    }
     let shape: Shape =
         a.shape().iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, &len)| len).collect();
     let mut out = vec![T::ZERO; shape.size()];
@@ -56,6 +60,9 @@ fn sum_typed<T: Num, const L: usize>(a: &Array, axes: &[usize]) -> Array {
 pub fn argmax(a: &Array, axis: usize) -> Array {
     if axis >= a.rank() || a.shape()[axis] == 0 {
         bug(&format!("argmax of shape {} along axis {axis}", a.shape()));
+    }
+    if a.dtype() == DType::BF16 {
+        return argmax(&convert(a, DType::F32), axis);
     }
     each_num!(a.dtype(), "argmax", T => argmax_typed::<T>(a, axis))
 }

@@ -3,7 +3,7 @@
 use super::{Cause, Counters, Executor, RunError};
 use crate::ir::{Kind, Op, Type};
 use crate::prim::{EvalError, Evaluate, Program, Value};
-use retrograde_array::Array;
+use retrograde_array::{Array, bf16};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -157,6 +157,9 @@ fn first_non_finite(array: &Array) -> Option<String> {
     let found = |at: Option<(usize, f64)>| at.map(|(i, x)| format!("{x} at entry {i}"));
     if let Some(xs) = array.as_slice::<f64>() {
         return found(xs.iter().copied().enumerate().find(|(_, x)| !x.is_finite()));
+    }
+    if let Some(xs) = array.as_slice::<bf16>() {
+        return found(xs.iter().map(|x| x.to_f64()).enumerate().find(|(_, x)| !x.is_finite()));
     }
     let xs = array.as_slice::<f32>()?;
     found(xs.iter().map(|x| f64::from(*x)).enumerate().find(|(_, x)| !x.is_finite()))

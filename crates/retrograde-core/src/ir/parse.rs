@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use retrograde_array::{Array, DType, Element, Shape};
+use retrograde_array::{Array, DType, Element, Shape, bf16};
 
 use super::Builder;
 use super::check::MAX_DEPTH;
@@ -458,8 +458,12 @@ impl<'a> Parser<'a> {
                 .elements(start, ty, |word| word.parse().ok().filter(|x: &f64| x.is_finite() || named(word))),
             DType::F32 => self
                 .elements(start, ty, |word| word.parse().ok().filter(|x: &f32| x.is_finite() || named(word))),
+            DType::BF16 => self.elements(start, ty, |word| {
+                word.parse().ok().filter(|x: &bf16| x.is_finite() || named(word))
+            }),
             DType::I64 => self.elements::<i64>(start, ty, |word| word.parse().ok()),
             DType::I32 => self.elements::<i32>(start, ty, |word| word.parse().ok()),
+            DType::U8 => self.elements::<u8>(start, ty, |word| word.parse().ok()),
             DType::Bool => self.elements::<bool>(start, ty, |word| word.parse().ok()),
         }
     }
@@ -566,7 +570,10 @@ mod tests {
         let integers = b.emit1(Toy::Constant(Array::vector(vec![i64::MIN, i64::MAX])), &[]);
         let scalar = b.emit1(Toy::Constant(Array::scalar(i32::MIN)), &[]);
         let empty = b.emit1(Toy::Constant(Array::zeros(DType::F64, [0, 3])), &[]);
-        b.finish(vec![values[1], integers, scalar, empty, x, x])
+        let halves = Array::vector([0, 0x8001, 0x7f7f, 0xff80, 0x7fff].map(bf16::from_bits).to_vec());
+        let halves = b.emit1(Toy::Constant(halves), &[]);
+        let bytes = b.emit1(Toy::Constant(Array::vector(vec![0_u8, 255])), &[]);
+        b.finish(vec![values[1], integers, scalar, empty, halves, bytes, x, x])
     }
 
     #[test]
@@ -604,10 +611,13 @@ mod tests {
                 .collect();
             let singles: Vec<f32> =
                 values.iter().map(|x| f32::from_bits((x.to_bits() >> 32) as u32)).collect();
+            let halves: Vec<bf16> =
+                singles.iter().map(|x| bf16::from_bits((x.to_bits() >> 16) as u16)).collect();
             let mut b = Builder::new();
             let x = b.emit1(Toy::Constant(Array::vector(values)), &[]);
             let y = b.emit1(Toy::Constant(Array::vector(singles)), &[]);
-            let program = b.finish(vec![x, y]);
+            let z = b.emit1(Toy::Constant(Array::vector(halves)), &[]);
+            let program = b.finish(vec![x, y, z]);
             assert_eq!(parse(&print(&program)), Ok(program));
         }
     }

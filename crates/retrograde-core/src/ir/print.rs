@@ -228,8 +228,10 @@ impl Printer {
         match array.data() {
             Data::F64(xs) => self.list(&xs[..n], ",", |p, x| p.float(x.is_nan(), x)),
             Data::F32(xs) => self.list(&xs[..n], ",", |p, x| p.float(x.is_nan(), x)),
+            Data::BF16(xs) => self.list(&xs[..n], ",", |p, x| p.float(x.is_nan(), x)),
             Data::I64(xs) => self.list(&xs[..n], ",", |p, x| p.put(format_args!("{x}"))),
             Data::I32(xs) => self.list(&xs[..n], ",", |p, x| p.put(format_args!("{x}"))),
+            Data::U8(xs) => self.list(&xs[..n], ",", |p, x| p.put(format_args!("{x}"))),
             Data::Bool(xs) => self.list(&xs[..n], ",", |p, x| p.put(format_args!("{x}"))),
         }
         if cut {

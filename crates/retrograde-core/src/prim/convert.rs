@@ -1,6 +1,6 @@
 //! `y = x` in another dtype, entry by entry.   x: [..] of any dtype → y: same shape.
 //!
-//! Float to float rounds to nearest. Float to integer truncates towards zero and saturates, NaN gives 0. Wider integers wrap.
+//! To float rounds once to nearest. Float to integer truncates towards zero and saturates, NaN gives 0. Wider integers wrap.
 //! To bool: everything but zero is true. Derivative from float to float: ẋ in the new dtype; else none. Linear between
 //! floats. Reverse keeps nothing. Errors: none.
 
@@ -60,6 +60,8 @@ impl Rules for Convert {
             row(DType::I64, DType::F64).order(0),
             row(DType::F64, DType::Bool).order(0),
             row(DType::I32, DType::I64).order(0),
+            row(DType::BF16, DType::F64).order(0),
+            row(DType::U8, DType::BF16).order(0),
         ]
     }
 }

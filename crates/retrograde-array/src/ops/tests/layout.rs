@@ -60,7 +60,7 @@ fn broadcasts() {
 #[test]
 fn slices_and_their_transpose() {
     for (shape, starts, limits, strides) in [
-        (vec![10], vec![2], vec![9], vec![3]),
+        (vec![10], vec![2], vec![9_usize], vec![3]),
         (vec![10], vec![2], vec![2], vec![1]),
         (vec![4, 5], vec![1, 0], vec![3, 5], vec![1, 1]),
         (vec![4, 5], vec![0, 1], vec![4, 5], vec![2, 2]),
@@ -70,8 +70,7 @@ fn slices_and_their_transpose() {
     ] {
         let a = random(DType::I64, &shape, 3);
         let rank = shape.len();
-        let out: Vec<usize> =
-            (0..rank).map(|i| (limits[i] - starts[i] as usize).div_ceil(strides[i])).collect();
+        let out: Vec<usize> = (0..rank).map(|i| (limits[i] - starts[i]).div_ceil(strides[i])).collect();
         let from = |index: &[usize]| (0..rank).map(|i| starts[i] + index[i] * strides[i]).collect::<Vec<_>>();
         let part = slice(&a, &starts, &limits, &strides);
         assert_eq!(part, build(DType::I64, &out, |index| at(&a, &from(index))));

@@ -3,6 +3,7 @@
 mod data;
 mod elementwise;
 mod layout;
+mod narrow;
 mod product;
 mod sums;
 
@@ -52,8 +53,10 @@ fn build(dtype: DType, shape: &[usize], entry: impl Fn(&[usize]) -> Scalar) -> A
     match dtype {
         DType::F64 => collect!(F64),
         DType::F32 => collect!(F32),
+        DType::BF16 => collect!(BF16),
         DType::I64 => collect!(I64),
         DType::I32 => collect!(I32),
+        DType::U8 => collect!(U8),
         DType::Bool => collect!(Bool),
     }
 }
@@ -64,9 +67,10 @@ fn random(dtype: DType, shape: &[usize], seed: u64) -> Array {
     let key = Key::from_seed(seed);
     let words = || random_bits(key, shape.size());
     match dtype {
-        DType::F64 | DType::F32 => ops::convert(&normal(key, shape.clone()), dtype),
+        DType::F64 | DType::F32 | DType::BF16 => ops::convert(&normal(key, shape.clone()), dtype),
         DType::I64 => Array::new(shape.clone(), words().into_iter().map(|w| w as i64).collect()).unwrap(),
         DType::I32 => Array::new(shape.clone(), words().into_iter().map(|w| w as i32).collect()).unwrap(),
+        DType::U8 => Array::new(shape.clone(), words().into_iter().map(|w| w as u8).collect()).unwrap(),
         DType::Bool => Array::new(shape.clone(), words().into_iter().map(|w| w % 2 == 0).collect()).unwrap(),
     }
 }
