@@ -122,7 +122,7 @@ fn ring_binary<T: Num>(op: Binary, a: &Array, b: &Array) -> Array {
     }
 }
 
-fn check_divisor<T: Num>(b: &Array) -> Result<(), ArrayError> {
+pub(super) fn check_divisor<T: Num>(b: &Array) -> Result<(), ArrayError> {
     match values::<T>(b).iter().position(|&y| y == T::ZERO) {
         Some(element) => Err(ArrayError::DivisionByZero { element }),
         None => Ok(()),

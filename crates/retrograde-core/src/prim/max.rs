@@ -15,6 +15,21 @@ use retrograde_array::DType;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Max;
 
+/// The tangent of whichever of two operands wins the comparison; the mean of both where neither does.
+pub(super) fn of_the_winner(
+    r: &mut Rule<'_>, wins: Comparison, inputs: &[ValueId], output: ValueId, tangents: &[Option<ValueId>],
+) -> Option<ValueId> {
+    let sum = r.add_optional(tangents[0], tangents[1])?;
+    let ty = r.ty(output);
+    let left = r.emit(Compare { comparison: wins }, inputs);
+    let right = r.emit(Compare { comparison: wins }, &[inputs[1], inputs[0]]);
+    let half = r.full(&ty, 0.5);
+    let mean = r.mul(sum, half);
+    let [x_dot, y_dot] = [0, 1].map(|i| tangents[i].unwrap_or_else(|| r.zeros(&ty)));
+    let otherwise = r.select(right, y_dot, mean);
+    Some(r.select(left, x_dot, otherwise))
+}
+
 impl Rules for Max {
     const NAME: &'static str = "max";
     fn parse(_: &mut Args) -> Result<Self, String> {
@@ -27,16 +42,7 @@ impl Rules for Max {
         value::one(ops::binary(ops::Binary::Max, inputs[0].array(), inputs[1].array())?)
     }
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], outputs: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        // x_dot where x > y, y_dot where x < y, else the mean of both.
-        let Some(sum) = r.add_optional(tangents[0], tangents[1]) else { return vec![None] };
-        let ty = r.ty(outputs[0]);
-        let left = r.emit(Compare { comparison: Comparison::Gt }, inputs);
-        let right = r.emit(Compare { comparison: Comparison::Lt }, inputs);
-        let half = r.full(&ty, 0.5);
-        let mean = r.mul(sum, half);
-        let [x_dot, y_dot] = [0, 1].map(|i| tangents[i].unwrap_or_else(|| r.zeros(&ty)));
-        let otherwise = r.select(right, y_dot, mean);
-        vec![Some(r.select(left, x_dot, otherwise))]
+        vec![of_the_winner(r, Comparison::Gt, inputs, outputs[0], tangents)]
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
         r.batch_entrywise(Max, inputs, batched, n)

@@ -60,7 +60,9 @@ macro_rules! primitives {
 primitives! {
     add::Add, sub::Sub, mul::Mul, div::Div, neg::Neg, fma::Fma,
     sqrt::Sqrt, exp::Exp, log::Log, tanh::Tanh, sin::Sin, cos::Cos,
-    max::Max, select::Select, compare::Compare, convert::Convert, stop_gradient::StopGradient,
+    max::Max, min::Min, rem::Rem, abs::Abs, sign::Sign, floor::Floor, ceil::Ceil, round::Round, clamp::Clamp,
+    logic::Logic, not::Not, shift::Shift, is_finite::IsFinite,
+    select::Select, compare::Compare, convert::Convert, stop_gradient::StopGradient,
     full::Full, constant::Constant, random_bits::RandomBits,
     broadcast::Broadcast, reshape::Reshape, transpose::Transpose, slice::Slice, unslice::Unslice, concat::Concat,
     gather::Gather, scatter_add::ScatterAdd, sum::Sum, argmax::Argmax, dot_general::DotGeneral,

@@ -13,6 +13,7 @@ pub mod door;
 mod error;
 mod frame;
 pub mod function;
+mod logic;
 pub mod tree;
 pub mod var;
 

@@ -92,7 +92,7 @@ pub fn full(dtype: DType, shape: impl Into<Shape>, value: f64) -> Var {
 }
 
 /// A literal of the type of another operand.
-fn literal(value: f64, ty: &Type, location: Location) -> Var {
+pub(super) fn literal(value: f64, ty: &Type, location: Location) -> Var {
     match Scalar::from_f64(ty.dtype, value) {
         Some(value) => frame::record1(full::Full { ty: ty.clone(), value }, &[], location),
         None => {
@@ -106,7 +106,7 @@ fn literal(value: f64, ty: &Type, location: Location) -> Var {
 }
 
 /// Repeats a rank-0 operand to the shape of the other.
-fn matched(a: Var, b: Var, location: Location) -> (Var, Var) {
+pub(super) fn matched(a: Var, b: Var, location: Location) -> (Var, Var) {
     let (ta, tb) = (a.ty(), b.ty());
     if ta.shape == tb.shape {
         (a, b)
@@ -119,7 +119,7 @@ fn matched(a: Var, b: Var, location: Location) -> (Var, Var) {
     }
 }
 
-fn spread_to(a: Var, shape: &Shape, location: Location) -> Var {
+pub(super) fn spread_to(a: Var, shape: &Shape, location: Location) -> Var {
     frame::record1(broadcast::Broadcast { shape: shape.to_vec(), axes: vec![] }, &[a], location)
 }
 

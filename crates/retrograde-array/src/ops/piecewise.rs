@@ -1,0 +1,166 @@
+//! Functions made of straight pieces: the smaller, absolute value, sign, rounding to integers, remainder, clamp.
+//!
+//! All are exact, so their bits are the same on every machine, whatever computes them.
+
+use crate::kernel::{self, Num};
+use crate::{Array, ArrayError, DType, Shape};
+
+use super::elementwise::{check_divisor, expand, pairs, result};
+use super::{each_num, no_such, values};
+
+/// A piecewise function of one number. Integers have `Abs` (which wraps) and `Sign`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Piecewise {
+    /// `|x|`
+    Abs,
+    /// -1, 0 or 1; `-0` and NaN stay as they are.
+    Sign,
+    /// The largest integer that is not above.
+    Floor,
+    /// The smallest integer that is not below.
+    Ceil,
+    /// The nearest integer; halves go to the even one.
+    Round,
+}
+
+/// A number with the pieces.
+trait Pieces: Num {
+    fn magnitude(self) -> Self;
+    fn sign(self) -> Self;
+    /// The smaller value. Floats: NaN if either is NaN, `-0` below `+0`.
+    fn smaller(self, other: Self) -> Self;
+    fn remainder(self, other: Self) -> Self;
+}
+
+/// A number that may lie between two integers.
+trait Fractions: Num {
+    fn below(self) -> Self;
+    fn above(self) -> Self;
+    fn nearest(self) -> Self;
+}
+
+macro_rules! pieces {
+    ($($t:ident)*) => { $(impl Pieces for $t {
+        #[inline(always)]
+        fn magnitude(self) -> $t {
+            self.abs()
+        }
+        #[inline(always)]
+        fn sign(self) -> $t {
+            if self == 0.0 || self.is_nan() { self } else { (1.0 as $t).copysign(self) }
+        }
+        #[inline(always)]
+        fn smaller(self, other: $t) -> $t {
+            -(-self).larger(-other)
+        }
+        #[inline(always)]
+        fn remainder(self, other: $t) -> $t {
+            self % other
+        }
+    }
+    impl Fractions for $t {
+        #[inline(always)]
+        fn below(self) -> $t {
+            self.floor()
+        }
+        #[inline(always)]
+        fn above(self) -> $t {
+            self.ceil()
+        }
+        #[inline(always)]
+        fn nearest(self) -> $t {
+            self.round_ties_even()
+        }
+    })* };
+    (integers: $($t:ident)*) => { $(impl Pieces for $t {
+        #[inline(always)]
+        fn magnitude(self) -> $t {
+            self.wrapping_abs()
+        }
+        #[inline(always)]
+        fn sign(self) -> $t {
+            self.signum()
+        }
+        #[inline(always)]
+        fn smaller(self, other: $t) -> $t {
+            self.min(other)
+        }
+        #[inline(always)]
+        fn remainder(self, other: $t) -> $t {
+            self.wrapping_rem(other)
+        }
+    })* };
+}
+pieces!(f64 f32);
+pieces!(integers: i64 i32);
+
+/// `op` of every entry.
+///
+/// # Panics
+/// When the dtype has no such operation: internal misuse.
+pub fn piecewise(op: Piecewise, a: &Array) -> Array {
+    match op {
+        Piecewise::Abs => {
+            each_num!(a.dtype(), "abs", T => result(a.shape(), kernel::map(values::<T>(a), |x| x.magnitude())))
+        }
+        Piecewise::Sign => {
+            each_num!(a.dtype(), "sign", T => result(a.shape(), kernel::map(values::<T>(a), |x| x.sign())))
+        }
+        Piecewise::Floor | Piecewise::Ceil | Piecewise::Round => match a.dtype() {
+            DType::F64 => to_integers::<f64>(op, a),
+            DType::F32 => to_integers::<f32>(op, a),
+            dtype @ (DType::I64 | DType::I32 | DType::Bool) => no_such(&format!("{op:?}"), dtype),
+        },
+    }
+}
+
+fn to_integers<T: Fractions>(op: Piecewise, a: &Array) -> Array {
+    let x = values::<T>(a);
+    let y = match op {
+        Piecewise::Floor => kernel::map(x, |x| x.below()),
+        Piecewise::Ceil => kernel::map(x, |x| x.above()),
+        Piecewise::Round | Piecewise::Abs | Piecewise::Sign => kernel::map(x, |x| x.nearest()),
+    };
+    result(a.shape(), y)
+}
+
+/// The smaller of every pair of entries; NaN if either is NaN, `-0` below `+0`. A rank-0 operand pairs with every entry of
+/// the other.
+///
+/// # Panics
+/// When dtypes or shapes differ or the dtype is `bool`: internal misuse.
+pub fn min(a: &Array, b: &Array) -> Array {
+    each_num!(a.dtype(), "min", T => pairs(a, b, |x: T, y| x.smaller(y)))
+}
+
+/// The remainder of the division of every pair of entries, rounded towards zero: it has the sign of `a`. Exact.
+///
+/// # Errors
+/// [`ArrayError::DivisionByZero`] for integers; floats give NaN.
+///
+/// # Panics
+/// When dtypes or shapes differ or the dtype is `bool`: internal misuse.
+pub fn rem(a: &Array, b: &Array) -> Result<Array, ArrayError> {
+    each_num!(a.dtype(), "rem", T => {
+        if a.dtype().is_int() {
+            check_divisor::<T>(b)?;
+        }
+        Ok(pairs(a, b, |x: T, y| x.remainder(y)))
+    })
+}
+
+/// The smaller of `high` and the larger of `x` and `low`, entry by entry: `high` where the bounds cross, NaN where one of the
+/// three is. A rank-0 operand serves every entry of the others.
+///
+/// # Panics
+/// When dtypes or shapes differ or the dtype is `bool`: internal misuse.
+pub fn clamp(x: &Array, low: &Array, high: &Array) -> Array {
+    let shape: &Shape =
+        [x, low, high].into_iter().map(Array::shape).max_by_key(|shape| shape.rank()).unwrap_or(x.shape());
+    let (x, low, high) = (&expand(x, shape), &expand(low, shape), &expand(high, shape));
+    each_num!(x.dtype(), "clamp", T => {
+        result(shape, kernel::zip3(values::<T>(x), values::<T>(low), values::<T>(high), |x, low, high| {
+            x.larger(low).smaller(high)
+        }))
+    })
+}

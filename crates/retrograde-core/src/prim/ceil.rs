@@ -1,0 +1,35 @@
+//! `y = ⌈x⌉`, entry by entry: the smallest integer that is not below x.   x: [..] float → y: same shape and dtype.
+//!
+//! The sign of a zero result is that of x; infinities and NaN stay as they are. The derivative is zero everywhere, at the
+//! jumps too. Errors: none. Source: IEEE 754-2019, 5.9; exact.
+
+use super::structure::{entrywise_float, no_tangents};
+use super::{Args, EvalError, Evaluate, Row, Rule, Rules, Value, value};
+use crate::ir::{Mismatch, Type, ValueId};
+use retrograde_array::{DType, ops};
+
+/// `y = ⌈x⌉`
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Ceil;
+
+impl Rules for Ceil {
+    const NAME: &'static str = "ceil";
+    fn parse(_: &mut Args) -> Result<Self, String> {
+        Ok(Ceil)
+    }
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+        entrywise_float::<1>(inputs)
+    }
+    fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        value::one(ops::piecewise(ops::Piecewise::Ceil, inputs[0].array()))
+    }
+    fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        no_tangents(1)
+    }
+    fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
+        r.batch_entrywise(Ceil, inputs, batched, n)
+    }
+    fn rows() -> Vec<Row> {
+        vec![Row::new(Ceil, &[Type::array(DType::F64, [5])]), Row::new(Ceil, &[Type::array(DType::F32, [5])]).order(0)]
+    }
+}

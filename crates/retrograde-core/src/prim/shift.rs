@@ -1,0 +1,62 @@
+//! The bits of integers moved, entry by entry.   x, by: same shape and integer dtype → y: same.
+//!
+//! `left` brings zeros in; `right` copies of the sign, so it divides by a power of two and rounds down; `right_logical` zeros.
+//! A negative amount, or one of at least the number of bits, moves all bits out: 0, for `right` 0 or -1. No derivative.
+//! Errors: none.
+
+use super::structure::{entrywise, no_tangents};
+use super::{Args, EvalError, Evaluate, Prim, Row, Rule, Rules, Value, value};
+use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
+use retrograde_array::DType;
+use retrograde_array::ops;
+
+/// The bits of integers moved.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Shift {
+    /// Where to, and what comes in.
+    pub op: ops::Shift,
+}
+
+/// The shifts and their words in the text form.
+const WORDS: [(ops::Shift, &str); 3] =
+    [(ops::Shift::Left, "left"), (ops::Shift::Right, "right"), (ops::Shift::RightLogical, "right_logical")];
+
+impl Rules for Shift {
+    const NAME: &'static str = "shift";
+    fn fields(&self) -> Fields<Prim> {
+        let word = WORDS.iter().find(|(op, _)| *op == self.op).map_or("", |(_, word)| word);
+        vec![("op", Field::Word(word.into()))]
+    }
+    fn parse(args: &mut Args) -> Result<Self, String> {
+        let found = args.word("op")?;
+        match WORDS.iter().find(|(_, word)| *word == found) {
+            Some(&(op, _)) => Ok(Shift { op }),
+            None => Err(format!("parameter `op`: found `{found}`, expected one of left, right, right_logical")),
+        }
+    }
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+        let out = entrywise::<2>(inputs)?;
+        if !out[0].dtype.is_int() {
+            return Err(Mismatch::new(format!("found {}, expected integers", out[0]))
+                .help("convert first: `.convert(DType::I64)`")
+                .guess(&out[0].with_dtype(DType::I64)));
+        }
+        Ok(out)
+    }
+    fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        value::one(ops::shift(self.op, inputs[0].array(), inputs[1].array()))
+    }
+    fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        no_tangents(1)
+    }
+    fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
+        r.batch_entrywise(self.clone(), inputs, batched, n)
+    }
+    fn rows() -> Vec<Row> {
+        let row = |op, dtype| {
+            let ty = Type::array(dtype, [2, 3]);
+            Row::new(Shift { op }, &[ty.clone(), ty]).range(-9.0, 70.0).order(0)
+        };
+        vec![row(ops::Shift::Left, DType::I64), row(ops::Shift::Right, DType::I32), row(ops::Shift::RightLogical, DType::I64)]
+    }
+}
