@@ -13,8 +13,9 @@ mod dot;
 mod elementwise;
 mod gather;
 mod reduce;
+mod reverse;
 mod slice;
-mod strided;
+pub(crate) mod strided;
 mod transpose;
 
 pub use broadcast::broadcast;
@@ -25,6 +26,7 @@ pub use dot::{DotDims, dot_general};
 pub use elementwise::{Binary, Unary, binary, fma, unary};
 pub use gather::{gather, scatter_add};
 pub use reduce::{argmax, sum};
+pub use reverse::reverse;
 pub use slice::{pad_slice, slice};
 pub use transpose::{reshape, transpose};
 
@@ -82,24 +84,8 @@ macro_rules! each_num {
     };
 }
 
-/// `$body` with `$t` the Rust type of any dtype.
-macro_rules! each_dtype {
-    ($dtype:expr, $t:ident => $body:expr) => {
-        match $dtype {
-            $crate::DType::Bool => {
-                type $t = bool;
-                $body
-            }
-            $crate::DType::BF16 => {
-                type $t = $crate::bf16;
-                $body
-            }
-            other => $crate::ops::each_num!(other, "this operation", $t => $body),
-        }
-    };
-}
-
 #[cfg(test)]
 mod tests;
 
-use {each_dtype, each_num};
+use crate::element::each_dtype;
+use each_num;
