@@ -15,8 +15,9 @@ mod gather;
 mod logic;
 mod piecewise;
 mod reduce;
+mod reverse;
 mod slice;
-mod strided;
+pub(crate) mod strided;
 mod transpose;
 
 pub use broadcast::broadcast;
@@ -29,6 +30,7 @@ pub use gather::{gather, scatter_add};
 pub use logic::{Logic, Shift, is_finite, logic, not, shift};
 pub use piecewise::{Piecewise, clamp, min, piecewise, rem};
 pub use reduce::{argmax, sum};
+pub use reverse::reverse;
 pub use slice::{pad_slice, slice};
 pub use transpose::{reshape, transpose};
 
@@ -86,24 +88,8 @@ macro_rules! each_num {
     };
 }
 
-/// `$body` with `$t` the Rust type of any dtype.
-macro_rules! each_dtype {
-    ($dtype:expr, $t:ident => $body:expr) => {
-        match $dtype {
-            $crate::DType::Bool => {
-                type $t = bool;
-                $body
-            }
-            $crate::DType::BF16 => {
-                type $t = $crate::bf16;
-                $body
-            }
-            other => $crate::ops::each_num!(other, "this operation", $t => $body),
-        }
-    };
-}
-
 #[cfg(test)]
 mod tests;
 
-use {each_dtype, each_num};
+use crate::element::each_dtype;
+use each_num;
