@@ -55,7 +55,7 @@ pub fn pad_slice(a: &Array, shape: &Shape, starts: &[usize], strides: &[usize]) 
 }
 
 /// Where an array of shape `part`, spread by `strides` from `starts`, lies in an array of shape `whole`.
-fn place(whole: &Shape, part: &Shape, starts: &[usize], strides: &[usize]) -> (usize, View) {
+pub(super) fn place(whole: &Shape, part: &Shape, starts: &[usize], strides: &[usize]) -> (usize, View) {
     let stride = |axis: usize| whole[axis + 1..].iter().product::<usize>();
     let base = starts.iter().enumerate().map(|(axis, start)| start * stride(axis)).sum();
     let view = View::new(
