@@ -25,7 +25,8 @@ pub enum Piecewise {
 }
 
 /// A number with the pieces.
-trait Pieces: Num {
+pub(super) trait Pieces: Num {
+    const ONE: Self;
     fn magnitude(self) -> Self;
     fn sign(self) -> Self;
     /// The smaller value. Floats: NaN if either is NaN, `-0` below `+0`.
@@ -42,6 +43,8 @@ trait Fractions: Num {
 
 macro_rules! pieces {
     ($($t:ident)*) => { $(impl Pieces for $t {
+        const ONE: $t = 1.0;
+
         #[inline(always)]
         fn magnitude(self) -> $t {
             self.abs()
@@ -74,6 +77,8 @@ macro_rules! pieces {
         }
     })* };
     (integers: $($t:ident $magnitude:expr, $sign:expr;)*) => { $(impl Pieces for $t {
+        const ONE: $t = 1;
+
         #[inline(always)]
         fn magnitude(self) -> $t {
             let magnitude: fn($t) -> $t = $magnitude;

@@ -45,8 +45,7 @@ pub fn pad_slice(a: &Array, shape: &Shape, starts: &[usize], strides: &[usize]) 
     if shape == a.shape() {
         return a.clone();
     }
-    let (base, strides) = place(0, &row_major(shape), starts, strides);
-    let view = View::new(a.shape().iter().zip(strides).map(|(&len, stride)| Axis { len, stride }));
+    let (base, view) = spread(shape, a.shape(), starts, strides);
     each_dtype!(a.dtype(), T => {
         let mut out = vec![T::default(); shape.size()];
         strided::write(values::<T>(a), &mut out, base, &view);
@@ -60,4 +59,10 @@ fn place(offset: usize, strides: &[isize], starts: &[usize], steps: &[usize]) ->
     let strides =
         strides.iter().zip(steps).map(|(stride, &step)| stride.wrapping_mul(step as isize)).collect();
     (offset.wrapping_add_signed(moved), strides)
+}
+
+/// Where an array of shape `part`, spread by `steps` from `starts`, lies in a contiguous array of shape `whole`.
+pub(super) fn spread(whole: &Shape, part: &Shape, starts: &[usize], steps: &[usize]) -> (usize, View) {
+    let (base, strides) = place(0, &row_major(whole), starts, steps);
+    (base, View::new(part.iter().zip(strides).map(|(&len, stride)| Axis { len, stride })))
 }
