@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use half::f16;
 
-use crate::{Array, ArrayError, DType, Data, Shape, bf16};
+use crate::{Array, ArrayError, DType, Scalar, Shape, bf16};
 
 /// Named arrays and text entries of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,17 +133,21 @@ fn file_dtype(dtype: DType) -> Dtype {
     }
 }
 
-/// The values as little-endian bytes.
+/// The values as little-endian bytes, in row-major order.
 fn to_bytes(array: &Array) -> Vec<u8> {
-    match array.data() {
-        Data::F64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::BF16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::I64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::I32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::U8(values) => values.to_vec(),
-        Data::Bool(values) => values.iter().map(|&value| u8::from(value)).collect(),
+    let mut bytes = Vec::with_capacity(array.size_bytes());
+    for value in array.scalars() {
+        match value {
+            Scalar::F64(x) => bytes.extend(x.to_le_bytes()),
+            Scalar::F32(x) => bytes.extend(x.to_le_bytes()),
+            Scalar::BF16(x) => bytes.extend(x.to_le_bytes()),
+            Scalar::I64(x) => bytes.extend(x.to_le_bytes()),
+            Scalar::I32(x) => bytes.extend(x.to_le_bytes()),
+            Scalar::U8(x) => bytes.push(x),
+            Scalar::Bool(x) => bytes.push(u8::from(x)),
+        }
     }
+    bytes
 }
 
 fn from_view(name: &str, view: &TensorView<'_>) -> Result<Array, IoError> {

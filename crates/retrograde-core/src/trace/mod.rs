@@ -14,6 +14,7 @@ mod error;
 mod frame;
 pub mod function;
 mod logic;
+pub mod place;
 pub mod tree;
 pub mod var;
 

@@ -6,6 +6,7 @@ mod layout;
 mod narrow;
 mod product;
 mod sums;
+mod views;
 
 use crate::kernel::{Level, at_level};
 use crate::rng::{Key, normal, random_bits};
