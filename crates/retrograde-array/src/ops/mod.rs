@@ -8,6 +8,7 @@ mod bf16;
 mod broadcast;
 mod compare;
 mod concat;
+mod conv;
 mod convert;
 mod cumulative;
 mod dot;
@@ -23,10 +24,12 @@ mod slice;
 mod sort;
 pub(crate) mod strided;
 mod transpose;
+mod window;
 
 pub use broadcast::broadcast;
 pub use compare::{Comparison, compare, select};
 pub use concat::concat;
+pub use conv::{conv, conv_input, conv_kernel};
 pub use convert::convert;
 pub use cumulative::{cumprod, cumsum, recurrence};
 pub use dot::{DotDims, dot_general};
@@ -41,6 +44,7 @@ pub use reverse::reverse;
 pub use slice::{pad_slice, slice};
 pub use sort::argsort;
 pub use transpose::{reshape, transpose};
+pub use window::{Window, add_windows, window_argmax, windows};
 
 use crate::{Array, DType, Element};
 

@@ -66,7 +66,7 @@ primitives! {
     full::Full, constant::Constant, random_bits::RandomBits,
     broadcast::Broadcast, reshape::Reshape, transpose::Transpose, slice::Slice, unslice::Unslice, concat::Concat,
     pad::Pad, reverse::Reverse, iota::Iota, dynamic_slice::DynamicSlice, dynamic_update::DynamicUpdate,
-    gather::Gather, scatter_add::ScatterAdd, sum::Sum, argmax::Argmax, dot_general::DotGeneral,
+    gather::Gather, scatter_add::ScatterAdd, sum::Sum, argmax::Argmax, dot_general::DotGeneral, conv::Conv, window_argmax::WindowArgmax,
     call::Call, scan::Scan, while_loop::While, cond::Cond,
     custom_jvp::CustomJvp, custom_vjp::CustomVjp, linear_call::LinearCall,
     retain::Retain, restore::Restore, record::Record, replay::Replay,

@@ -5,6 +5,7 @@
 //! - [`function`]: closures and front doors as functions of trees
 //! - [`door`]: `grad`, `value_and_grad`, `vjp`, `jvp`, `hvp`, `vmap`, `jacobian`, `hessian`, `jit`
 //! - [`control`]: `scan`, `while_loop`, `cond`, `scope`
+//! - [`window`]: convolution and pooling
 //! - [`custom`]: derivatives of the user's own
 
 pub mod control;
@@ -17,6 +18,7 @@ mod logic;
 pub mod place;
 pub mod tree;
 pub mod var;
+pub mod window;
 
 pub use error::{Error, ErrorKind};
 pub use frame::{Traced, blame, mistake};
