@@ -25,8 +25,8 @@ pub const ANY: (f64, f64) = (-2.0, 2.0);
 
 /// Whether all entries lie in a range, its ends included; truth values always do.
 pub fn within(x: &Array, (low, high): (f64, f64)) -> bool {
-    let entry = |i| x.get(i).map_or(f64::NAN, retrograde_array::Scalar::to_f64);
-    x.dtype() == DType::Bool || (0..x.size()).map(entry).all(|v| low <= v && v <= high)
+    x.dtype() == DType::Bool
+        || x.scalars().map(retrograde_array::Scalar::to_f64).all(|v| low <= v && v <= high)
 }
 
 /// What surrounds the choice.
@@ -76,6 +76,17 @@ pub fn vary(row: &Row, d: &mut Draws, around: &Around<'_>) -> Choice {
         Prim::Transpose(_) => {
             let from = around.shape(d);
             one(prim::transpose::Transpose { perm: d.permutation(from.len()) }.into(), &from)
+        }
+        Prim::Reverse(_) => {
+            let from = around.shape(d);
+            one(prim::reverse::Reverse { axes: d.subset(from.len()) }.into(), &from)
+        }
+        Prim::Pad(_) => {
+            let from = around.shape(d);
+            let [low, high] = [0; 2].map(|_| from.iter().map(|_| d.below(3)).collect());
+            let strides = from.iter().map(|_| 1 + d.below(2)).collect();
+            let op = prim::pad::Pad { low, high, strides };
+            Choice { op: op.into(), operands: vec![float(&from), float(&[])] }
         }
         Prim::Slice(_) => {
             let from = around.shape(d);
@@ -128,6 +139,12 @@ pub fn vary(row: &Row, d: &mut Draws, around: &Around<'_>) -> Choice {
             one(prim::argmax::Argmax { axis: d.below(from.len()) }.into(), &from)
         }
         Prim::DotGeneral(_) => product(d, around),
+        Prim::Iota(_) => {
+            let shape = around.with_axes(d);
+            let axis = d.below(shape.len());
+            let dtype = *d.of(&[around.float, around.float, DType::F64, DType::I64, DType::I32]);
+            Choice { op: prim::iota::Iota { ty: Type::array(dtype, shape), axis }.into(), operands: vec![] }
+        }
         Prim::Full(_) => {
             let ty = any_type(d, around);
             let value = d.array(&ty.with_shape([]), (-2.0, 3.0)).get(0);
@@ -135,7 +152,8 @@ pub fn vary(row: &Row, d: &mut Draws, around: &Around<'_>) -> Choice {
             Choice { op: full.unwrap_or_else(|| row.op.clone()), operands: vec![] }
         }
         Prim::Constant(_) => {
-            let value = d.array(&any_type(d, around), (-2.0, 3.0));
+            let ty = any_type(d, around);
+            let value = d.array(&ty, (-2.0, 3.0));
             Choice { op: prim::constant::Constant { value }.into(), operands: vec![] }
         }
         Prim::Convert(_) => {
@@ -158,18 +176,16 @@ pub fn vary(row: &Row, d: &mut Draws, around: &Around<'_>) -> Choice {
 /// The row's own operation, on other shapes and dtypes where its shape rule accepts them.
 fn as_the_row(row: &Row, d: &mut Draws, around: &Around<'_>) -> Choice {
     let mut types = row.inputs.clone();
-    let mut to = |types: Vec<Type>, keep: &dyn Fn(&[Type], &[Type]) -> bool, now: &mut Vec<Type>| {
+    let to = |types: Vec<Type>, keep: &dyn Fn(&[Type], &[Type]) -> bool, now: &mut Vec<Type>| {
         if row.op.infer(&types).is_ok_and(|outputs| keep(&types, &outputs)) {
             *now = types;
         }
     };
     let integer = *d.of(&[DType::I64, DType::I64, DType::I32, DType::U8]);
-    let converted = |ty: &Type| match ty.dtype {
-        DType::F64 => ty.with_dtype(around.float),
-        DType::I64 | DType::I32 => ty.with_dtype(integer),
-        _ => ty.clone(),
-    };
-    to(types.iter().map(converted).collect(), &|_, _| true, &mut types);
+    for (from, dtype) in [(DType::F64, around.float), (DType::I64, integer), (DType::I32, integer)] {
+        let converted = |ty: &Type| if ty.dtype == from { ty.with_dtype(dtype) } else { ty.clone() };
+        to(types.iter().map(converted).collect(), &|_, _| true, &mut types);
+    }
     // Entry by entry: all shapes agree, those of the results too.
     let shape = around.shape(d);
     if types.iter().all(|ty| ty.kind == Kind::Array && ty.shape == types[0].shape) {
@@ -205,7 +221,7 @@ fn product(d: &mut Draws, around: &Around<'_>) -> Choice {
     let (n_shared, n_contracted) = (d.below(2), *d.of(&[0, 1, 1, 1, 2]));
     let (shared, contracted) = (lens(n_shared, d), lens(n_contracted, d));
     // Each factor as a list of axes (which list, which of it), in a random order.
-    let mut factor = |d: &mut Draws| {
+    let factor = |d: &mut Draws| {
         let free = lens(*d.of(&[0, 1, 1]), d);
         let all: Vec<usize> = [&shared[..], &contracted, &free].concat();
         let order = d.permutation(all.len());

@@ -20,6 +20,7 @@ mod control;
 pub mod derivative;
 mod drawing;
 mod draws;
+pub mod hex;
 mod sample;
 
 pub use draws::Draws;
