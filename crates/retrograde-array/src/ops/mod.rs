@@ -20,6 +20,7 @@ mod reduce;
 mod slice;
 mod sort;
 mod strided;
+mod strong;
 mod transpose;
 
 pub use broadcast::broadcast;
@@ -37,6 +38,7 @@ pub use place::{dynamic_slice, dynamic_update, iota, pad, reverse};
 pub use reduce::{argmax, sum};
 pub use slice::{pad_slice, slice};
 pub use sort::argsort;
+pub use strong::{strong_div, strong_mul};
 pub use transpose::{reshape, transpose};
 
 use crate::{Array, DType, Element};
