@@ -1,11 +1,14 @@
 //! `y = log Σ exp x` over axes, which disappear.   x: [..] float → y: the other axes.
 //!
 //! As m + log Σ exp(x - m) with m the largest entry: nothing overflows. -∞ where all entries are -∞ or there are none; ∞ where one
-//! is ∞. Derivative Σ ẋ exp(x - y), the softmax of x; all zeros where y is -∞, NaN at an entry of ∞. Reverse keeps x and y.
+//! is ∞. Derivative Σ ẋ w with the softmax w of x; all zeros where y is -∞, NaN at an entry of ∞. Reverse keeps w.
 //! Errors: none. Source: Blanchard, Higham & Higham, Accurately computing the log-sum-exp and softmax functions (2021).
 
 use super::compare::Compare;
 use super::exp::Exp;
+use super::is_finite::IsFinite;
+use super::reduce_max::ReduceMax;
+use super::stop_gradient::StopGradient;
 use super::structure::{other_axes, reduced_number, shifted};
 use super::{Args, EvalError, Evaluate, Prim, Row, Rule, Rules, Value, value};
 use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
@@ -40,17 +43,27 @@ impl Rules for Logsumexp {
     fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
         value::one(ops::logsumexp(inputs[0].array(), &self.axes))
     }
-    fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], outputs: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        let Some(x_dot) = tangents[0] else { return vec![None] };
-        let (x, y) = (r.ty(inputs[0]), r.ty(outputs[0]));
-        // With 0 for -∞ the exponent is x itself, which is -∞ there, and not the NaN of -∞ - -∞.
-        let low = r.full(&y, f64::NEG_INFINITY);
-        let nothing = r.emit(Compare { comparison: Comparison::Eq }, &[outputs[0], low]);
-        let zeros = r.zeros(&y);
-        let shift = r.select(nothing, zeros, outputs[0]);
-        let spread = r.broadcast(shift, &x.shape, &other_axes(x.shape.rank(), &self.axes, &[]));
-        let exponent = r.sub(inputs[0], spread);
-        let weights = r.emit(Exp, &[exponent]);
+    fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        let ty = r.ty(inputs[0]);
+        let Some(x_dot) = tangents[0].filter(|_| self.axes.iter().all(|&axis| ty.shape[axis] > 0)) else { return vec![None] };
+        let kept = other_axes(ty.shape.rank(), &self.axes, &[]);
+        // exp(x - m) / Σ exp(x - m): exp(x - y) would lose what the rounding of y lost, a factor of e^(ulp of y). The quotient does
+        // not depend on m, so m counts as a constant; 0 in its place where it is infinite, as in the value.
+        let largest = r.emit(ReduceMax { axes: self.axes.clone() }, inputs);
+        let largest = r.emit(StopGradient, &[largest]);
+        let finite = r.emit(IsFinite, &[largest]);
+        let y = r.ty(largest);
+        let [zeros, ones] = [0.0, 1.0].map(|value| r.full(&y, value));
+        let shift = r.select(finite, largest, zeros);
+        let shift = r.broadcast(shift, &ty.shape, &kept);
+        let moved = r.sub(inputs[0], shift);
+        let parts = r.emit(Exp, &[moved]);
+        // The total is at least 1, but 0 where all entries are -∞: then all parts are 0, and so are the weights.
+        let total = r.sum(parts, &self.axes);
+        let nothing = r.emit(Compare { comparison: Comparison::Eq }, &[total, zeros]);
+        let total = r.select(nothing, ones, total);
+        let total = r.broadcast(total, &ty.shape, &kept);
+        let weights = r.div(parts, total);
         let terms = r.strong_mul(x_dot, weights);
         vec![Some(r.sum(terms, &self.axes))]
     }
