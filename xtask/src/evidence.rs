@@ -18,8 +18,14 @@ pub struct Case {
 }
 
 /// Every measurement.
-pub const CASES: &[Case] =
-    &[Case { name: "digits-folds", about: "accuracy on the digits, five folds, seed 0", run: digits_folds }];
+pub const CASES: &[Case] = &[
+    Case { name: "digits-folds", about: "accuracy on the digits, five folds, seed 0", run: digits_folds },
+    Case {
+        name: "ulp",
+        about: "largest errors of the array functions in units in the last place",
+        run: crate::ulp::evidence,
+    },
+];
 
 /// Measures one case and writes its file.
 ///
