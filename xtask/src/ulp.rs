@@ -38,9 +38,10 @@ fn domain(function: Function) -> Domain {
             (&[(0.5, 2.0), (0.0, MAX)], &[1.0, 0.5, 2.0, std::f64::consts::FRAC_1_SQRT_2])
         }
         Function::Log1p => (&[(-1.0, 1.0), (-0.1, 1e3)], &[0.0, -1.0, -0.292_893, 0.414_214, 1e-17]),
-        Function::Sin | Function::Cos | Function::Tan => {
-            (&[(-4.0, 4.0), (-1e4, 1e4), (-1.1e9, 1.1e9)], &[0.0, 0.785_398_163_397_448_3, 1_073_741_824.0])
-        }
+        Function::Sin | Function::Cos | Function::Tan => (
+            &[(-4.0, 4.0), (-1e4, 1e4), (-1.1e9, 1.1e9)],
+            &[0.0, std::f64::consts::FRAC_PI_4, 1_073_741_824.0],
+        ),
         Function::Asin | Function::Acos => (&[(-1.0, 1.0)], &[0.0, 0.5, -0.5, 1.0, -1.0]),
         Function::Atan => (&[(-1.0, 1.0), (-10.0, 10.0)], &[0.0, 1.0, -1.0, 0.414_213_56, 2.414_213_56]),
         Function::Sinh | Function::Cosh => {
