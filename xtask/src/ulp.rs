@@ -245,8 +245,8 @@ fn ulp(x: f64) -> f64 {
 
 /// The unit in the last place of the f32 nearest to an f64.
 fn ulp_f32(x: f64) -> f64 {
-    let exponent = ((x.abs().to_bits() >> 52) as i32 - 1023).max(-126);
-    f64::from(exponent - 23).exp2()
+    let exponent = (x.abs().to_bits() >> 52).max(1023 - 126);
+    f64::from_bits((exponent - 23) << 52)
 }
 
 /// What errors are counted in: the ulp; between zeros of the two functions that have no bound in ulp, more.

@@ -50,7 +50,8 @@ pub(crate) fn lgamma_f64(x: f64) -> f64 {
     };
     // Tiny arguments: the rest is below rounding, and the sine would be subnormal.
     let y = if a < 1e-30 { log.negated().value() } else { y };
-    let overflows = x > 0.0 && asymptotic && product.hi == f64::INFINITY;
+    // An infinite product has a remainder that is none.
+    let overflows = x > 0.0 && asymptotic && product.hi.is_nan();
     let y = if a == 0.0 || a == f64::INFINITY || overflows { f64::INFINITY } else { y };
     if x.is_nan() { x } else { y }
 }
