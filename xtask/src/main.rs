@@ -1,4 +1,4 @@
-//! `cargo xtask gate | tidy | evidence CASE`
+//! `cargo xtask gate | tidy | evidence CASE | reference`
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "chores report to the terminal")]
 
@@ -8,7 +8,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   gate           format, lints, tests: what must pass before a change goes in
   tidy           the rules of the source tree alone
   evidence CASE  measures, checks what is claimed and writes evidence/CASE.json; without CASE, lists the cases
-                 (evidence --check CASE writes nothing)";
+                 (evidence --check CASE writes nothing)
+  reference      writes the true values that the tests of the array functions compare with";
 
 fn main() -> ExitCode {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["gate"] => xtask::gate::run(&root, xtask::gate::GATE),
         ["tidy"] => xtask::gate::run(&root, xtask::gate::TIDY),
+        ["reference"] => xtask::ulp::reference(&root),
         ["evidence"] => Err(xtask::evidence::list()),
         ["evidence", "--check", case] => xtask::evidence::check(&root, case),
         ["evidence", case] => xtask::evidence::run(&root, case),

@@ -23,6 +23,7 @@ mod reverse;
 mod slice;
 mod sort;
 pub(crate) mod strided;
+mod strong;
 mod transpose;
 mod window;
 
@@ -43,6 +44,7 @@ pub use reduce::{argmax, sum};
 pub use reverse::reverse;
 pub use slice::{pad_slice, slice};
 pub use sort::argsort;
+pub use strong::{strong_div, strong_mul};
 pub use transpose::{reshape, transpose};
 pub use window::{Window, add_windows, window_argmax, windows};
 

@@ -24,7 +24,7 @@ impl Rules for Log {
         value::one(ops::unary(ops::Unary::Log, inputs[0].array()))
     }
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        vec![tangents[0].map(|x_dot| r.div(x_dot, inputs[0]))]
+        vec![tangents[0].map(|x_dot| r.strong_div(x_dot, inputs[0]))]
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
         r.batch_entrywise(Log, inputs, batched, n)

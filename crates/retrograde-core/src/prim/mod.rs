@@ -58,7 +58,7 @@ macro_rules! primitives {
 }
 
 primitives! {
-    add::Add, sub::Sub, mul::Mul, div::Div, neg::Neg, fma::Fma,
+    add::Add, sub::Sub, mul::Mul, div::Div, strong_mul::StrongMul, strong_div::StrongDiv, neg::Neg, fma::Fma,
     sqrt::Sqrt, exp::Exp, log::Log, tanh::Tanh, sin::Sin, cos::Cos,
     max::Max, min::Min, rem::Rem, abs::Abs, sign::Sign, floor::Floor, ceil::Ceil, round::Round, clamp::Clamp,
     logic::Logic, not::Not, shift::Shift, is_finite::IsFinite,
@@ -66,7 +66,10 @@ primitives! {
     full::Full, constant::Constant, random_bits::RandomBits,
     broadcast::Broadcast, reshape::Reshape, transpose::Transpose, slice::Slice, unslice::Unslice, concat::Concat,
     pad::Pad, reverse::Reverse, iota::Iota, dynamic_slice::DynamicSlice, dynamic_update::DynamicUpdate,
-    gather::Gather, scatter_add::ScatterAdd, sum::Sum, argmax::Argmax, dot_general::DotGeneral, conv::Conv, window_argmax::WindowArgmax,
+    gather::Gather, scatter_add::ScatterAdd,
+    sum::Sum, prod::Prod, reduce_max::ReduceMax, reduce_min::ReduceMin, any::Any, logsumexp::Logsumexp,
+    argmax::Argmax, argmin::Argmin, argsort::Argsort, cumsum::Cumsum, cumprod::Cumprod, recurrence::Recurrence,
+    dot_general::DotGeneral, conv::Conv, window_argmax::WindowArgmax,
     call::Call, scan::Scan, while_loop::While, cond::Cond,
     custom_jvp::CustomJvp, custom_vjp::CustomVjp, linear_call::LinearCall,
     retain::Retain, restore::Restore, record::Record, replay::Replay,

@@ -111,6 +111,14 @@ impl Rule<'_> {
     pub fn div(&mut self, a: ValueId, b: ValueId) -> ValueId {
         self.emit(super::div::Div, &[a, b])
     }
+    /// `a · b`, in which an exact zero wins: for coefficients that may be infinite. See Note [strong zero].
+    pub fn strong_mul(&mut self, a: ValueId, b: ValueId) -> ValueId {
+        self.emit(super::strong_mul::StrongMul, &[a, b])
+    }
+    /// `a / b`, in which an exactly zero `a` wins: for divisors that may be zero. See Note [strong zero].
+    pub fn strong_div(&mut self, a: ValueId, b: ValueId) -> ValueId {
+        self.emit(super::strong_div::StrongDiv, &[a, b])
+    }
     /// `-a`
     pub fn neg(&mut self, a: ValueId) -> ValueId {
         self.emit(super::neg::Neg, &[a])

@@ -16,6 +16,7 @@ mod frame;
 pub mod function;
 mod logic;
 pub mod place;
+mod reduce;
 pub mod tree;
 pub mod var;
 pub mod window;
