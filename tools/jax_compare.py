@@ -20,7 +20,9 @@ where `change` is how far the reference moves when each traced equation that rou
 derivatives, is disturbed as rounding disturbs it: each entry of each operand and result by a random factor 1 + u r with
 r in (-1, 1) (larger by 2^10 in the experiment, so that it stands out of the rounding of f64; by 2^2 where there is bf16);
 the worst of SAMPLES experiments. So an ill-conditioned entry is allowed what its conditioning costs, and no other.
-Integers and truth values must be equal, unless the disturbance changes them too.
+Integers and truth values must be equal, unless the disturbance changes them too. Where a comparison is decided by
+rounding (two numbers that only bf16 makes equal), the same equations each rounded to its own dtype are the reference;
+`entries_decided_by_rounding` counts these.
 Source: Parker 1997, Monte Carlo arithmetic.
 """
 
@@ -257,6 +259,16 @@ def conv(p, a, b):
     return jax.linear_transpose(lambda w: output(a, w), w)(b)[0]
 
 
+def recurrence(p, a, b):
+    def step(h, ab):
+        h = ab[0] * h + ab[1]
+        return h, h
+
+    a, b = (jnp.moveaxis(x, p["axis"], 0) for x in (a, b))
+    _, h = lax.scan(step, jnp.zeros(b.shape[1:], b.dtype), (a, b), reverse=p["reverse"])
+    return jnp.moveaxis(h, 0, p["axis"])
+
+
 def window_argmax(p, x):
     n = len(p["window"])
     lead, lens = x.shape[:-n], x.shape[-n:]
@@ -352,6 +364,8 @@ PRIMITIVES = {
     "sub": plain(lax.sub),
     "mul": plain(lax.mul),
     "div": plain(lax.div),
+    "strong_mul": plain(lax.mul),
+    "strong_div": plain(lax.div),
     "neg": plain(lax.neg),
     "fma": plain(lambda x, y, z: x * y + z),
     "sqrt": plain(lax.sqrt),
@@ -393,7 +407,17 @@ PRIMITIVES = {
     "gather": gather,
     "scatter_add": scatter_add,
     "sum": lambda p, x: lax.reduce_sum(x, tuple(p["axes"])),
+    "prod": lambda p, x: lax.reduce_prod(x, tuple(p["axes"])),
+    "reduce_max": lambda p, x: lax.reduce_max(x, tuple(p["axes"])),
+    "reduce_min": lambda p, x: lax.reduce_min(x, tuple(p["axes"])),
+    "any": lambda p, x: lax.reduce_or(x, tuple(p["axes"])),
+    "logsumexp": lambda p, x: jax.nn.logsumexp(x, tuple(p["axes"])),
     "argmax": lambda p, x: lax.argmax(x, p["axis"], jnp.int64),
+    "argmin": lambda p, x: lax.argmin(x, p["axis"], jnp.int64),
+    "argsort": lambda p, x: jnp.argsort(x, p["axis"], stable=True, descending=p["descending"]),
+    "cumsum": lambda p, x: lax.cumsum(x, p["axis"], p["reverse"]),
+    "cumprod": lambda p, x: lax.cumprod(x, p["axis"], p["reverse"]),
+    "recurrence": recurrence,
     "dot_general": dot_general,
     "conv": conv,
     "window_argmax": window_argmax,
@@ -502,6 +526,41 @@ def floats_only(f):
     return lambda p, *xs: f(*xs) if xs[0].dtype == np.float64 else None
 
 
+def dot(p, x, y):
+    (contract, batch) = p["dimension_numbers"]
+    letters = iter("abcdefghijklmnopqrstuvwxyz")
+    left, right = [None] * x.ndim, [None] * y.ndim
+    shared = []
+    for pairs, keep in ((batch, True), (contract, False)):
+        for i, j in zip(*pairs):
+            left[i] = right[j] = next(letters)
+            shared += [left[i]] * keep
+    free = lambda side: [c or next(letters) for c in side]
+    left, right = free(left), free(right)
+    both = set(left) & set(right)
+    out = shared + [c for c in left if c not in both] + [c for c in right if c not in both]
+    return np.einsum(f"{''.join(left)},{''.join(right)}->{''.join(out)}", x, y)
+
+
+def cumulative(f):
+    def apply(p, x):
+        axis = p["axis"]
+        return np.flip(f(np.flip(x, axis), axis, dtype=x.dtype), axis) if p["reverse"] else f(x, axis, dtype=x.dtype)
+
+    return apply
+
+
+def part(x, starts, lens):
+    starts = [min(max(int(a), 0), n - m) for a, n, m in zip(starts, x.shape, lens)]
+    return tuple(slice(a, a + m) for a, m in zip(starts, lens))
+
+
+def updated(p, x, update, *starts):
+    y = x.copy()
+    y[part(x, starts, update.shape)] = update
+    return y
+
+
 # What numpy does as IEEE 754 does; `None` leaves the operands at hand to JAX.
 NUMPY = {
     "add": plain(np.add), "add_any": plain(np.add), "sub": plain(np.subtract), "mul": plain(np.multiply),
@@ -520,8 +579,21 @@ NUMPY = {
     "reduce_sum": lambda p, x: np.sum(x, tuple(p["axes"]), dtype=x.dtype),
     "slice": slices,
     "pad": pad,
-    "convert_element_type": lambda p, x: x.astype(p["new_dtype"]) if is_float(p["new_dtype"]) or x.dtype == bool else None,
-    "and": lambda p, x, y: x & y, "or": lambda p, x, y: x | y, "not": lambda p, x: ~x,
+    "convert_element_type": lambda p, x: x.astype(wide(p["new_dtype"])),
+    "and": lambda p, x, y: x & y, "or": lambda p, x, y: x | y, "xor": lambda p, x, y: x ^ y, "not": lambda p, x: ~x,
+    "is_finite": plain(np.isfinite), "integer_pow": lambda p, x: x ** float(p["y"]),
+    "rem": floats_only(np.fmod),
+    "iota": lambda p: np.broadcast_to(
+        np.arange(p["shape"][p["dimension"]], dtype=wide(p["dtype"])).reshape(
+            [n if i == p["dimension"] else 1 for i, n in enumerate(p["shape"])]), p["shape"]),
+    "dot_general": lambda p, x, y: dot(p, x, y) if x.dtype == np.float64 else None,
+    "cumsum": cumulative(np.cumsum), "cumprod": cumulative(np.cumprod),
+    "dynamic_slice": lambda p, x, *starts: x[part(x, starts, p["slice_sizes"])],
+    "dynamic_update_slice": updated,
+    "stop_gradient": lambda p, x: x,
+    "reduce_max": lambda p, x: np.max(x, tuple(p["axes"])), "reduce_min": lambda p, x: np.min(x, tuple(p["axes"])),
+    "reduce_prod": lambda p, x: np.prod(x, tuple(p["axes"]), dtype=x.dtype),
+    "argmax": lambda p, x: np.argmax(x, p["axes"][0]), "argmin": lambda p, x: np.argmin(x, p["axes"][0]),
 }
 
 
@@ -542,8 +614,9 @@ def scatter(f):
     names = ("dimension_numbers", "indices_are_sorted", "unique_indices", "mode")
 
     def apply(p, x, at, updates):
+        x, at, updates = map(jnp.asarray, (x, at, updates))
         config = {name: p[name] for name in names[1:]}
-        return f(jnp.asarray(x), jnp.asarray(at), jnp.asarray(updates), p["dimension_numbers"], **config)
+        return f(x, at, updates, p["dimension_numbers"], **config)
 
     return apply
 
@@ -566,8 +639,13 @@ class Disturbance:
 UNITS = {DTYPES[name]: unit for name, unit in UNIT.items()}
 
 
+def rounding(x, dtype):
+    """To the nearest number of the dtype that was traced."""
+    return x.astype(dtype).astype(x.dtype) if is_float(dtype) else x
+
+
 def evaluated(jaxpr, consts, args, disturb):
-    """The results of traced equations, all floats in f64, disturbed where they round."""
+    """The results of traced equations, all floats in f64, disturbed (or rounded) where they round."""
     env = {}
     literal = lambda v: isinstance(v, jax.extend.core.Literal)
     read = lambda v: np.asarray(v.val).astype(wide(v.aval.dtype)) if literal(v) else env[v]
@@ -586,11 +664,11 @@ def evaluated(jaxpr, consts, args, disturb):
             ys = run(inner, xs) if hasattr(inner, "consts") else evaluated(inner, [], xs, disturb)
         else:
             rounds = disturb is not None and name not in EXACT
-            if rounds:
+            if rounds and disturb is not rounding:
                 xs = [x if literal(v) else disturb(x, v.aval.dtype) for x, v in zip(xs, e.invars)]
             ys = NUMPY[name](p, *xs) if name in NUMPY else None
             if ys is None:
-                apply = AGAIN.get(name, lambda p, *xs: e.primitive.bind(*map(jnp.asarray, xs), **{k: widened(v) for k, v in p.items()}))
+                apply = AGAIN.get(name, lambda p, *xs, e=e: e.primitive.bind(*xs, **{k: widened(v) for k, v in p.items()}))
                 ys = apply(p, *xs)
             ys = [np.asarray(y) for y in (ys if e.primitive.multiple_results else [ys])]
             if rounds:
@@ -621,8 +699,7 @@ class Answers:
         self.args = [x.astype(wide(t.jax)) for t, x in (*inputs, *weights, *direction)]
         self.parts = [len(part) for part in shape]
 
-    def __call__(self, size=0, seed=0):
-        disturb = Disturbance(size, seed) if size else None
+    def __call__(self, disturb=None):
         flat = iter(evaluated(self.closed.jaxpr, self.closed.consts, self.args, disturb))
         return [[next(flat) for _ in range(n)] for n in self.parts]
 
@@ -658,41 +735,34 @@ def compare(line):
     count(program, ops)
     types = {v: t.dtype for v, t in program.types.items()}
     answers = Answers(program, *([decoded(x) for x in record[key]] for key in ("inputs", "weights", "direction")))
-    reference = answers()
+    wide_reference, rounded = answers(), answers(rounding)
     size = 2.0**2 if "bf16" in record["program"] else 2.0**10
     with np.errstate(all="ignore"):
-        moved = [answers(size, seed) for seed in range(1, SAMPLES + 1)]
-    result = {"seed": record["seed"], "ops": ops, "worst": {}, "loose": 0, "entries": 0, "disagreements": []}
+        moved = [answers(Disturbance(size, seed)) for seed in range(1, SAMPLES + 1)]
+    result = {"seed": record["seed"], "ops": ops, "worst": {}, "loose": Counter(), "decided": 0, "entries": Counter(), "disagreements": []}
     bounds = []
     for part, name in enumerate(("values", "gradient", "product")):
         part_bounds = []
-        if len(record[name]) != len(reference[part]):
-            raise ValueError(f"{name}: found {len(record[name])} arrays, expected {len(reference[part])}")
-        for i, (found, expected) in enumerate(zip(record[name], reference[part])):
+        if len(record[name]) != len(wide_reference[part]):
+            raise ValueError(f"{name}: found {len(record[name])} arrays, expected {len(wide_reference[part])}")
+        for i, (found, expected, narrow) in enumerate(zip(record[name], wide_reference[part], rounded[part])):
             type, found = decoded(found)
             if found.shape != expected.shape:
                 raise ValueError(f"{name} {i}: found shape {found.shape}, expected {expected.shape}")
             others = [m[part][i] for m in moved]
-            if not type.is_float:
-                stable = np.all([o == expected for o in others], axis=0)
-                wrong = (found != expected) & stable
-                part_bounds.append(np.where(stable, 0.0, np.inf))
-                ratio = np.where(wrong, np.inf, 0.0)
-            else:
-                change = np.max([np.abs(o - expected) for o in others], axis=0) / size
-                unit = UNIT[type.dtype]
-                bound = K * (unit * np.abs(expected) + change)
-                error = np.abs(found - expected)
-                # Below this numbers of the dtype are no longer spaced in proportion to their size.
-                tiny = {"f64": 2.0**-1022, "f32": 2.0**-126, "bf16": 2.0**-126}[type.dtype]
-                bound += tiny
-                ratio = np.where(error <= tiny, 0.0, error / bound)
-                ratio = np.where(np.isfinite(found) & np.isfinite(expected), ratio, np.inf)
-                # A bound above the square root of u says little: near a kink, or badly conditioned.
+            ratio, bound = judged(type, found, expected, others, size)
+            if np.any(ratio > 1):
+                # A comparison that rounding decides: the same equations, each rounded to its own dtype.
+                again, _ = judged(type, found, narrow, others, size, expected)
+                result["decided"] += int(np.sum((ratio > 1) & (again <= 1)))
+                ratio = np.where(again <= 1, np.minimum(ratio, again), ratio)
+                bound = np.where(again <= 1, np.inf, bound)
+            if type.is_float:
+                # Says little: near a kink, or badly conditioned.
                 scale = np.maximum(np.abs(expected), 1e-3)
-                result["loose"] += int(np.sum(bound > math.sqrt(unit) * scale))
-                part_bounds.append(bound)
-            result["entries"] += found.size
+                result["loose"][type.dtype] += int(np.sum(bound > math.sqrt(UNIT[type.dtype]) * scale))
+            part_bounds.append(bound)
+            result["entries"][type.dtype] += found.size
             if found.size:
                 worst = float(np.max(ratio))
                 result["worst"][name] = max(result["worst"].get(name, 0.0), worst)
@@ -705,7 +775,22 @@ def compare(line):
                     })
         bounds.append(part_bounds)
     result["dtypes"] = sorted(set(types.values()))
-    return result, recorded(record, reference, bounds)
+    return result, recorded(record, wide_reference, bounds)
+
+
+def judged(type, found, expected, others, size, centre=None):
+    """Errors as multiples of the bound, and the bound."""
+    centre = expected if centre is None else centre
+    if not type.is_float:
+        stable = np.all([o == centre for o in others], axis=0)
+        return np.where((found != expected) & stable, np.inf, 0.0), np.where(stable, 0.0, np.inf)
+    with np.errstate(all="ignore"):
+        change = np.max([np.abs(o - centre) for o in others], axis=0) / size
+        # Below `tiny` the numbers of a dtype are no longer spaced in proportion to their size.
+        tiny = {"f64": 2.0**-1022, "f32": 2.0**-126, "bf16": 2.0**-126}[type.dtype]
+        bound = K * (UNIT[type.dtype] * np.abs(expected) + change) + tiny
+        ratio = np.abs(found - expected) / bound
+        return np.where(np.isfinite(found) & np.isfinite(expected), ratio, np.inf), bound
 
 
 def recorded(record, reference, bounds):
@@ -725,7 +810,7 @@ def guarded(line):
     except Exception as error:  # noqa: BLE001: one broken program must not hide the others
         seed = json.loads(line)["seed"]
         what = {"seed": seed, "part": "evaluation", "error": f"{type(error).__name__}: {error}"[:400]}
-        return {"seed": seed, "ops": Counter(), "worst": {}, "loose": 0, "entries": 0, "dtypes": [],
+        return {"seed": seed, "ops": Counter(), "worst": {}, "loose": Counter(), "decided": 0, "entries": Counter(), "dtypes": [],
                 "disagreements": [what]}, None
 
 
@@ -739,14 +824,15 @@ def main():
     with open(options.programs) as file:
         lines = [line for line in file if line.strip()]
     total, dtypes, worst, disagreements = Counter(), Counter(), {}, []
-    programs_with, records, loose, entries = Counter(), [], 0, 0
+    programs_with, records, loose, decided, entries = Counter(), [], Counter(), 0, Counter()
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
         for done, (result, record) in enumerate(pool.imap(guarded, lines, chunksize=4), 1):
             total += Counter(result["ops"])
             programs_with += Counter(list(result["ops"]))
             dtypes += Counter(result["dtypes"])
-            loose += result["loose"]
-            entries += result["entries"]
+            loose += Counter(result["loose"])
+            decided += result["decided"]
+            entries += Counter(result["entries"])
             for name, ratio in result["worst"].items():
                 if ratio >= worst.get(name, {"times_the_bound": -1})["times_the_bound"] and ratio <= 1:
                     worst[name] = {"times_the_bound": ratio, "seed": result["seed"]}
@@ -759,8 +845,9 @@ def main():
         write_records(options.record, records, options.most)
     print(json.dumps({
         "programs": len(lines),
-        "entries": entries,
-        "entries_with_a_loose_bound": loose,
+        "entries_by_dtype": dict(sorted(entries.items())),
+        "entries_with_a_bound_above_sqrt_u": dict(sorted(loose.items())),
+        "entries_decided_by_rounding": decided,
         "equations_by_primitive": {name: total[name] for name in PRIMITIVES},
         "programs_by_primitive": {name: programs_with[name] for name in PRIMITIVES},
         "programs_by_dtype": dict(sorted(dtypes.items())),
