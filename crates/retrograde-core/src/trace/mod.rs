@@ -14,6 +14,7 @@ pub mod door;
 mod error;
 mod frame;
 pub mod function;
+mod functions;
 mod logic;
 pub mod place;
 mod reduce;
