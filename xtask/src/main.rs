@@ -1,4 +1,4 @@
-//! `cargo xtask gate | tidy | evidence CASE`
+//! `cargo xtask gate | tidy | fuzz | evidence CASE`
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "chores report to the terminal")]
 
@@ -7,6 +7,8 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
   gate           format, lints, tests: what must pass before a change goes in
   tidy           the rules of the source tree alone
+  fuzz --seconds N
+                 each reader of data, recipes and checkpoints on damaged input, N seconds long
   evidence CASE  measures and writes evidence/CASE.json; without CASE, lists the cases";
 
 fn main() -> ExitCode {
@@ -15,6 +17,7 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["gate"] => xtask::gate::run(&root, xtask::gate::GATE),
         ["tidy"] => xtask::gate::run(&root, xtask::gate::TIDY),
+        ["fuzz", "--seconds", seconds] => xtask::fuzz::run(&root, seconds),
         ["evidence"] => Err(xtask::evidence::list()),
         ["evidence", case] => xtask::evidence::run(&root, case),
         _ => Err(USAGE.into()),
