@@ -1,6 +1,8 @@
 //! A run that is stopped at any moment goes on to the same bits.
+#![cfg(unix)]
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use retrograde::prelude::Key;
 use retrograde::rng::random_bits;
+use retrograde_train::Checkpoint;
 
 /// Steps of a fiftieth of a second or so in a debug build, a checkpoint after each.
 const RUN: [&str; 13] = [
@@ -46,6 +49,12 @@ fn files(run: &Path) -> Vec<(&'static str, Vec<u8>)> {
         .to_vec()
 }
 
+/// Steps taken, as the newest checkpoint says; none of them is ever damaged.
+fn last_step(run: &Path) -> u64 {
+    let bytes = fs::read(run.join("checkpoint")).or_else(|_| fs::read(run.join("checkpoint.previous")));
+    bytes.map_or(0, |bytes| Checkpoint::decode(&bytes).unwrap().position.step)
+}
+
 fn wait_for(path: &Path) {
     let start = Instant::now();
     while !path.exists() {
@@ -57,41 +66,50 @@ fn wait_for(path: &Path) {
 #[test]
 fn twenty_kills_change_no_bit() {
     let temp = tempfile::tempdir().unwrap();
-    let start = Instant::now();
-    succeed(temp.path(), &[&RUN[..], &EVERY_STEP, &["--out", "straight"]].concat());
-    let whole = start.elapsed();
+    let long = [&RUN[..], &["--set", "epochs=40"], &EVERY_STEP].concat();
+    succeed(temp.path(), &[&long[..], &["--out", "straight"]].concat());
     let expected = files(&temp.path().join("straight"));
 
-    let draws = random_bits(Key::from_seed(20), 20);
-    let (mut n_kills, mut first) = (0, true);
     let run = temp.path().join("killed");
-    loop {
-        let how = if first { vec!["--out", "killed"] } else { vec!["--resume", "killed"] };
-        let args = if first {
-            [&RUN[..], &EVERY_STEP, &how].concat()
+    let mut steps = vec![0];
+    for (i, draws) in random_bits(Key::from_seed(20), 40).chunks(2).enumerate() {
+        let args = if i == 0 {
+            [&long[..], &["--out", "killed"]].concat()
         } else {
-            [&["train"], &EVERY_STEP[..], &how].concat()
+            [&["train", "--resume", "killed"], &EVERY_STEP[..]].concat()
         };
         let mut child =
             command(temp.path(), &args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        if n_kills == draws.len() {
-            assert!(child.wait().unwrap().success());
-            break;
-        }
-        if first {
+        if i == 0 {
             // Before this there is no run to go on with.
             wait_for(&run.join("recipe.toml"));
         }
-        sleep(whole.mul_f64(draws[n_kills] as f64 / u64::MAX as f64 / 4.0));
-        // SIGKILL: nothing of the process can answer. It may have finished before.
+        // Every fourth kill meets the start of the process; the others follow some steps, and then some microseconds.
+        if i % 4 == 3 {
+            sleep(Duration::from_micros(draws[0] % 60_000));
+        } else {
+            let target = steps[steps.len() - 1] + draws[0] % 22;
+            let start = Instant::now();
+            while last_step(&run) < target && start.elapsed() < Duration::from_secs(60) {
+                sleep(Duration::from_micros(500));
+            }
+            sleep(Duration::from_micros(draws[1] % 8_000));
+        }
+        // SIGKILL: nothing of the process can answer.
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.signal(), Some(9), "the run ended before kill {i}");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(!error.contains("error") && !error.contains("warning"), "{error}");
-        (n_kills, first) = (n_kills + 1, false);
+        steps.push(last_step(&run));
     }
+    // The kills met the run at many places: otherwise this shows little.
+    assert!(steps.is_sorted(), "{steps:?}");
+    steps.dedup();
+    assert!(steps.len() >= 12, "{steps:?}");
+    succeed(temp.path(), &["train", "--resume", "killed"]);
     for ((name, found), (_, expected)) in files(&run).into_iter().zip(expected) {
-        assert!(found == expected, "{name} differs after {n_kills} kills");
+        assert!(found == expected, "{name} differs");
     }
 }
 

@@ -239,17 +239,23 @@ pub fn save(folder: &RunFolder, name: &str, checkpoint: &Checkpoint) -> Result<(
     folder.write_keeping_previous(name, &previous(name), &checkpoint.encode())
 }
 
-/// The newest checkpoint that is whole; `None` when none was ever written.
+/// The newest checkpoint that is whole; `None` when none was ever written. A damaged one that is passed over is renamed
+/// `NAME.damaged`, lest the next [`save`] keeps it as the one before.
 ///
 /// # Errors
 /// All are damaged; the system refuses.
 pub fn load(folder: &RunFolder, name: &str) -> Result<Option<Found>, NoCheckpoint> {
     let mut damaged = None;
-    for name in [name.into(), previous(name)] {
-        let path = folder.path().join(name);
+    for file in [name.into(), previous(name)] {
+        let path = folder.path().join(file);
         let Some(bytes) = read(&path)? else { continue };
         match Checkpoint::decode(&bytes) {
-            Ok(checkpoint) => return Ok(Some(Found { checkpoint, damaged })),
+            Ok(checkpoint) => {
+                if damaged.is_some() {
+                    folder.rename(name, &format!("{name}.damaged"))?;
+                }
+                return Ok(Some(Found { checkpoint, damaged }));
+            }
             Err(error) => damaged = damaged.or(Some((path, error))),
         }
     }
@@ -345,6 +351,10 @@ pub(crate) mod tests {
         let (path, error) = found.damaged.unwrap();
         assert_eq!(path, newest);
         assert!(error.to_string().starts_with("it is cut short"), "{error}");
+        // The next one does not push the whole one out.
+        checkpoint.position.step = 42;
+        save(&folder, "checkpoint", &checkpoint).unwrap();
+        assert_eq!(load(&folder, "checkpoint").unwrap().unwrap().checkpoint.position.step, 42);
         fs::remove_file(&newest).unwrap();
         assert_eq!(load(&folder, "checkpoint").unwrap().unwrap().checkpoint.position.step, 40);
         fs::write(folder.path().join("checkpoint.previous"), "rubbish").unwrap();

@@ -4,7 +4,7 @@
 //! Coverage-guided fuzzing (`cargo-fuzz`) would find rarer inputs; it needs a nightly compiler, and what needs one is not
 //! run by everybody.
 
-use std::io::{BufRead, Cursor, Read, Write};
+use std::io::{Cursor, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -146,7 +146,7 @@ fn gzip_files_never_panic() {
     fuzz("gzip", &files, |input| {
         let mut out = vec![];
         if let Ok(source) = unpack(Cursor::new(input.to_vec())) {
-            let _ = BufRead::take(source, 1 << 20).read_to_end(&mut out);
+            let _ = source.take(1 << 20).read_to_end(&mut out);
         }
         let _ = csv(&gzip(input), Task::Auto).map_err(|error| check(&error.to_string()));
     });

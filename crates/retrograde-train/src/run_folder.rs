@@ -173,6 +173,16 @@ impl RunFolder {
         self.install(&part, &path, File::open(&part).and_then(|file| file.sync_all()))
     }
 
+    /// Gives a file another name.
+    ///
+    /// # Errors
+    /// A name is not plain; the system refuses.
+    pub fn rename(&self, name: &str, to: &str) -> Result<(), RunFolderError> {
+        let (path, to) = (self.file(name)?, self.file(to)?);
+        let renamed = fs::rename(&path, to).and_then(|()| sync_folder(&self.path));
+        renamed.map_err(|source| refused("rename", &path, source))
+    }
+
     fn part(&self, name: &str) -> PathBuf {
         self.path.join(format!(".{name}.part-{}", std::process::id()))
     }

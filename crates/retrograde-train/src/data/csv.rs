@@ -343,7 +343,7 @@ fn names(first: &ByteRecord, has_header: bool, file: &str) -> Result<Vec<String>
     }
     if let Some(pair) = twice {
         let (first, second) = (pair[0].1, pair[1].1);
-        let message = format!("the name of column {} again, expected a name for each column", first + 1);
+        let message = format!("the name `{}` again, after column {}", short(&names[first]), first + 1);
         return wrong(message, second, "rename one of them");
     }
     Ok(names)
