@@ -39,6 +39,7 @@ fn an_untaken_branch_contributes_a_true_zero() {
     check("1/x", |x| positive(x, 1.0 / x), &[0.0, 1.0], 1.0, &[0.0, -1.0], &[0.0, 2.0]);
     check("1/√x", |x| positive(x, 1.0 / x.sqrt()), &[0.0, 1.0], 1.0, &[0.0, -0.5], &[0.0, 0.75]);
     check("log √x", |x| positive(x, x.sqrt().log()), &[0.0, 1.0], 0.0, &[0.0, 0.5], &[0.0, -0.5]);
+    check("x log x", |x| positive(x, x * x.log()), &[0.0, 1.0], 0.0, &[0.0, 1.0], &[0.0, 1.0]);
     let small = |x: Var, y: Var| select(x.lt(100.0), y, x * 0.0);
     check("exp", |x| small(x, x.exp()), &[1000.0, 0.0], 1.0, &[0.0, 1.0], &[0.0, 1.0]);
     check("sin ∞", |x| small(x, x.sin()), &[INF, 0.0], NAN, &[0.0, 1.0], &[0.0, 0.0]);
