@@ -1,5 +1,6 @@
 //! Chores of the project.
 //!
+//! - [`fuzz`]: the readers on damaged input
 //! - [`gate`]: what must pass before a change goes in
 //! - [`tidy`]: the rules of the source tree, as pure functions from text to offences
 //! - [`source`]: the tree and its Rust files as tokens
@@ -10,6 +11,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "chores report to the terminal")]
 
 pub mod evidence;
+pub mod fuzz;
 pub mod gate;
 pub mod jax;
 pub mod source;

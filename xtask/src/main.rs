@@ -1,4 +1,4 @@
-//! `cargo xtask gate | tidy | evidence CASE | reference`
+//! `cargo xtask gate | tidy | fuzz | evidence CASE | reference`
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "chores report to the terminal")]
 
@@ -7,6 +7,8 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
   gate           format, lints, tests: what must pass before a change goes in
   tidy           the rules of the source tree alone
+  fuzz --seconds N
+                 each reader of data, recipes and checkpoints on damaged input, N seconds long
   evidence CASE  measures, checks what is claimed and writes evidence/CASE.json; without CASE, lists the cases
                  (evidence --check CASE writes nothing)
   reference      writes the true values that the tests of the array functions compare with";
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
         ["gate"] => xtask::gate::run(&root, xtask::gate::GATE),
         ["tidy"] => xtask::gate::run(&root, xtask::gate::TIDY),
         ["reference"] => xtask::ulp::reference(&root),
+        ["fuzz", "--seconds", seconds] => xtask::fuzz::run(&root, seconds),
         ["evidence"] => Err(xtask::evidence::list()),
         ["evidence", "--check", case] => xtask::evidence::check(&root, case),
         ["evidence", case] => xtask::evidence::run(&root, case),

@@ -27,6 +27,7 @@ mod inverse_hyperbolic;
 mod log;
 mod logistic;
 mod pieces;
+mod polygamma;
 mod pow;
 mod reduce_pi;
 mod roots;
@@ -37,6 +38,7 @@ mod trig;
 #[cfg(test)]
 mod tests;
 
+pub use polygamma::polygamma_f64;
 pub use table::*;
 pub(crate) use table::{each_function, expanded};
 

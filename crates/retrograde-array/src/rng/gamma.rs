@@ -1,7 +1,7 @@
 //! Exponential and gamma draws.
 
 use super::{Key, ParameterError, Stream, open_unit, purpose, size, threefry, unit};
-use crate::{Array, Shape, kernel};
+use crate::{Array, Shape, kernel, map};
 
 /// Exponential `f64` values of rate 1. Entry `i` depends on the key and `i` only.
 ///
@@ -54,8 +54,8 @@ pub fn gamma(key: Key, alpha: f64, shape: impl Into<Shape>) -> Result<Array, Par
         if alpha >= 1.0 {
             return at_least_one(alpha, &mut stream);
         }
-        let log = kernel::log_one(open_unit(stream.words()[0]));
-        at_least_one(alpha + 1.0, &mut stream) * kernel::exp_one(log / alpha)
+        let log = map::log_f64(open_unit(stream.words()[0]));
+        at_least_one(alpha + 1.0, &mut stream) * map::exp_f64(log / alpha)
     };
     let values = (0..size(&shape)).map(draw).collect();
     Ok(Array::from_parts(shape, values))
@@ -67,13 +67,13 @@ fn at_least_one(alpha: f64, stream: &mut Stream) -> f64 {
     let c = 1.0 / (9.0 * d).sqrt();
     loop {
         let [radius, angle] = stream.words();
-        let radius = (-2.0 * kernel::log_one(open_unit(radius))).sqrt();
-        let x = radius * kernel::cos_one(std::f64::consts::TAU * unit(angle));
+        let radius = (-2.0 * map::log_f64(open_unit(radius))).sqrt();
+        let x = radius * map::cos_f64(std::f64::consts::TAU * unit(angle));
         let root = c.mul_add(x, 1.0);
         let v = root * root * root;
-        let log_u = kernel::log_one(open_unit(stream.words()[0]));
+        let log_u = map::log_f64(open_unit(stream.words()[0]));
         // For large d, 1 - v is exact and cancels the leading term of the logarithm.
-        if v > 0.0 && log_u < 0.5 * x * x + d * ((1.0 - v) + kernel::log_one(v)) {
+        if v > 0.0 && log_u < 0.5 * x * x + d * ((1.0 - v) + map::log_f64(v)) {
             return d * v;
         }
     }

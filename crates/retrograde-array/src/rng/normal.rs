@@ -1,7 +1,7 @@
 //! Normal draws, whole and cut off.
 
 use super::{Key, ParameterError, Stream, open_unit, purpose, size, threefry, unit};
-use crate::{Array, Shape, kernel};
+use crate::{Array, Shape, kernel, map};
 
 /// Standard normal `f64` values. Entry `i` depends on the key and `i` only.
 ///
@@ -93,7 +93,7 @@ fn proposal(low: f64, high: f64) -> Proposal {
     // sqrt(low^2 + 4), which is `low` to the last bit far out, where the square would overflow.
     let root = if low > 1e9 { low } else { low.mul_add(low, 4.0).sqrt() };
     // Equation 2.3 and below, with low^2 - low * root = -4 low / (low + root).
-    let width = 2.0 / (low + root) * kernel::exp_one(0.5 - low / (low + root));
+    let width = 2.0 / (low + root) * map::exp_f64(0.5 - low / (low + root));
     if high - low > width { Proposal::Tail { rate: 0.5 * low + 0.5 * root } } else { Proposal::Uniform }
 }
 
@@ -108,8 +108,8 @@ fn attempt(
     // Accepted with probability exp(exponent).
     let (z, exponent) = match proposal {
         Proposal::Normal => {
-            let radius = (-2.0 * kernel::log_one(open_unit(first))).sqrt();
-            (radius * kernel::cos_one(std::f64::consts::TAU * unit(second)), 0.0)
+            let radius = (-2.0 * map::log_f64(open_unit(first))).sqrt();
+            (radius * map::cos_f64(std::f64::consts::TAU * unit(second)), 0.0)
         }
         Proposal::Uniform => {
             let z = (high - low).mul_add(unit(first), low);
@@ -117,11 +117,11 @@ fn attempt(
             (z, (mode - z) * (mode + z) / 2.0)
         }
         Proposal::Tail { rate } => {
-            let z = low - kernel::log_one(open_unit(first)) / rate;
+            let z = low - map::log_f64(open_unit(first)) / rate;
             (z, -(z - rate) * (z - rate) / 2.0)
         }
     };
     let inside = (low..=high).contains(&z);
-    let accepted = exponent == 0.0 || kernel::log_one(open_unit(stream.words()[0])) < exponent;
+    let accepted = exponent == 0.0 || map::log_f64(open_unit(stream.words()[0])) < exponent;
     (inside && accepted).then_some(z)
 }

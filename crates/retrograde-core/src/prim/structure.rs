@@ -193,3 +193,50 @@ pub(super) fn difference(r: &mut Rule<'_>, a: Option<ValueId>, b: Option<ValueId
         (a, None) => a,
     }
 }
+
+/// A function of one float, entry by entry: its name, its operation on arrays, the tangent of the result from operand, result
+/// and the tangent of the operand, and the range that the harness draws operands from.
+macro_rules! float_function {
+    ($(#[$doc:meta])* $name:ident = $text:literal, $function:expr,
+     |$r:ident, $x:ident, $y:ident, $x_dot:ident| $tangent:expr, $low:literal .. $high:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+        pub struct $name;
+
+        impl $crate::prim::Rules for $name {
+            const NAME: &'static str = $text;
+            fn parse(_: &mut $crate::prim::Args) -> Result<Self, String> {
+                Ok($name)
+            }
+            fn infer(&self, inputs: &[$crate::ir::Type]) -> Result<Vec<$crate::ir::Type>, $crate::ir::Mismatch> {
+                $crate::prim::structure::entrywise_float::<1>(inputs)
+            }
+            fn eval(
+                &self, _: &mut dyn $crate::prim::Evaluate, inputs: Vec<$crate::prim::Value>,
+            ) -> Result<Vec<$crate::prim::Value>, $crate::prim::EvalError> {
+                $crate::prim::value::one(retrograde_array::ops::function($function, inputs[0].array()))
+            }
+            fn linearize(
+                &self, $r: &mut $crate::prim::Rule<'_>, inputs: &[$crate::ir::ValueId], outputs: &[$crate::ir::ValueId],
+                tangents: &[Option<$crate::ir::ValueId>],
+            ) -> Vec<Option<$crate::ir::ValueId>> {
+                let ($x, $y) = (inputs[0], outputs[0]);
+                let _ = ($x, $y);
+                vec![tangents[0].map(|$x_dot| $tangent)]
+            }
+            fn batch(
+                &self, r: &mut $crate::prim::Rule<'_>, inputs: &[$crate::ir::ValueId], batched: &[bool], n: usize,
+            ) -> (Vec<$crate::ir::ValueId>, Vec<bool>) {
+                r.batch_entrywise($name, inputs, batched, n)
+            }
+            fn rows() -> Vec<$crate::prim::Row> {
+                use retrograde_array::DType::{F32, F64};
+                let row = |dtype| {
+                    $crate::prim::Row::new($name, &[$crate::ir::Type::array(dtype, [3])]).range($low, $high)
+                };
+                vec![row(F64), row(F32).order(1)]
+            }
+        }
+    };
+}
+pub(super) use float_function;

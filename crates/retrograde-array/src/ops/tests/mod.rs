@@ -2,7 +2,9 @@
 
 mod data;
 mod elementwise;
+mod folds;
 mod layout;
+mod logic;
 mod narrow;
 mod product;
 mod sums;
