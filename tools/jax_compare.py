@@ -205,6 +205,12 @@ def unslice(p, x):
     return lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
+def pad_with(p, x, value):
+    # JAX 0.10.2 has no derivative of `pad` without axes.
+    config = [(low, high, stride - 1) for low, high, stride in zip(p["low"], p["high"], p["strides"])]
+    return lax.pad(x, value, config) if x.ndim else x
+
+
 def gather(p, x, indices):
     axis, shared = p["axis"], p["batch_dims"]
     if shared == 0:
@@ -374,6 +380,34 @@ PRIMITIVES = {
     "tanh": plain(lax.tanh),
     "sin": plain(lax.sin),
     "cos": plain(lax.cos),
+    "expm1": plain(lax.expm1),
+    "exp2": plain(lax.exp2),
+    "log1p": plain(lax.log1p),
+    "log2": plain(jnp.log2),
+    "rsqrt": plain(lax.rsqrt),
+    "cbrt": plain(lax.cbrt),
+    "tan": plain(lax.tan),
+    "asin": plain(lax.asin),
+    "acos": plain(lax.acos),
+    "atan": plain(lax.atan),
+    "sinh": plain(lax.sinh),
+    "cosh": plain(lax.cosh),
+    "asinh": plain(lax.asinh),
+    "acosh": plain(lax.acosh),
+    "atanh": plain(lax.atanh),
+    "erf": plain(lax.erf),
+    "erfc": plain(lax.erfc),
+    "erf_inv": plain(lax.erf_inv),
+    "lgamma": plain(lax.lgamma),
+    "digamma": plain(lax.digamma),
+    "polygamma": lambda p, x: lax.polygamma(jnp.full(x.shape, p["order"], x.dtype), x),
+    "bessel_i0e": plain(lax.bessel_i0e),
+    "bessel_i1e": plain(lax.bessel_i1e),
+    "log_bessel_i0": plain(lambda x: lax.log(lax.bessel_i0e(x)) + lax.abs(x)),
+    "logistic": plain(lax.logistic),
+    "softplus": plain(jax.nn.softplus),
+    "pow": plain(lax.pow),
+    "atan2": plain(lax.atan2),
     "max": plain(lax.max),
     "min": plain(lax.min),
     "rem": plain(lax.rem),
@@ -399,7 +433,7 @@ PRIMITIVES = {
     "slice": lambda p, x: lax.slice(x, p["starts"], p["limits"], p["strides"]),
     "unslice": unslice,
     "concat": lambda p, *xs: lax.concatenate(xs, p["axis"]),
-    "pad": lambda p, x, v: lax.pad(x, v, [(a, b, s - 1) for a, b, s in zip(p["low"], p["high"], p["strides"])]),
+    "pad": pad_with,
     "reverse": lambda p, x: lax.rev(x, p["axes"]),
     "iota": lambda p: lax.broadcasted_iota(p["type"].jax, p["type"].shape, p["axis"]),
     "dynamic_slice": dynamic_slice,
