@@ -287,8 +287,7 @@ fn associative_scans_are_cumulations() {
 fn truth_values_and_bits() {
     let f = |(x, y): (Var, Var)| ((x & y) | !x, x ^ y, (x << 2) >> y, x.shift_right_logical(60));
     let (x, y) = (array([6_i64, -1]), array([3_i64, 1]));
-    let expected =
-        (array([(6 & 3) | !6, -1_i64 & 1]), array([5_i64, -2]), array([3_i64, -2]), array([0_i64, 15]));
+    let expected = (array([-5_i64, 1]), array([5_i64, -2]), array([3_i64, -2]), array([0_i64, 15]));
     assert_eq!(jit(f).call(&(x, y)).unwrap(), expected);
     let inside =
         jit(|x: Var| x.gt(0.0) & x.lt(1.0) & x.is_finite()).call(&array([0.5, 2.0, NAN, -INF])).unwrap();
