@@ -45,14 +45,20 @@ fn main() -> ExitCode {
         eprintln!("usage: answers FIRST COUNT; found {:?}", std::env::args().skip(1).collect::<Vec<_>>());
         return ExitCode::FAILURE;
     };
+    let mut failed = 0;
     for seed in *first..first.saturating_add(*count) {
-        match line(seed) {
-            Ok(line) => println!("{line}"),
-            Err(message) => {
+        // A broken operation must not hide the others.
+        match std::panic::catch_unwind(|| line(seed)) {
+            Ok(Ok(line)) => println!("{line}"),
+            Ok(Err(message)) => {
                 eprintln!("{message}");
-                return ExitCode::FAILURE;
+                failed += 1;
+            }
+            Err(_) => {
+                eprintln!("seed {seed} panicked");
+                failed += 1;
             }
         }
     }
-    ExitCode::SUCCESS
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
