@@ -528,3 +528,41 @@ fn every_row_passes() {
     }
     assert!(failed.is_empty(), "{failed:#?}");
 }
+
+/// Every primitive that takes bf16 or f32 operands in place of f64 ones runs on them, and gives about the same.
+#[test]
+fn narrow_floats_run_where_they_are_accepted() {
+    let mut n_run = 0;
+    for (name, rows) in Prim::rows() {
+        for row in rows.iter().filter(|row| row.inputs.iter().any(|ty| ty.dtype == DType::F64)) {
+            let mut draw = Draw::new(3);
+            for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::BF16, 0.2)] {
+                let narrowed =
+                    |ty: &Type| if ty.dtype == DType::F64 { ty.with_dtype(dtype) } else { ty.clone() };
+                let types: Vec<Type> = row.inputs.iter().map(narrowed).collect();
+                // Parameters that name a dtype, bodies and bit stacks stay as they are, and then refuse.
+                let Ok(results) = row.op.infer(&types) else { continue };
+                let narrow = draw.arrays(&types, row.range);
+                let same = |(x, ty): (&Array, &Type)| retrograde_array::ops::convert(x, ty.dtype);
+                let wide: Vec<Array> = narrow.iter().zip(&row.inputs).map(same).collect();
+                let found = run(&equation(&row.op, &types), &narrow);
+                let expected = run(&equation(&row.op, &row.inputs), &wide);
+                n_run += 1;
+                for ((found, ty), expected) in found.iter().zip(&results).zip(&expected) {
+                    assert_eq!(Type::of(found), *ty, "{name}");
+                    if ty.dtype == dtype {
+                        let (found, expected) = (reals(found), reals(expected));
+                        let scale = expected.iter().fold(1.0f64, |m, x| m.max(x.abs()));
+                        for (f, e) in found.iter().zip(&expected) {
+                            assert!(
+                                (f - e).abs() <= tolerance * scale,
+                                "{name} of {dtype}: {found:?}, in f64 {expected:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(n_run > 200, "only {n_run} rows ran");
+}
