@@ -45,6 +45,12 @@ pub const CASES: &[Case] = &[
         run: crate::ulp::evidence,
         holds: crate::ulp::holds,
     },
+    Case {
+        name: "jax",
+        about: "2000 random programs over all primitives: values, gradients and Hessian products within 8 roundings of JAX's",
+        run: crate::jax::evidence,
+        holds: crate::jax::holds,
+    },
 ];
 
 /// Measures one case, checks what it claims and writes its file.

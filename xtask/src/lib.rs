@@ -5,6 +5,7 @@
 //! - [`tidy`]: the rules of the source tree, as pure functions from text to offences
 //! - [`source`]: the tree and its Rust files as tokens
 //! - [`evidence`]: slow measurements, written to `evidence/`
+//! - [`jax`]: random programs against JAX
 //! - [`ulp`]: errors of the array functions
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "chores report to the terminal")]
@@ -12,6 +13,7 @@
 pub mod evidence;
 pub mod fuzz;
 pub mod gate;
+pub mod jax;
 pub mod source;
 pub mod tidy;
 pub mod ulp;

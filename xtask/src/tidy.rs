@@ -14,6 +14,7 @@ pub const CRATE_FLOORS: &[(&str, u32)] = &[
     ("retrograde-derive", 0),
     ("retrograde-core", 1),
     ("retrograde-engine", 2),
+    ("retrograde-sample", 2),
     ("retrograde-solve", 3),
     ("retrograde-tricks", 3),
     ("retrograde-train", 4),

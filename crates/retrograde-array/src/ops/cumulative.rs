@@ -1,8 +1,9 @@
 //! Sums, products and linear recurrences along an axis, sequentially in index order.
 
-use crate::Array;
 use crate::kernel::Num;
+use crate::{Array, DType};
 
+use super::bf16::in_f32;
 use super::elementwise::result;
 use super::{bug, each_num, values};
 
@@ -28,6 +29,9 @@ fn each_step(a: &Array, axis: usize, reverse: bool, mut step: impl FnMut(usize, 
 /// # Panics
 /// When the axis is outside the shape or the dtype is `bool`: internal misuse.
 pub fn cumsum(a: &Array, axis: usize, reverse: bool) -> Array {
+    if a.dtype() == DType::BF16 {
+        return in_f32([a], |[a]| cumsum(a, axis, reverse));
+    }
     each_num!(a.dtype(), "cumsum", T => {
         let mut out = values::<T>(a).to_vec();
         each_step(a, axis, reverse, |before, here| out[here] = out[before].plus(out[here]));
@@ -40,6 +44,9 @@ pub fn cumsum(a: &Array, axis: usize, reverse: bool) -> Array {
 /// # Panics
 /// When the axis is outside the shape or the dtype is `bool`: internal misuse.
 pub fn cumprod(a: &Array, axis: usize, reverse: bool) -> Array {
+    if a.dtype() == DType::BF16 {
+        return in_f32([a], |[a]| cumprod(a, axis, reverse));
+    }
     each_num!(a.dtype(), "cumprod", T => {
         let mut out = values::<T>(a).to_vec();
         each_step(a, axis, reverse, |before, here| out[here] = out[before].times(out[here]));
@@ -54,6 +61,9 @@ pub fn cumprod(a: &Array, axis: usize, reverse: bool) -> Array {
 pub fn recurrence(a: &Array, b: &Array, axis: usize, reverse: bool) -> Array {
     if a.shape() != b.shape() {
         bug(&format!("shapes {} and {} of one recurrence", a.shape(), b.shape()));
+    }
+    if a.dtype() == DType::BF16 {
+        return in_f32([a, b], |[a, b]| recurrence(a, b, axis, reverse));
     }
     each_num!(a.dtype(), "recurrence", T => {
         let (a_values, mut out) = (values::<T>(a), values::<T>(b).to_vec());

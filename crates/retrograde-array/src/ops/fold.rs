@@ -4,6 +4,7 @@ use crate::kernel::{self, Num};
 use crate::map::Function;
 use crate::{Array, DType, Element, Scalar, Shape};
 
+use super::bf16::in_f32;
 use super::elementwise::result;
 use super::piecewise::Pieces;
 use super::{
@@ -44,6 +45,9 @@ fn fold_num<T: Num>(a: &Array, axes: &[usize], empty: T, f: impl Fn(T, T) -> T) 
 /// # Panics
 /// When an axis is repeated or outside the shape, or the dtype is `bool`: internal misuse.
 pub fn prod(a: &Array, axes: &[usize]) -> Array {
+    if a.dtype() == DType::BF16 {
+        return in_f32([a], |[a]| prod(a, axes));
+    }
     each_num!(a.dtype(), "prod", T => fold_num::<T>(a, axes, T::ONE, |x, y| x.times(y)))
 }
 
@@ -53,6 +57,9 @@ pub fn prod(a: &Array, axes: &[usize]) -> Array {
 /// When an axis is repeated, outside the shape or empty, or the dtype is `bool`: internal misuse.
 pub fn reduce_max(a: &Array, axes: &[usize]) -> Array {
     some_entry("largest", a, axes);
+    if a.dtype() == DType::BF16 {
+        return in_f32([a], |[a]| reduce_max(a, axes));
+    }
     each_num!(a.dtype(), "reduce_max", T => fold_num::<T>(a, axes, T::ZERO, |x, y| x.larger(y)))
 }
 
@@ -62,6 +69,9 @@ pub fn reduce_max(a: &Array, axes: &[usize]) -> Array {
 /// When an axis is repeated, outside the shape or empty, or the dtype is `bool`: internal misuse.
 pub fn reduce_min(a: &Array, axes: &[usize]) -> Array {
     some_entry("smallest", a, axes);
+    if a.dtype() == DType::BF16 {
+        return in_f32([a], |[a]| reduce_min(a, axes));
+    }
     each_num!(a.dtype(), "reduce_min", T => fold_num::<T>(a, axes, T::ZERO, |x, y| x.smaller(y)))
 }
 
@@ -85,6 +95,9 @@ pub fn any(a: &Array, axes: &[usize]) -> Array {
 /// # Panics
 /// When an axis is repeated or outside the shape, or the dtype is not a float: internal misuse.
 pub fn logsumexp(a: &Array, axes: &[usize]) -> Array {
+    if a.dtype() == DType::BF16 {
+        return in_f32([a], |[a]| logsumexp(a, axes));
+    }
     let of = |value: f64| match a.dtype() {
         DType::F32 => Scalar::F32(value as f32),
         _ => Scalar::F64(value),

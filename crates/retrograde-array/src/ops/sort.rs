@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::{Array, Element};
+use crate::{Array, DType, Element};
 
 use super::elementwise::result;
 use super::{bug, each_num, values};
@@ -15,6 +15,9 @@ use super::{bug, each_num, values};
 pub fn argsort(a: &Array, axis: usize, descending: bool) -> Array {
     if axis >= a.rank() {
         bug(&format!("sorting shape {} along axis {axis}", a.shape()));
+    }
+    if a.dtype() == DType::BF16 {
+        return argsort(&super::convert(a, DType::F32), axis, descending);
     }
     each_num!(a.dtype(), "argsort", T => argsort_typed::<T>(a, axis, descending))
 }

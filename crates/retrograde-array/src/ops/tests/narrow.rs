@@ -157,3 +157,26 @@ fn u8_converts() {
     assert_eq!(Scalar::from_f64(DType::U8, -1.0), None);
     assert_eq!(Scalar::from_f64(DType::U8, 0.5), None);
 }
+
+/// Every operation that folds, cumulates or orders takes `bf16`, and is that of `f32` rounded once.
+#[test]
+fn bf16_folds_cumulations_and_orders_round_an_f32_once() {
+    use crate::ops::{argmin, argsort, cumprod, cumsum, logsumexp, prod, recurrence, reduce_max, reduce_min};
+    let (a, b) = (random(DType::BF16, &[5, 7], 3), random(DType::BF16, &[5, 7], 4));
+    let (wide_a, wide_b) = (convert(&a, DType::F32), convert(&b, DType::F32));
+    let round = |a: &Array| convert(a, DType::BF16);
+    for axes in [&[0][..], &[1], &[0, 1]] {
+        for f in [prod, reduce_max, reduce_min, logsumexp] {
+            assert_eq!(f(&a, axes), round(&f(&wide_a, axes)), "{axes:?}");
+        }
+    }
+    for axis in [0, 1] {
+        assert_eq!(argmin(&a, axis), argmin(&wide_a, axis));
+        for up in [false, true] {
+            assert_eq!(argsort(&a, axis, up), argsort(&wide_a, axis, up));
+            assert_eq!(cumsum(&a, axis, up), round(&cumsum(&wide_a, axis, up)));
+            assert_eq!(cumprod(&a, axis, up), round(&cumprod(&wide_a, axis, up)));
+            assert_eq!(recurrence(&a, &b, axis, up), round(&recurrence(&wide_a, &wide_b, axis, up)));
+        }
+    }
+}
