@@ -11,13 +11,16 @@ mod concat;
 mod convert;
 mod dot;
 mod elementwise;
+pub mod fourier;
 mod gather;
+pub mod linalg;
 mod logic;
 mod piecewise;
 mod reduce;
 mod slice;
 mod strided;
 mod transpose;
+mod triangle;
 
 pub use broadcast::broadcast;
 pub use compare::{Comparison, compare, select};
@@ -31,6 +34,7 @@ pub use piecewise::{Piecewise, clamp, min, piecewise, rem};
 pub use reduce::{argmax, sum};
 pub use slice::{pad_slice, slice};
 pub use transpose::{reshape, transpose};
+pub use triangle::{Part, triangle};
 
 use crate::{Array, DType, Element};
 
