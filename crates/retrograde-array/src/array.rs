@@ -1,19 +1,26 @@
-//! The array value: a shape and a shared buffer.
+//! The array value: a shape and a shared buffer, or a view of one.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::data::each_data;
+use crate::data::{data, each_data};
+use crate::element::each_dtype;
+use crate::layout::{COPIED, Layout, pack};
+use crate::ops::strided::row_major;
 use crate::{ArrayError, DType, Data, Element, Scalar, Shape, bf16};
 
-/// A row-major, contiguous, shared array. Cloning copies a shape and a pointer, never the values.
+/// A shared array. Cloning copies a shape and a pointer, never the values; nor do transposes, slices, broadcasts and
+/// reversals of more than a few entries, which are views of the same buffer (Note [views] of `layout`).
 ///
+/// Operations see entries in row-major order, whatever the storage: their results are the same to the bit.
 /// Equality and hash go by bits: all NaNs are equal, `-0` differs from `+0`.
 #[derive(Clone)]
 pub struct Array {
     shape: Shape,
-    data: Data,
+    buffer: Data,
+    /// `None`: the whole buffer in row-major order.
+    layout: Option<Arc<Layout>>,
 }
 
 impl Array {
@@ -81,7 +88,56 @@ impl Array {
     /// A shape and values already known to agree.
     pub(crate) fn from_parts<T: Element>(shape: Shape, values: Vec<T>) -> Array {
         debug_assert_eq!(shape.size(), values.len());
-        Array { shape, data: T::wrap(Arc::new(values)) }
+        Array { shape, buffer: data(values), layout: None }
+    }
+
+    /// The entries of this array's buffer at `offset + i * strides[0] + j * strides[1] + ..`, which the caller knows to lie
+    /// inside: a view, or a copy of few entries (Note [views]).
+    ///
+    /// # Cost
+    /// Independent of the size.
+    pub(crate) fn view(&self, shape: Shape, offset: usize, strides: Vec<isize>) -> Array {
+        let size = shape.size();
+        if size <= COPIED {
+            let buffer = if size == 0 {
+                each_dtype!(self.dtype(), T => data(Vec::<T>::new()))
+            } else {
+                pack(&self.buffer, &shape, offset, &strides)
+            };
+            return Array { shape, buffer, layout: None };
+        }
+        let layout = Layout::new(&shape, offset, strides);
+        let is_whole = layout.is_contiguous && offset == 0 && size == self.buffer.len();
+        Array { shape, buffer: self.buffer.clone(), layout: (!is_whole).then(|| Arc::new(layout)) }
+    }
+
+    /// How far apart in memory neighbours along each axis lie, in entries.
+    pub fn strides(&self) -> Vec<isize> {
+        match &self.layout {
+            Some(layout) => layout.strides.clone(),
+            None => row_major(&self.shape),
+        }
+    }
+
+    /// Where the first entry lies in [`Array::buffer`].
+    pub(crate) fn offset(&self) -> usize {
+        self.layout.as_ref().map_or(0, |layout| layout.offset)
+    }
+
+    /// The buffer that the array lies in, `None` when `T` is not the dtype.
+    pub(crate) fn buffer<T: Element>(&self) -> Option<&[T]> {
+        T::unwrap(&self.buffer).map(|values| values.as_slice())
+    }
+
+    /// The same array, holding no memory but its own entries: a view is copied.
+    ///
+    /// For arrays that are kept: a view keeps the whole buffer alive that it is part of.
+    pub fn compact(&self) -> Array {
+        let buffer = match &self.layout {
+            Some(layout) => layout.copied(&self.buffer, &self.shape),
+            None => self.buffer.clone(),
+        };
+        Array { shape: self.shape.clone(), buffer, layout: None }
     }
 
     /// The shape.
@@ -91,7 +147,7 @@ impl Array {
 
     /// The dtype.
     pub fn dtype(&self) -> DType {
-        self.data.dtype()
+        self.buffer.dtype()
     }
 
     /// The number of axes.
@@ -101,7 +157,7 @@ impl Array {
 
     /// The number of elements.
     pub fn size(&self) -> usize {
-        self.data.len()
+        self.shape.size()
     }
 
     /// Bytes of all elements.
@@ -109,19 +165,28 @@ impl Array {
         self.size() * self.dtype().size_bytes()
     }
 
-    /// The typed buffer.
-    pub fn data(&self) -> &Data {
-        &self.data
-    }
-
     /// The values in row-major order, `None` when `T` is not the dtype.
+    ///
+    /// # Cost
+    /// None, but for a view whose entries do not lie one after another: it copies them once and keeps the copy.
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
-        T::unwrap(&self.data).map(|values| values.as_slice())
+        match &self.layout {
+            None => self.buffer(),
+            Some(layout) if layout.is_contiguous => {
+                self.buffer().map(|values| &values[layout.offset..layout.offset + self.size()])
+            }
+            Some(layout) => {
+                T::unwrap(layout.packed(&self.buffer, &self.shape)).map(|values| values.as_slice())
+            }
+        }
     }
 
-    /// The values for writing, `None` when `T` is not the dtype. Copies the buffer first if it is shared.
+    /// The values for writing, `None` when `T` is not the dtype. Copies them first if the buffer is shared.
     pub fn make_mut<T: Element>(&mut self) -> Option<&mut [T]> {
-        T::unwrap_mut(&mut self.data).map(|values| Arc::make_mut(values).as_mut_slice())
+        if self.layout.is_some() {
+            *self = self.compact();
+        }
+        T::unwrap_mut(&mut self.buffer).map(|values| Arc::make_mut(values).as_mut_slice())
     }
 
     /// A copy of the values in row-major order, `None` when `T` is not the dtype.
@@ -139,19 +204,30 @@ impl Array {
 
     /// The element at a row-major position, `None` past the end.
     pub fn get(&self, position: usize) -> Option<Scalar> {
-        each_data!(&self.data, values => values.get(position).map(|value| value.to_scalar()))
+        if position >= self.size() {
+            return None;
+        }
+        let place = self.layout.as_ref().map_or(position, |layout| layout.place(&self.shape, position));
+        each_data!(&self.buffer, values => values.get(place).map(|value| value.to_scalar()))
+    }
+
+    /// The elements in row-major order.
+    pub fn scalars(&self) -> impl Iterator<Item = Scalar> + '_ {
+        (0..self.size()).filter_map(|position| self.get(position))
     }
 
     /// True when dtype, shape and every bit agree; all NaNs are equal, `-0` differs from `+0`.
     pub fn bits_eq(&self, other: &Array) -> bool {
-        fn same<T: Element>(a: &Arc<Vec<T>>, b: &Array) -> bool {
-            T::unwrap(&b.data)
-                .is_some_and(|b| Arc::ptr_eq(a, b) || a.iter().zip(b.iter()).all(|(x, y)| x.key() == y.key()))
+        fn same<T: Element>(a: &Array, b: &Array) -> bool {
+            match (a.as_slice::<T>(), b.as_slice::<T>()) {
+                (Some(a), Some(b)) => std::ptr::eq(a, b) || a.iter().zip(b).all(|(x, y)| x.key() == y.key()),
+                _ => false,
+            }
         }
-        self.shape == other.shape && each_data!(&self.data, values => same(values, other))
+        self.shape == other.shape && each_dtype!(self.dtype(), T => same::<T>(self, other))
     }
 
-    /// The same values under another shape, sharing the buffer.
+    /// The same values under another shape, sharing the buffer; a view whose entries do not lie one after another is copied.
     ///
     /// # Errors
     /// [`ArrayError::Size`] when the sizes differ.
@@ -162,7 +238,17 @@ impl Array {
             Some(expected) if expected != self.size() => {
                 Err(ArrayError::Size { shape, expected, found: self.size() })
             }
-            Some(_) => Ok(Array { shape, data: self.data.clone() }),
+            Some(_) => Ok(match &self.layout {
+                None => Array { shape, buffer: self.buffer.clone(), layout: None },
+                Some(layout) if layout.is_contiguous => {
+                    let strides = row_major(&shape);
+                    self.view(shape, layout.offset, strides)
+                }
+                Some(layout) => {
+                    let buffer = layout.packed(&self.buffer, &self.shape).clone();
+                    Array { shape, buffer, layout: None }
+                }
+            }),
         }
     }
 
@@ -177,8 +263,9 @@ impl Array {
             self.shape
         );
         let shape = Shape::from(&self.shape[1..]);
-        let n = shape.size();
-        each_data!(&self.data, values => Array::from_parts(shape, values[i * n..(i + 1) * n].to_vec()))
+        let strides = self.strides();
+        let offset = self.offset().wrapping_add_signed(i as isize * strides[0]);
+        self.view(shape, offset, strides[1..].to_vec())
     }
 
     /// Arrays of one type joined along a new leading axis.
@@ -186,7 +273,7 @@ impl Array {
     /// # Errors
     /// [`ArrayError::Empty`] for no arrays; [`ArrayError::DType`] or [`ArrayError::Shape`] when they differ.
     pub fn stack(arrays: &[Array]) -> Result<Array, ArrayError> {
-        fn join<T: Element>(_: &Arc<Vec<T>>, arrays: &[Array], shape: Shape) -> Array {
+        fn join<T: Element>(arrays: &[Array], shape: Shape) -> Array {
             let mut values = Vec::with_capacity(shape.size());
             for array in arrays {
                 values.extend_from_slice(array.as_slice::<T>().unwrap_or_default());
@@ -203,7 +290,7 @@ impl Array {
             }
         }
         let shape = std::iter::once(arrays.len()).chain(first.shape.iter().copied()).collect();
-        Ok(each_data!(&first.data, values => join(values, arrays, shape)))
+        Ok(each_dtype!(first.dtype(), T => join::<T>(arrays, shape)))
     }
 }
 
@@ -219,7 +306,9 @@ impl Hash for Array {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.dtype().hash(state);
         self.shape.hash(state);
-        each_data!(&self.data, values => values.iter().for_each(|value| value.key().hash(state)));
+        each_dtype!(self.dtype(), T => {
+            self.as_slice::<T>().unwrap_or_default().iter().for_each(|value| value.key().hash(state));
+        });
     }
 }
 

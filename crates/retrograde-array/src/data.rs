@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{DType, bf16};
+use crate::{DType, Element, bf16};
 
 /// A shared buffer of one dtype.
 #[derive(Debug, Clone)]
@@ -38,6 +38,11 @@ macro_rules! each_data {
     };
 }
 pub(crate) use each_data;
+
+/// The values as a buffer.
+pub(crate) fn data<T: Element>(values: Vec<T>) -> Data {
+    T::wrap(Arc::new(values))
+}
 
 impl Data {
     /// The dtype of the buffer.

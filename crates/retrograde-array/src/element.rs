@@ -30,6 +30,43 @@ pub trait Element: sealed::Sealed + Copy + Default + PartialEq + Debug + Send + 
     fn key(self) -> u64;
 }
 
+/// `$body` with `$t` the Rust type of a dtype.
+macro_rules! each_dtype {
+    ($dtype:expr, $t:ident => $body:expr) => {
+        match $dtype {
+            $crate::DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            $crate::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            $crate::DType::BF16 => {
+                type $t = $crate::bf16;
+                $body
+            }
+            $crate::DType::I64 => {
+                type $t = i64;
+                $body
+            }
+            $crate::DType::I32 => {
+                type $t = i32;
+                $body
+            }
+            $crate::DType::U8 => {
+                type $t = u8;
+                $body
+            }
+            $crate::DType::Bool => {
+                type $t = bool;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use each_dtype;
+
 macro_rules! element {
     ($t:ty, $variant:ident, $key:expr) => {
         impl sealed::Sealed for $t {}

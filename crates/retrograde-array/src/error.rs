@@ -54,6 +54,16 @@ pub enum ArrayError {
         /// The length of the axis.
         size: usize,
     },
+    /// A part at a computed place that does not lie inside its array.
+    #[error("a part of {len} entries from {start} does not lie inside an axis of size {size}")]
+    Part {
+        /// Where the part begins.
+        start: i64,
+        /// The length of the part.
+        len: usize,
+        /// The length of the axis.
+        size: usize,
+    },
     /// An integer division by zero.
     #[error("integer division by zero at element {element}")]
     DivisionByZero {
@@ -61,7 +71,9 @@ pub enum ArrayError {
         element: usize,
     },
     /// An operation whose cargo feature this build leaves out.
-    #[error("{what}: this build has no cargo feature `{feature}`; build with `--features {feature}`, or with default features")]
+    #[error(
+        "{what}: this build has no cargo feature `{feature}`; build with `--features {feature}`, or with default features"
+    )]
     Feature {
         /// The operation.
         what: &'static str,

@@ -1,13 +1,13 @@
 //! Arrays in files: the safetensors format.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use half::f16;
 
-use crate::{Array, ArrayError, DType, Data, Shape, bf16};
+use crate::{Array, ArrayError, DType, Scalar, Shape, bf16};
 
 /// Named arrays and text entries of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,8 +94,7 @@ pub fn save_safetensors(
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(format)?;
-    let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
-    let metadata = (!metadata.is_empty()).then_some(metadata);
+    let metadata = (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect());
     let contents = safetensors::serialize(views, metadata).map_err(format)?;
     std::fs::write(path, contents)
         .map_err(|source| IoError::File { path: path.display().to_string(), source })
@@ -133,17 +132,21 @@ fn file_dtype(dtype: DType) -> Dtype {
     }
 }
 
-/// The values as little-endian bytes.
+/// The values as little-endian bytes, in row-major order.
 fn to_bytes(array: &Array) -> Vec<u8> {
-    match array.data() {
-        Data::F64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::BF16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::I64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::I32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Data::U8(values) => values.to_vec(),
-        Data::Bool(values) => values.iter().map(|&value| u8::from(value)).collect(),
+    let mut bytes = Vec::with_capacity(array.size_bytes());
+    for value in array.scalars() {
+        match value {
+            Scalar::F64(x) => bytes.extend(x.to_le_bytes()),
+            Scalar::F32(x) => bytes.extend(x.to_le_bytes()),
+            Scalar::BF16(x) => bytes.extend(x.to_le_bytes()),
+            Scalar::I64(x) => bytes.extend(x.to_le_bytes()),
+            Scalar::I32(x) => bytes.extend(x.to_le_bytes()),
+            Scalar::U8(x) => bytes.push(x),
+            Scalar::Bool(x) => bytes.push(u8::from(x)),
+        }
     }
+    bytes
 }
 
 fn from_view(name: &str, view: &TensorView<'_>) -> Result<Array, IoError> {

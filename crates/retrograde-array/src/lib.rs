@@ -18,6 +18,7 @@ mod dtype;
 mod element;
 mod error;
 mod into_array;
+mod layout;
 mod rounding;
 mod scalar;
 mod shape;

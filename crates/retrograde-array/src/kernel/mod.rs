@@ -7,6 +7,7 @@
 
 mod dot;
 mod elementwise;
+mod fold;
 mod level;
 mod lost;
 mod num;
@@ -15,6 +16,7 @@ mod transcendental;
 
 pub(crate) use dot::{Matrix, dot};
 pub(crate) use elementwise::{map, zip, zip3};
+pub(crate) use fold::fold_inner;
 pub(crate) use level::{Level, level};
 pub(crate) use lost::{candidate, contradicts, detect_add, detect_fma, preimages};
 pub(crate) use num::{Float, Num};

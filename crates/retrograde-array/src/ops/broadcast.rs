@@ -1,10 +1,8 @@
 //! Repetition along new axes.
 
-use crate::{Array, Element, Shape};
+use crate::{Array, Shape};
 
-use super::elementwise::result;
-use super::strided::{self, Axis, View};
-use super::{bug, each_dtype, values};
+use super::bug;
 
 /// An array of shape `shape` in which operand axis `i` is output axis `axes[i]` and every other output axis repeats.
 ///
@@ -21,21 +19,7 @@ pub fn broadcast(a: &Array, shape: &Shape, axes: &[usize]) -> Array {
     if a.shape() == shape && axes.is_sorted() {
         return a.clone();
     }
-    each_dtype!(a.dtype(), T => broadcast_typed::<T>(a, shape, axes))
-}
-
-fn broadcast_typed<T: Element>(a: &Array, shape: &Shape, axes: &[usize]) -> Array {
-    let x = values::<T>(a);
-    let size = shape.size();
-    if a.rank() == 0 {
-        return result(shape, vec![x[0]; size]);
-    }
-    let view = View::new(shape.iter().enumerate().map(|(out_axis, &len)| {
-        let stride = match axes.iter().position(|&axis| axis == out_axis) {
-            Some(i) => a.shape()[i + 1..].iter().product(),
-            None => 0,
-        };
-        Axis { len, stride }
-    }));
-    result(shape, strided::read(x, 0, &view, size))
+    let own = a.strides();
+    let stride = |out_axis: usize| axes.iter().position(|&axis| axis == out_axis).map_or(0, |i| own[i]);
+    a.view(shape.clone(), a.offset(), (0..shape.rank()).map(stride).collect())
 }

@@ -5,8 +5,7 @@ use crate::{Array, DType, Shape};
 
 use super::bf16::in_f32;
 use super::elementwise::result;
-use super::strided::row_major;
-use super::{bug, each_num, transpose, values};
+use super::{bug, each_num, transpose};
 
 /// Which axes of the two factors of [`dot_general`] are contracted and which are shared (batch); the others are free.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -81,36 +80,46 @@ fn dot_typed<T: Num>(a: &Array, b: &Array, dims: &DotDims) -> Array {
 
     let (a, [a_batch, a_row, a_column]) = matrix(a, [&dims.lhs_batch, &a_free, &dims.lhs_contract]);
     let (b, [b_batch, b_row, b_column]) = matrix(b, [&dims.rhs_batch, &dims.rhs_contract, &b_free]);
+    let (a_values, b_values) = (entries::<T>(&a), entries::<T>(&b));
     for (i, out) in out.chunks_exact_mut(m * n).enumerate().take(batch) {
-        let a = Matrix { data: &values::<T>(&a)[i * a_batch..], row: a_row, column: a_column };
-        let b = Matrix { data: &values::<T>(&b)[i * b_batch..], row: b_row, column: b_column };
+        let a = Matrix { data: &a_values[i * a_batch..], row: a_row, column: a_column };
+        let b = Matrix { data: &b_values[i * b_batch..], row: b_row, column: b_column };
         kernel::dot(a, b, [m, k, n], out);
     }
     result(&shape, out)
 }
 
+/// The buffer of an array from its first entry on.
+fn entries<T: Num>(x: &Array) -> &[T] {
+    match x.buffer() {
+        Some(values) => &values[x.offset()..],
+        None => bug(&format!("{} array where {} was promised", x.dtype(), T::DTYPE)),
+    }
+}
+
 /// An array seen as three axes, each a group of the array's: the array (copied if a group is scattered in memory) and the
 /// stride of each group.
 fn matrix(x: &Array, groups: [&[usize]; 3]) -> (Array, [usize; 3]) {
-    let strides = row_major(x.shape());
+    let strides = x.strides();
     if let [Some(s0), Some(s1), Some(s2)] = groups.map(|axes| group_stride(x.shape(), &strides, axes)) {
         return (x.clone(), [s0, s1, s2]);
     }
-    let copy = transpose(x, &groups.concat());
+    let copy = transpose(x, &groups.concat()).compact();
     let [_, n1, n2] = groups.map(|axes| axes.iter().map(|&axis| x.shape()[axis]).product::<usize>());
     (copy, [n1 * n2, n2, 1])
 }
 
-/// The one stride that walks a group of axes in row-major order, if there is one.
-fn group_stride(shape: &Shape, strides: &[usize], axes: &[usize]) -> Option<usize> {
+/// The one stride that walks a group of axes forwards in row-major order, if there is one.
+fn group_stride(shape: &Shape, strides: &[isize], axes: &[usize]) -> Option<usize> {
     let mut long = axes.iter().copied().filter(|&axis| shape[axis] != 1).rev();
     let Some(innermost) = long.next() else { return Some(1) };
-    let mut next = strides[innermost] * shape[innermost];
+    let stride = usize::try_from(strides[innermost]).ok().filter(|&stride| stride > 0)?;
+    let mut next = stride * shape[innermost];
     for axis in long {
-        if strides[axis] != next {
+        if usize::try_from(strides[axis]) != Ok(next) {
             return None;
         }
         next *= shape[axis];
     }
-    Some(strides[innermost])
+    Some(stride)
 }

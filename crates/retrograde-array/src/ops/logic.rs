@@ -1,6 +1,6 @@
 //! Truth values and bits: and, or, exclusive or, not, shifts; and which numbers are finite.
 
-use crate::{Array, DType, Element, kernel};
+use crate::{Array, DType, Element, bf16, kernel};
 
 use super::elementwise::{pairs, result};
 use super::{no_such, values};
@@ -21,7 +21,7 @@ pub enum Logic {
 pub enum Shift {
     /// Towards higher bits; zeros come in.
     Left,
-    /// Towards lower bits; copies of the sign come in: division by a power of two, rounded down.
+    /// Towards lower bits; copies of the sign come in (zeros for `u8`): division by a power of two, rounded down.
     Right,
     /// Towards lower bits; zeros come in.
     RightLogical,
@@ -62,7 +62,7 @@ macro_rules! bits {
         }
     })* };
 }
-bits!(bool, i64, i32);
+bits!(bool, i64, i32, u8);
 
 macro_rules! shifts {
     ($($t:ident $unsigned:ident),*) => { $(impl ShiftBits for $t {
@@ -72,7 +72,7 @@ macro_rules! shifts {
         }
         #[inline(always)]
         fn right(self, by: $t) -> $t {
-            if (by as $unsigned) < $t::BITS as $unsigned { self >> by } else { self >> ($t::BITS - 1) }
+            if (by as $unsigned) < $t::BITS as $unsigned { self >> by } else { (self >> ($t::BITS - 1)) >> 1 }
         }
         #[inline(always)]
         fn right_logical(self, by: $t) -> $t {
@@ -80,7 +80,7 @@ macro_rules! shifts {
         }
     })* };
 }
-shifts!(i64 u64, i32 u32);
+shifts!(i64 u64, i32 u32, u8 u8);
 
 /// `$body` with `$t` the Rust type of an integer dtype.
 macro_rules! each_int {
@@ -94,7 +94,11 @@ macro_rules! each_int {
                 type $t = i32;
                 $body
             }
-            dtype @ (DType::F64 | DType::F32 | DType::Bool) => no_such($op, dtype),
+            DType::U8 => {
+                type $t = u8;
+                $body
+            }
+            dtype @ (DType::F64 | DType::F32 | DType::BF16 | DType::Bool) => no_such($op, dtype),
         }
     };
 }
@@ -153,6 +157,7 @@ pub fn is_finite(a: &Array) -> Array {
     match a.dtype() {
         DType::F64 => result(a.shape(), kernel::map(values(a), f64::is_finite)),
         DType::F32 => result(a.shape(), kernel::map(values(a), f32::is_finite)),
-        dtype @ (DType::I64 | DType::I32 | DType::Bool) => no_such("is_finite", dtype),
+        DType::BF16 => result(a.shape(), kernel::map(values(a), bf16::is_finite)),
+        dtype @ (DType::I64 | DType::I32 | DType::U8 | DType::Bool) => no_such("is_finite", dtype),
     }
 }

@@ -9,16 +9,21 @@ mod broadcast;
 mod compare;
 mod concat;
 mod convert;
+mod cumulative;
 mod dot;
 mod elementwise;
+mod fold;
 pub mod fourier;
 mod gather;
 pub mod linalg;
 mod logic;
 mod piecewise;
+mod place;
 mod reduce;
+mod reverse;
 mod slice;
-mod strided;
+mod sort;
+pub(crate) mod strided;
 mod transpose;
 mod triangle;
 
@@ -26,13 +31,18 @@ pub use broadcast::broadcast;
 pub use compare::{Comparison, compare, select};
 pub use concat::concat;
 pub use convert::convert;
+pub use cumulative::{cumprod, cumsum, recurrence};
 pub use dot::{DotDims, dot_general};
 pub use elementwise::{Binary, Unary, binary, fma, unary};
+pub use fold::{any, argmin, logsumexp, prod, reduce_max, reduce_min};
 pub use gather::{gather, scatter_add};
 pub use logic::{Logic, Shift, is_finite, logic, not, shift};
 pub use piecewise::{Piecewise, clamp, min, piecewise, rem};
+pub use place::{dynamic_slice, dynamic_update, iota, pad};
 pub use reduce::{argmax, sum};
+pub use reverse::reverse;
 pub use slice::{pad_slice, slice};
+pub use sort::argsort;
 pub use transpose::{reshape, transpose};
 pub use triangle::{Part, triangle};
 
@@ -90,24 +100,8 @@ macro_rules! each_num {
     };
 }
 
-/// `$body` with `$t` the Rust type of any dtype.
-macro_rules! each_dtype {
-    ($dtype:expr, $t:ident => $body:expr) => {
-        match $dtype {
-            $crate::DType::Bool => {
-                type $t = bool;
-                $body
-            }
-            $crate::DType::BF16 => {
-                type $t = $crate::bf16;
-                $body
-            }
-            other => $crate::ops::each_num!(other, "this operation", $t => $body),
-        }
-    };
-}
-
 #[cfg(test)]
 mod tests;
 
-use {each_dtype, each_num};
+use crate::element::each_dtype;
+use each_num;

@@ -5,6 +5,7 @@
 use crate::kernel::{self, Num};
 use crate::{Array, ArrayError, DType, Shape};
 
+use super::bf16::in_f32;
 use super::elementwise::{check_divisor, expand, pairs, result};
 use super::{each_num, no_such, values};
 
@@ -24,7 +25,8 @@ pub enum Piecewise {
 }
 
 /// A number with the pieces.
-trait Pieces: Num {
+pub(super) trait Pieces: Num {
+    const ONE: Self;
     fn magnitude(self) -> Self;
     fn sign(self) -> Self;
     /// The smaller value. Floats: NaN if either is NaN, `-0` below `+0`.
@@ -41,6 +43,8 @@ trait Fractions: Num {
 
 macro_rules! pieces {
     ($($t:ident)*) => { $(impl Pieces for $t {
+        const ONE: $t = 1.0;
+
         #[inline(always)]
         fn magnitude(self) -> $t {
             self.abs()
@@ -72,14 +76,18 @@ macro_rules! pieces {
             self.round_ties_even()
         }
     })* };
-    (integers: $($t:ident)*) => { $(impl Pieces for $t {
+    (integers: $($t:ident $magnitude:expr, $sign:expr;)*) => { $(impl Pieces for $t {
+        const ONE: $t = 1;
+
         #[inline(always)]
         fn magnitude(self) -> $t {
-            self.wrapping_abs()
+            let magnitude: fn($t) -> $t = $magnitude;
+            magnitude(self)
         }
         #[inline(always)]
         fn sign(self) -> $t {
-            self.signum()
+            let sign: fn($t) -> $t = $sign;
+            sign(self)
         }
         #[inline(always)]
         fn smaller(self, other: $t) -> $t {
@@ -92,13 +100,21 @@ macro_rules! pieces {
     })* };
 }
 pieces!(f64 f32);
-pieces!(integers: i64 i32);
+pieces! {
+    integers:
+    i64 i64::wrapping_abs, i64::signum;
+    i32 i32::wrapping_abs, i32::signum;
+    u8 |x| x, |x| x.min(1);
+}
 
 /// `op` of every entry.
 ///
 /// # Panics
 /// When the dtype has no such operation: internal misuse.
 pub fn piecewise(op: Piecewise, a: &Array) -> Array {
+    if a.dtype() == DType::BF16 {
+        return in_f32([a], |[a]| piecewise(op, a));
+    }
     match op {
         Piecewise::Abs => {
             each_num!(a.dtype(), "abs", T => result(a.shape(), kernel::map(values::<T>(a), |x| x.magnitude())))
@@ -109,7 +125,7 @@ pub fn piecewise(op: Piecewise, a: &Array) -> Array {
         Piecewise::Floor | Piecewise::Ceil | Piecewise::Round => match a.dtype() {
             DType::F64 => to_integers::<f64>(op, a),
             DType::F32 => to_integers::<f32>(op, a),
-            dtype @ (DType::I64 | DType::I32 | DType::Bool) => no_such(&format!("{op:?}"), dtype),
+            dtype => no_such(&format!("{op:?}"), dtype),
         },
     }
 }
@@ -130,6 +146,9 @@ fn to_integers<T: Fractions>(op: Piecewise, a: &Array) -> Array {
 /// # Panics
 /// When dtypes or shapes differ or the dtype is `bool`: internal misuse.
 pub fn min(a: &Array, b: &Array) -> Array {
+    if a.dtype() == DType::BF16 {
+        return in_f32([a, b], |[a, b]| min(a, b));
+    }
     each_num!(a.dtype(), "min", T => pairs(a, b, |x: T, y| x.smaller(y)))
 }
 
@@ -141,6 +160,10 @@ pub fn min(a: &Array, b: &Array) -> Array {
 /// # Panics
 /// When dtypes or shapes differ or the dtype is `bool`: internal misuse.
 pub fn rem(a: &Array, b: &Array) -> Result<Array, ArrayError> {
+    if a.dtype() == DType::BF16 {
+        // No integer division here, so no error.
+        return Ok(in_f32([a, b], |[a, b]| float_rem(a, b)));
+    }
     each_num!(a.dtype(), "rem", T => {
         if a.dtype().is_int() {
             check_divisor::<T>(b)?;
@@ -149,12 +172,19 @@ pub fn rem(a: &Array, b: &Array) -> Result<Array, ArrayError> {
     })
 }
 
+fn float_rem(a: &Array, b: &Array) -> Array {
+    pairs(a, b, |x: f32, y| x.remainder(y))
+}
+
 /// The smaller of `high` and the larger of `x` and `low`, entry by entry: `high` where the bounds cross, NaN where one of the
 /// three is. A rank-0 operand serves every entry of the others.
 ///
 /// # Panics
 /// When dtypes or shapes differ or the dtype is `bool`: internal misuse.
 pub fn clamp(x: &Array, low: &Array, high: &Array) -> Array {
+    if x.dtype() == DType::BF16 {
+        return in_f32([x, low, high], |[x, low, high]| clamp(x, low, high));
+    }
     let shape: &Shape =
         [x, low, high].into_iter().map(Array::shape).max_by_key(|shape| shape.rank()).unwrap_or(x.shape());
     let (x, low, high) = (&expand(x, shape), &expand(low, shape), &expand(high, shape));

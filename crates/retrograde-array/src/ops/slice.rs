@@ -3,7 +3,7 @@
 use crate::{Array, Shape};
 
 use super::elementwise::result;
-use super::strided::{self, Axis, View};
+use super::strided::{self, Axis, View, row_major};
 use super::{bug, each_dtype, values};
 
 /// Entries `starts[i], starts[i] + strides[i], …` below `limits[i]` along every axis `i`.
@@ -21,9 +21,8 @@ pub fn slice(a: &Array, starts: &[usize], limits: &[usize], strides: &[usize]) -
     if shape == *a.shape() {
         return a.clone();
     }
-    let (base, view) = place(a.shape(), &shape, starts, strides);
-    let size = shape.size();
-    each_dtype!(a.dtype(), T => result(&shape, strided::read(values::<T>(a), base, &view, size)))
+    let (offset, strides) = place(a.offset(), &a.strides(), starts, strides);
+    a.view(shape, offset, strides)
 }
 
 /// The transpose of [`slice()`]: zeros of shape `shape` with `a` at `starts[i] + j * strides[i]` along every axis `i`.
@@ -46,7 +45,7 @@ pub fn pad_slice(a: &Array, shape: &Shape, starts: &[usize], strides: &[usize]) 
     if shape == a.shape() {
         return a.clone();
     }
-    let (base, view) = place(shape, a.shape(), starts, strides);
+    let (base, view) = spread(shape, a.shape(), starts, strides);
     each_dtype!(a.dtype(), T => {
         let mut out = vec![T::default(); shape.size()];
         strided::write(values::<T>(a), &mut out, base, &view);
@@ -54,12 +53,16 @@ pub fn pad_slice(a: &Array, shape: &Shape, starts: &[usize], strides: &[usize]) 
     })
 }
 
-/// Where an array of shape `part`, spread by `strides` from `starts`, lies in an array of shape `whole`.
-fn place(whole: &Shape, part: &Shape, starts: &[usize], strides: &[usize]) -> (usize, View) {
-    let stride = |axis: usize| whole[axis + 1..].iter().product::<usize>();
-    let base = starts.iter().enumerate().map(|(axis, start)| start * stride(axis)).sum();
-    let view = View::new(
-        part.iter().enumerate().map(|(axis, &len)| Axis { len, stride: strides[axis] * stride(axis) }),
-    );
-    (base, view)
+/// Offset and strides of what lies at `starts[i] + j * steps[i]` along every axis `i` of a layout.
+fn place(offset: usize, strides: &[isize], starts: &[usize], steps: &[usize]) -> (usize, Vec<isize>) {
+    let moved = strides.iter().zip(starts).map(|(stride, &start)| stride * start as isize).sum();
+    let strides =
+        strides.iter().zip(steps).map(|(stride, &step)| stride.wrapping_mul(step as isize)).collect();
+    (offset.wrapping_add_signed(moved), strides)
+}
+
+/// Where an array of shape `part`, spread by `steps` from `starts`, lies in a contiguous array of shape `whole`.
+pub(super) fn spread(whole: &Shape, part: &Shape, starts: &[usize], steps: &[usize]) -> (usize, View) {
+    let (base, strides) = place(0, &row_major(whole), starts, steps);
+    (base, View::new(part.iter().zip(strides).map(|(&len, stride)| Axis { len, stride })))
 }

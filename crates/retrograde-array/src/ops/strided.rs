@@ -1,17 +1,17 @@
 //! Copies between contiguous memory and a strided view of it.
 
-/// One axis of a view: how many entries and how far apart.
+/// One axis of a view: how many entries and how far apart, backwards if negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Axis {
-    pub(super) len: usize,
-    pub(super) stride: usize,
+pub(crate) struct Axis {
+    pub(crate) len: usize,
+    pub(crate) stride: isize,
 }
 
 /// Axes up to this number live on the stack.
 const INLINE: usize = 8;
 
 /// The axes of a view, outermost first, simplified: no axis of length 1, neighbours merged where one stride serves both.
-pub(super) struct View {
+pub(crate) struct View {
     inline: [Axis; INLINE],
     heap: Vec<Axis>,
     rank: usize,
@@ -19,14 +19,14 @@ pub(super) struct View {
 
 impl View {
     /// The view with the given axes.
-    pub(super) fn new(axes: impl Iterator<Item = Axis>) -> View {
+    pub(crate) fn new(axes: impl Iterator<Item = Axis>) -> View {
         let mut view = View { inline: [Axis::default(); INLINE], heap: Vec::new(), rank: 0 };
         for axis in axes {
             if axis.len == 1 {
                 continue;
             }
             match view.axes_mut().last_mut() {
-                Some(last) if last.stride == axis.stride.wrapping_mul(axis.len) => {
+                Some(last) if last.stride == axis.stride.wrapping_mul(axis.len as isize) => {
                     *last = Axis { len: last.len * axis.len, stride: axis.stride };
                 }
                 _ => view.push(axis),
@@ -47,7 +47,7 @@ impl View {
         self.rank += 1;
     }
 
-    pub(super) fn axes(&self) -> &[Axis] {
+    fn axes(&self) -> &[Axis] {
         if self.heap.is_empty() { &self.inline[..self.rank] } else { &self.heap }
     }
 
@@ -56,22 +56,22 @@ impl View {
     }
 
     /// True when the view reads memory straight through.
-    pub(super) fn is_contiguous(&self) -> bool {
+    pub(crate) fn is_contiguous(&self) -> bool {
         matches!(self.axes(), [] | [Axis { stride: 1, .. }])
     }
 }
 
 /// The row-major strides of a shape, outermost first.
-pub(super) fn row_major(shape: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; shape.len()];
+pub(crate) fn row_major(shape: &[usize]) -> Vec<isize> {
+    let mut strides = vec![1_isize; shape.len()];
     for axis in (1..shape.len()).rev() {
-        strides[axis - 1] = strides[axis] * shape[axis];
+        strides[axis - 1] = strides[axis].wrapping_mul(shape[axis] as isize);
     }
     strides
 }
 
 /// The entries of a view of `from` that starts at `base`, in row-major order.
-pub(super) fn read<T: Copy>(from: &[T], base: usize, view: &View, size: usize) -> Vec<T> {
+pub(crate) fn read<T: Copy>(from: &[T], base: usize, view: &View, size: usize) -> Vec<T> {
     let mut out = Vec::with_capacity(size);
     if size > 0 {
         read_axes(from, base, view.axes(), &mut out);
@@ -79,13 +79,23 @@ pub(super) fn read<T: Copy>(from: &[T], base: usize, view: &View, size: usize) -
     out
 }
 
+/// The place `i` entries along an axis.
+#[inline(always)]
+fn along(base: usize, i: usize, stride: isize) -> usize {
+    base.wrapping_add_signed(i as isize * stride)
+}
+
 fn read_axes<T: Copy>(from: &[T], base: usize, axes: &[Axis], out: &mut Vec<T>) {
     match *axes {
         [] => out.push(from[base]),
         [Axis { len, stride: 0 }] => out.extend(std::iter::repeat_n(from[base], len)),
         [Axis { len, stride: 1 }] => out.extend_from_slice(&from[base..base + len]),
+        [Axis { len, stride }] if stride > 0 => {
+            out.extend(from[base..=along(base, len - 1, stride)].iter().step_by(stride.unsigned_abs()));
+        }
         [Axis { len, stride }] => {
-            out.extend(from[base..base + (len - 1) * stride + 1].iter().step_by(stride));
+            let run = &from[along(base, len - 1, stride)..=base];
+            out.extend(run.iter().rev().step_by(stride.unsigned_abs()));
         }
         [Axis { len: rows, stride: 1 }, Axis { len: columns, stride }] if rows * columns > 1024 => {
             read_transposed(from, base, rows, columns, stride, out);
@@ -100,7 +110,7 @@ fn read_axes<T: Copy>(from: &[T], base: usize, axes: &[Axis], out: &mut Vec<T>) 
         }
         [Axis { len, stride }, ref rest @ ..] => {
             for i in 0..len {
-                read_axes(from, base + i * stride, rest, out);
+                read_axes(from, along(base, i, stride), rest, out);
             }
         }
     }
@@ -112,7 +122,7 @@ fn read_transposed<T: Copy>(
     base: usize,
     rows: usize,
     columns: usize,
-    stride: usize,
+    stride: isize,
     out: &mut Vec<T>,
 ) {
     const TILE: usize = 16;
@@ -125,7 +135,7 @@ fn read_transposed<T: Copy>(
             let j1 = (j0 + TILE).min(columns);
             for i in i0..i1 {
                 for (j, out) in (j0..j1).zip(&mut out[i * columns + j0..i * columns + j1]) {
-                    *out = from[base + i + j * stride];
+                    *out = from[along(base + i, j, stride)];
                 }
             }
         }
@@ -145,12 +155,12 @@ fn write_axes<T: Copy>(from: &mut &[T], to: &mut [T], base: usize, axes: &[Axis]
         [Axis { len, stride: 1 }] => to[base..base + len].copy_from_slice(take(from, len)),
         [Axis { len, stride }] => {
             for (i, &value) in take(from, len).iter().enumerate() {
-                to[base + i * stride] = value;
+                to[along(base, i, stride)] = value;
             }
         }
         [Axis { len, stride }, ref rest @ ..] => {
             for i in 0..len {
-                write_axes(from, to, base + i * stride, rest);
+                write_axes(from, to, along(base, i, stride), rest);
             }
         }
     }

@@ -133,10 +133,14 @@ impl Evaluate for Run {
                 values[v.index()] = Some(result);
             }
         }
+        // A result may be kept (on a tape, in a list): it must not keep alive what it is a view of.
         Ok(program
             .outputs
             .iter()
-            .map(|v| values[v.index()].clone().expect("a result is not defined; this is a bug in retrograde"))
+            .map(|v| {
+                values[v.index()].as_ref().expect("a result is not defined; this is a bug in retrograde")
+            })
+            .map(Value::compact)
             .collect())
     }
     fn count_recomputed_step(&mut self) {

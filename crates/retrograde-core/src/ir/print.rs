@@ -7,7 +7,7 @@
 
 use std::fmt::{self, Write};
 
-use retrograde_array::{Array, DType, Data};
+use retrograde_array::{Array, DType, Scalar};
 
 use super::program::{EqnId, Equation, Field, Op, Program, ValueId};
 
@@ -224,25 +224,17 @@ impl Printer {
         self.put(format_args!("{}{}{{", array.dtype(), array.shape()));
         let cut = self.abbreviate && array.size() > ELIDE_ABOVE;
         let n = if cut { SHOWN } else { array.size() };
-        // The debug form of a float is the shortest text that parses back to the same bits.
-        match array.data() {
-            Data::F64(xs) => self.list(&xs[..n], ",", |p, x| p.float(x.is_nan(), x)),
-            Data::F32(xs) => self.list(&xs[..n], ",", |p, x| p.float(x.is_nan(), x)),
-            Data::BF16(xs) => self.list(&xs[..n], ",", |p, x| p.float(x.is_nan(), x)),
-            Data::I64(xs) => self.list(&xs[..n], ",", |p, x| p.put(format_args!("{x}"))),
-            Data::I32(xs) => self.list(&xs[..n], ",", |p, x| p.put(format_args!("{x}"))),
-            Data::U8(xs) => self.list(&xs[..n], ",", |p, x| p.put(format_args!("{x}"))),
-            Data::Bool(xs) => self.list(&xs[..n], ",", |p, x| p.put(format_args!("{x}"))),
-        }
+        let entries: Vec<Scalar> = array.scalars().take(n).collect();
+        // The text of a float is the shortest that parses back to the same bits.
+        self.list(&entries, ",", |p, x| match x {
+            x if x.to_f64().is_nan() => p.out.push_str("nan"),
+            x => p.put(format_args!("{x}")),
+        });
         if cut {
             self.elided = true;
             self.put(format_args!(",... {} more", array.size() - n));
         }
         self.out.push('}');
-    }
-
-    fn float(&mut self, is_nan: bool, x: &dyn fmt::Debug) {
-        if is_nan { self.out.push_str("nan") } else { self.put(format_args!("{x:?}")) }
     }
 }
 

@@ -60,8 +60,8 @@ impl Rules for Convert {
             row(DType::I64, DType::F64).order(0),
             row(DType::F64, DType::Bool).order(0),
             row(DType::I32, DType::I64).order(0),
-            row(DType::BF16, DType::F64).order(0),
             row(DType::U8, DType::BF16).order(0),
+            row(DType::BF16, DType::U8).order(0),
         ]
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod bodies;
+pub mod matrix;
 pub mod policy;
 pub mod rule;
 pub mod rules;
@@ -65,7 +66,10 @@ primitives! {
     select::Select, compare::Compare, convert::Convert, stop_gradient::StopGradient,
     full::Full, constant::Constant, random_bits::RandomBits,
     broadcast::Broadcast, reshape::Reshape, transpose::Transpose, slice::Slice, unslice::Unslice, concat::Concat,
+    pad::Pad, reverse::Reverse, iota::Iota, dynamic_slice::DynamicSlice, dynamic_update::DynamicUpdate,
     gather::Gather, scatter_add::ScatterAdd, sum::Sum, argmax::Argmax, dot_general::DotGeneral,
+    triangle::Triangle, triangular_solve::TriangularSolve, solve::Solve, logdet::Logdet, cholesky::Cholesky,
+    qr::Qr, eigh::Eigh, svd::Svd, fft::Fft,
     call::Call, scan::Scan, while_loop::While, cond::Cond,
     custom_jvp::CustomJvp, custom_vjp::CustomVjp, linear_call::LinearCall,
     retain::Retain, restore::Restore, record::Record, replay::Replay,

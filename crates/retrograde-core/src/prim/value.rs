@@ -45,6 +45,13 @@ impl Value {
             Value::Array(_) => Err(EvalError::Broken("a bit stack, found an array".into())),
         }
     }
+    /// The same value, holding no memory but its own.
+    pub(crate) fn compact(&self) -> Value {
+        match self {
+            Value::Array(array) => Value::Array(array.compact()),
+            Value::Bits(bits) => Value::Bits(bits.clone()),
+        }
+    }
     /// Bytes the value holds.
     pub fn size_bytes(&self) -> usize {
         match self {

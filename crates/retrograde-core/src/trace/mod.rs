@@ -6,14 +6,19 @@
 //! - [`door`]: `grad`, `value_and_grad`, `vjp`, `jvp`, `hvp`, `vmap`, `jacobian`, `hessian`, `jit`
 //! - [`control`]: `scan`, `while_loop`, `cond`, `scope`
 //! - [`custom`]: derivatives of the user's own
+//! - [`linalg`]: linear systems and decompositions of matrices
+//! - [`fourier`]: Fourier transforms
 
 pub mod control;
 pub mod custom;
 pub mod door;
 mod error;
+pub mod fourier;
 mod frame;
 pub mod function;
+pub mod linalg;
 mod logic;
+pub mod place;
 pub mod tree;
 pub mod var;
 

@@ -6,8 +6,8 @@
 //! largest magnitude of the column is positive. Singular pairs turn together, by their left vector. The tolerance keeps
 //! columns such as (1, -1)/√2 from turning on the last bit.
 
-use faer::linalg::triangular_solve as triangular;
 use faer::linalg::solvers::Solve;
+use faer::linalg::triangular_solve as triangular;
 use faer::{Mat, MatMut, MatRef, Par, Side};
 
 use super::Triangular;
@@ -68,7 +68,8 @@ pub(super) fn cholesky(a: &[f64], n: usize, l: &mut [f64]) {
 pub(super) fn triangular_solve(a: &[f64], b: &[f64], [n, m]: [usize; 2], which: Triangular, x: &mut [f64]) {
     let (a, mut b) = (matrix(a, [n, n]), matrix(b, [n, m]));
     let a = if which.transposed { a.transpose() } else { a.as_ref() };
-    let solve: fn(MatRef<'_, f64>, MatMut<'_, f64>, Par) = match (which.lower != which.transposed, which.unit) {
+    let solve: fn(MatRef<'_, f64>, MatMut<'_, f64>, Par) = match (which.lower != which.transposed, which.unit)
+    {
         (true, false) => |a, b, par| triangular::solve_lower_triangular_in_place(a, b, par),
         (true, true) => |a, b, par| triangular::solve_unit_lower_triangular_in_place(a, b, par),
         (false, false) => |a, b, par| triangular::solve_upper_triangular_in_place(a, b, par),
@@ -138,9 +139,11 @@ pub(super) fn qr(a: &[f64], [m, n]: [usize; 2], q: &mut [f64], r: &mut [f64]) {
 }
 
 pub(super) fn eigh(a: &[f64], n: usize, w: &mut [f64], v: &mut [f64]) {
-    let lower: Vec<f64> = (0..n * n).map(|at| if at % n.max(1) <= at / n.max(1) { a[at] } else { 0.0 }).collect();
+    let lower: Vec<f64> =
+        (0..n * n).map(|at| if at % n.max(1) <= at / n.max(1) { a[at] } else { 0.0 }).collect();
     let by = scale(&lower);
-    let found = lower_is_finite(a, n).then(|| scaled(&lower, [n, n], by).self_adjoint_eigen(Side::Lower).ok());
+    let found =
+        lower_is_finite(a, n).then(|| scaled(&lower, [n, n], by).self_adjoint_eigen(Side::Lower).ok());
     let Some(found) = found.flatten() else {
         w.fill(f64::NAN);
         v.fill(f64::NAN);
@@ -159,7 +162,9 @@ pub(super) fn svd(a: &[f64], [m, n]: [usize; 2], u: &mut [f64], s: &mut [f64], v
     let by = scale(a);
     let found = a.iter().all(|x| x.is_finite()).then(|| scaled(a, [m, n], by).thin_svd().ok());
     let Some(found) = found.flatten() else {
-        [u, s, v].map(|part| part.fill(f64::NAN));
+        for part in [u, s, v] {
+            part.fill(f64::NAN);
+        }
         return;
     };
     for j in 0..k {

@@ -46,8 +46,9 @@ pub fn cholesky(a: &Array) -> Result<Array, ArrayError> {
 /// [`ArrayError::Feature`]
 pub fn triangular_solve(a: &Array, b: &Array, which: Triangular) -> Result<Array, ArrayError> {
     let (n, m) = system("triangular_solve", a, b);
-    let [x] =
-        each_lane("triangular_solve", [a, b], [&[n, m]], |[a, b], [x]| run!(triangular_solve(a, b, [n, m], which, x)))?;
+    let [x] = each_lane("triangular_solve", [a, b], [&[n, m]], |[a, b], [x]| {
+        run!(triangular_solve(a, b, [n, m], which, x))
+    })?;
     Ok(x)
 }
 
@@ -178,7 +179,13 @@ fn square(what: &str, a: &Array) -> usize {
 fn system(what: &str, a: &Array, b: &Array) -> (usize, usize) {
     let n = square(what, a);
     match sides(what, b) {
-        (rows, m) if rows == n && b.shape()[..b.rank() - 2] == a.shape()[..a.rank() - 2] && a.dtype() == b.dtype() => (n, m),
+        (rows, m)
+            if rows == n
+                && b.shape()[..b.rank() - 2] == a.shape()[..a.rank() - 2]
+                && a.dtype() == b.dtype() =>
+        {
+            (n, m)
+        }
         _ => bug(&format!("{what} of {}{} and {}{}", a.dtype(), a.shape(), b.dtype(), b.shape())),
     }
 }

@@ -3,9 +3,12 @@
 mod data;
 mod elementwise;
 mod layout;
+#[cfg(all(feature = "linalg", feature = "fft"))]
+mod linalg;
 mod narrow;
 mod product;
 mod sums;
+mod views;
 
 use crate::kernel::{Level, at_level};
 use crate::rng::{Key, normal, random_bits};
