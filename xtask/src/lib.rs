@@ -4,6 +4,7 @@
 //! - [`tidy`]: the rules of the source tree, as pure functions from text to offences
 //! - [`source`]: the tree and its Rust files as tokens
 //! - [`evidence`]: slow measurements, written to `evidence/`
+//! - [`weight`]: third-party crates and seconds of a clean build, against their bounds
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "chores report to the terminal")]
 
@@ -11,3 +12,4 @@ pub mod evidence;
 pub mod gate;
 pub mod source;
 pub mod tidy;
+pub mod weight;

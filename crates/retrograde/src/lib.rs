@@ -23,6 +23,7 @@ pub mod prelude {
         grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap,
     };
     pub use retrograde_core::trace::var::{concat, constant, full, random_bits, select, stack, uniform};
+    pub use retrograde_core::trace::{fourier, linalg};
     pub use retrograde_tricks::primal::dense::{Activation, Linear, Mlp};
     pub use retrograde_tricks::primal::loss::cross_entropy;
 }

@@ -123,6 +123,9 @@ fn is_odd(permutation: &[usize]) -> bool {
 
 pub(super) fn qr(a: &[f64], [m, n]: [usize; 2], q: &mut [f64], r: &mut [f64]) {
     let k = m.min(n);
+    if a.is_empty() {
+        return;
+    }
     if !a.iter().all(|x| x.is_finite()) {
         q.fill(f64::NAN);
         r.fill(f64::NAN);
@@ -139,8 +142,11 @@ pub(super) fn qr(a: &[f64], [m, n]: [usize; 2], q: &mut [f64], r: &mut [f64]) {
 }
 
 pub(super) fn eigh(a: &[f64], n: usize, w: &mut [f64], v: &mut [f64]) {
+    if n == 0 {
+        return;
+    }
     let lower: Vec<f64> =
-        (0..n * n).map(|at| if at % n.max(1) <= at / n.max(1) { a[at] } else { 0.0 }).collect();
+        (0..n * n).map(|at| if at % n <= at / n { a[at] } else { 0.0 }).collect();
     let by = scale(&lower);
     let found =
         lower_is_finite(a, n).then(|| scaled(&lower, [n, n], by).self_adjoint_eigen(Side::Lower).ok());
@@ -159,6 +165,9 @@ pub(super) fn eigh(a: &[f64], n: usize, w: &mut [f64], v: &mut [f64]) {
 
 pub(super) fn svd(a: &[f64], [m, n]: [usize; 2], u: &mut [f64], s: &mut [f64], v: &mut [f64]) {
     let k = m.min(n);
+    if a.is_empty() {
+        return;
+    }
     let by = scale(a);
     let found = a.iter().all(|x| x.is_finite()).then(|| scaled(a, [m, n], by).thin_svd().ok());
     let Some(found) = found.flatten() else {
