@@ -39,6 +39,12 @@ pub const CASES: &[Case] = &[
         run: trace,
         holds: |results| at_most(results, "trace, simplify and lower 5000 equations", 0.050),
     },
+    Case {
+        name: "ulp",
+        about: "largest errors of the array functions in units in the last place: within each stated bound",
+        run: crate::ulp::evidence,
+        holds: crate::ulp::holds,
+    },
 ];
 
 /// Measures one case, checks what it claims and writes its file.

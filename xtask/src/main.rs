@@ -1,4 +1,4 @@
-//! `cargo xtask gate | tidy | weight | evidence CASE`
+//! `cargo xtask gate | tidy | weight | fuzz | evidence CASE | reference`
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "chores report to the terminal")]
 
@@ -8,8 +8,11 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   gate           format, lints, tests: what must pass before a change goes in
   tidy           the rules of the source tree alone
   weight         counts the third-party crates of the library against their bounds (--build also times a clean build)
+  fuzz --seconds N
+                 each reader of data, recipes and checkpoints on damaged input, N seconds long
   evidence CASE  measures, checks what is claimed and writes evidence/CASE.json; without CASE, lists the cases
-                 (evidence --check CASE writes nothing)";
+                 (evidence --check CASE writes nothing)
+  reference      writes the true values that the tests of the array functions compare with";
 
 fn main() -> ExitCode {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
@@ -19,6 +22,8 @@ fn main() -> ExitCode {
         ["tidy"] => xtask::gate::run(&root, xtask::gate::TIDY),
         ["weight"] => xtask::weight::run(&root, false),
         ["weight", "--build"] => xtask::weight::run(&root, true),
+        ["reference"] => xtask::ulp::reference(&root),
+        ["fuzz", "--seconds", seconds] => xtask::fuzz::run(&root, seconds),
         ["evidence"] => Err(xtask::evidence::list()),
         ["evidence", "--check", case] => xtask::evidence::check(&root, case),
         ["evidence", case] => xtask::evidence::run(&root, case),

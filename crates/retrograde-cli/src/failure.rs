@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use retrograde::Error;
 use retrograde::ir::ParseError;
-use retrograde_train::{RecipeError, RunFolderError, SplitError, TrainError};
+use retrograde_train::{
+    DataError, ModelError, NoCheckpoint, RecipeError, RunFolderError, SplitError, TrainError,
+};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -27,13 +29,65 @@ pub(crate) enum Failure {
     /// The rows cannot be divided.
     #[error("{0}")]
     Split(#[from] SplitError),
+    /// The data cannot be used.
+    #[error("{0}")]
+    Data(#[from] DataError),
+    /// A run folder holds no model.
+    #[error("{0}")]
+    Model(#[from] ModelError),
+    /// A run cannot be resumed.
+    #[error("{0}")]
+    NoCheckpoint(#[from] NoCheckpoint),
+    /// A run cannot be resumed on other data.
+    #[error("error: the data are not those that the run began with\n  --> {}\n  help: restore {data}, or train again on the new data", path.display())]
+    OtherData {
+        /// The run.
+        path: PathBuf,
+        /// The data.
+        data: String,
+    },
+    /// Which network is to predict.
+    #[error("error: found {}, expected {}\n  --> {}\n  help: {}",
+        found.map_or("no `--fold`".into(), |n| format!("`--fold {n}`")),
+        n_folds.map_or("none: the run has one network".into(), |n| format!("a number from 1 to {n}")),
+        run.display(),
+        n_folds.map_or("leave out `--fold`", |_| "say `--fold 1`, or train without `--folds`"))]
+    Fold {
+        /// The run.
+        run: PathBuf,
+        /// What was asked for.
+        found: Option<usize>,
+        /// What there is.
+        n_folds: Option<usize>,
+    },
+    /// Predictions never overwrite a file.
+    #[error("error: the file exists already and is never overwritten\n  --> {}\n  help: name another file with `--out`", path.display())]
+    OutExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Predictions cannot be written.
+    #[error("error: cannot write the predictions: {source}\n  --> {}\n  help: name another file with `--out`", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// Training cannot start.
+    #[error("{0}")]
+    Start(#[from] TrainError),
     /// Training stopped.
-    #[error("{source}{}", saved.as_ref().map(|path| format!("\n  the last good parameters are in {}", path.display())).unwrap_or_default())]
+    #[error("{source}{}{}",
+        saved.as_ref().map(|path| format!("\n  the last good parameters are in {}", path.display())).unwrap_or_default(),
+        resume.as_ref().map(|path| format!("\n  help: `retrograde train --resume {}` goes on", path.display())).unwrap_or_default())]
     Train {
         /// Why.
         source: TrainError,
         /// Where the last good parameters are, when there are any.
         saved: Option<PathBuf>,
+        /// The run that can be resumed.
+        resume: Option<PathBuf>,
     },
     /// A program file cannot be read.
     #[error("cannot read the program {}: {source}\n  help: name a text file with a program, such as the output of `retrograde show`", path.display())]

@@ -1,6 +1,7 @@
 //! The `retrograde` command.
 //!
 //! - [`train`]: trains a network by a recipe
+//! - [`predict`]: predicts with a trained network
 //! - [`show`]: prints programs, before and after transforms
 //! - [`nbody`]: measures gradients through long simulations
 //! - [`bar`]: the progress bar
@@ -10,6 +11,7 @@
 mod bar;
 mod failure;
 mod nbody;
+mod predict;
 mod show;
 mod train;
 
@@ -33,8 +35,10 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Train a network on the handwritten digits that come with the program.
-    Train(train::TrainArgs),
+    /// Train a network: on your data, or on the handwritten digits that come with the program.
+    Train(Box<train::TrainArgs>),
+    /// Predict the target of rows with a trained network.
+    Predict(predict::PredictArgs),
     /// Print a program of the text form, as it is or after transforms.
     Show(show::ShowArgs),
     /// Measure gradients: seconds, tape bytes, bits.
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
     let out = &mut io::stdout().lock();
     let result = match cli.command {
         Command::Train(args) => train::run(&args, out),
+        Command::Predict(args) => predict::run(&args, out),
         Command::Show(args) => show::run(&args, out),
         Command::Bench(Bench::Nbody(args)) => nbody::run(&args, out),
     };

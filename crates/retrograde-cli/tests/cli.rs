@@ -100,7 +100,7 @@ fn mistakes_in_recipes_name_near_misses() {
     let error = fail(temp.path(), &["train", "--recipe", "r.toml"]);
     assert!(
         error.starts_with(
-            "error: r.toml:2:1: unknown key `learning_rat`\n  help: did you mean `learning_rate`?"
+            "error: unknown key `learning_rat`\n  --> r.toml:2:1\n  help: did you mean `learning_rate`?"
         ),
         "{error}"
     );
@@ -110,14 +110,18 @@ fn mistakes_in_recipes_name_near_misses() {
     assert!(error.contains("expected `key=value`"), "{error}");
     let error = fail(temp.path(), &["train", "--recipe", "nothing.toml"]);
     assert!(
-        error.contains("cannot read the recipe nothing.toml") && error.contains("--print-recipe"),
+        error.contains("cannot read the recipe: ")
+            && error.contains("--> nothing.toml")
+            && error.contains("--print-recipe"),
         "{error}"
     );
     let error = fail(temp.path(), &["train", "--folds", "1"]);
     assert!(error.contains("found 1 folds, expected at least 2"), "{error}");
     let error = fail(temp.path(), &["train", "--set", "model.hidden=[65536,65536]", "--out", "big"]);
     assert!(error.contains("expected at most 134217728 of each"), "{error}");
-    assert!(!temp.path().join("runs").exists(), "a run folder was made for a recipe that cannot run");
+    for folder in ["runs", "big"] {
+        assert!(!temp.path().join(folder).exists(), "a run folder was made for a recipe that cannot run");
+    }
     fail(temp.path(), &["train", "--seed", "-1"]);
     fail(temp.path(), &["trane"]);
 }

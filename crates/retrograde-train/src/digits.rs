@@ -7,50 +7,21 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
+use crate::data::{Dataset, Features, Inputs, Layout, Targets};
+
 static DIGITS: &[u8] = include_bytes!("../data/digits.csv.gz");
 
-const N_PIXELS: usize = 64;
+const SIDE: usize = 8;
+const N_PIXELS: usize = SIDE * SIDE;
 const N_CLASSES: usize = 10;
 /// Pixels count ink in a 4 × 4 block.
 const FULL_INK: u8 = 16;
 /// The file holds 264,712 bytes; nothing that unpacks to more is it.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 
-/// Rows of features, each with a class.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Dataset {
-    /// Row-major, `n_rows() × n_features`.
-    pub features: Vec<f32>,
-    /// The class of each row, in `0..n_classes`.
-    pub labels: Vec<i64>,
-    /// Values in a row.
-    pub n_features: usize,
-    /// Classes there are.
-    pub n_classes: usize,
-}
-
-impl Dataset {
-    /// The number of rows.
-    pub fn n_rows(&self) -> usize {
-        self.labels.len()
-    }
-    /// The features of one row. Panics when there is no such row.
-    pub fn row(&self, row_idx: usize) -> &[f32] {
-        &self.features[row_idx * self.n_features..][..self.n_features]
-    }
-    /// The given rows, in the given order. Panics when one does not exist.
-    pub fn select(&self, rows: &[usize]) -> Dataset {
-        Dataset {
-            features: rows.iter().flat_map(|&row_idx| self.row(row_idx)).copied().collect(),
-            labels: rows.iter().map(|&row_idx| self.labels[row_idx]).collect(),
-            ..*self
-        }
-    }
-}
-
-/// Why a data file cannot be read.
+/// Why the compressed digits cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum DataError {
+pub enum DigitsError {
     /// The compressed file is damaged or cut short.
     #[error("cannot unpack the data: {0}")]
     Unpack(#[from] std::io::Error),
@@ -86,7 +57,7 @@ pub enum DataError {
 ///
 /// ```
 /// let digits = retrograde_train::digits();
-/// assert_eq!((digits.n_rows(), digits.n_features, digits.n_classes), (1797, 64, 10));
+/// assert_eq!((digits.n_rows(), digits.inputs.layout.n_features(), digits.targets.n_outputs()), (1797, 64, 10));
 /// ```
 pub fn digits() -> Dataset {
     decode(DIGITS).unwrap_or_else(|error| panic!("the embedded digits: {error}; this is a bug in retrograde"))
@@ -96,32 +67,40 @@ pub fn digits() -> Dataset {
 ///
 /// # Errors
 /// Whatever is not such a file, with the line.
-pub fn decode(gzipped: &[u8]) -> Result<Dataset, DataError> {
+pub fn decode(gzipped: &[u8]) -> Result<Dataset, DigitsError> {
     let mut text = Vec::new();
     GzDecoder::new(gzipped).take(MAX_TEXT_BYTES + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_TEXT_BYTES {
-        return Err(DataError::TooLong);
+        return Err(DigitsError::TooLong);
     }
     let text = String::from_utf8_lossy(&text);
-    let mut dataset =
-        Dataset { features: vec![], labels: vec![], n_features: N_PIXELS, n_classes: N_CLASSES };
+    let (mut values, mut labels) = (vec![], vec![]);
     for (line, row) in (1..).zip(text.lines()) {
         let fields = row.split(',').collect::<Vec<_>>();
         let Some((label, pixels)) = fields.split_last().filter(|(_, pixels)| pixels.len() == N_PIXELS) else {
-            return Err(DataError::Fields { line, found: fields.len() });
+            return Err(DigitsError::Fields { line, found: fields.len() });
         };
         for (field, text) in (1..).zip(pixels) {
-            let pixel = integer(text, FULL_INK, line, field)?;
-            dataset.features.push(f32::from(pixel) / f32::from(FULL_INK));
+            values.push(integer(text, FULL_INK, line, field)?);
         }
-        dataset.labels.push(i64::from(integer(label, N_CLASSES as u8 - 1, line, N_PIXELS + 1)?));
+        labels.push(u32::from(integer(label, N_CLASSES as u8 - 1, line, N_PIXELS + 1)?));
     }
-    if dataset.labels.is_empty() { Err(DataError::Empty) } else { Ok(dataset) }
+    if labels.is_empty() {
+        return Err(DigitsError::Empty);
+    }
+    let layout = Layout::Images { height: SIDE, width: SIDE };
+    let names = (0..N_CLASSES).map(|class| class.to_string()).collect();
+    Ok(Dataset {
+        inputs: Inputs { features: Features::Bytes { values, full: FULL_INK }, layout },
+        targets: Targets::Classes { labels, names },
+        target_name: "digit".into(),
+        given_test_from: None,
+    })
 }
 
-fn integer(text: &str, max: u8, line: usize, field: usize) -> Result<u8, DataError> {
+fn integer(text: &str, max: u8, line: usize, field: usize) -> Result<u8, DigitsError> {
     let value = text.parse().ok().filter(|&value: &u8| value <= max);
-    value.ok_or_else(|| DataError::Value { line, field, found: text.chars().take(40).collect(), max })
+    value.ok_or_else(|| DigitsError::Value { line, field, found: text.chars().take(40).collect(), max })
 }
 
 #[cfg(test)]
@@ -146,24 +125,17 @@ mod tests {
     #[test]
     fn digits_are_those_of_scikit_learn() {
         let digits = digits();
-        assert_eq!((digits.n_rows(), digits.features.len()), (1797, 1797 * 64));
+        assert_eq!((digits.n_rows(), digits.inputs.n_rows()), (1797, 1797));
+        let labels = digits.targets.labels().unwrap();
         let mut counts = [0; 10];
-        digits.labels.iter().for_each(|&label| counts[label as usize] += 1);
+        labels.iter().for_each(|&label| counts[label as usize] += 1);
         assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
-        let ink: f64 = digits.features.iter().map(|&x| f64::from(x) * 16.0).sum();
+        let ink: f64 =
+            (0..1797).flat_map(|row_idx| digits.inputs.row(row_idx)).map(|x| f64::from(x) * 16.0).sum();
         assert_eq!(ink, 561_718.0);
-        assert_eq!(digits.row(0)[..6], [0.0, 0.0, 0.3125, 0.8125, 0.5625, 0.0625]);
-        assert_eq!(digits.labels[1794..], [8, 9, 8]);
+        assert_eq!(digits.inputs.row(0)[..6], [0.0, 0.0, 0.3125, 0.8125, 0.5625, 0.0625]);
+        assert_eq!(labels[1794..], [8, 9, 8]);
         assert!(DIGITS.len() < 100_000);
-    }
-
-    #[test]
-    fn select_keeps_the_given_order() {
-        let digits = digits();
-        let few = digits.select(&[5, 0, 5]);
-        assert_eq!(few.labels, [5, 0, 5]);
-        assert_eq!(few.row(1), digits.row(0));
-        assert_eq!(few.row(0), few.row(2));
     }
 
     #[test]

@@ -1,23 +1,49 @@
 //! Data readers, recipes, the training loop, metrics and run folders.
 //!
-//! - [`digits`]: the data that comes with the program
-//! - [`split`]: cross-validation folds
+//! - [`data`]: tables and images from files
+//! - [`digits`](mod@digits): the data that comes with the program
+//! - [`split`]: rows to train on, to stop early by, to test on
+//! - [`standardise`]: inputs of mean 0 and deviation 1, by the training rows alone
 //! - [`recipe`]: what to train and how, as TOML
-//! - [`run_folder`]: where a run keeps its files
 //! - [`mod@train`]: the training loop
+//! - [`update`]: how a gradient changes the parameters
+//! - [`evaluate`]: how good a network is
+//! - [`model`]: a trained network, ready to predict
+//! - [`checkpoint`]: where a run stands, to go on to the same bits
+//! - [`run_folder`]: where a run keeps its files
+//! - [`report`]: what a run did, on one page
 //! - [`progress`]: how the loop tells its caller how far it is; nothing here prints
+//! - [`diagnosis`]: the shape of messages about a user's files
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
+mod choice;
+pub mod data;
+pub mod diagnosis;
 pub mod digits;
+pub mod evaluate;
+#[cfg(test)]
+mod fuzz;
+pub mod model;
 pub mod progress;
 pub mod recipe;
+pub mod report;
 pub mod run_folder;
+mod schedule;
 pub mod split;
+pub mod standardise;
 pub mod train;
+pub mod update;
 
-pub use digits::{DataError, Dataset, digits};
+pub use checkpoint::{Checkpoint, NoCheckpoint};
+pub use data::{DataError, Dataset, Features, Header, Inputs, Layout, Reading, Targets, Task};
+pub use diagnosis::Diagnosis;
+pub use digits::digits;
+pub use evaluate::Score;
+pub use model::{About, ModelError, Predictions, Predictor};
 pub use progress::{Progress, Silent};
-pub use recipe::{Activation, Data, Mistake, Model, Recipe, RecipeError, Schedule};
+pub use recipe::{Activation, Data, Loss, Mistake, Model, Recipe, RecipeError, Schedule, Shares, Update};
 pub use run_folder::{Metrics, RunFolder, RunFolderError};
-pub use split::{Fold, SplitError, stratified_folds};
-pub use train::{Listeners, Record, TrainError, Trained, accuracy, train};
+pub use split::{Fold, SplitError, hold_out, stratified_folds};
+pub use standardise::Scaling;
+pub use train::{Job, Listeners, Record, TrainError, Trained, check_size, train};

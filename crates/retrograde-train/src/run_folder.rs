@@ -1,7 +1,7 @@
 //! Where a run keeps its files. A folder is made once and never overwritten; a file in it is complete or absent.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,20 @@ pub enum RunFolderError {
     /// The folder is there already.
     #[error("{} exists already and is never overwritten\n  help: name another folder with `--out`, or move this one away", path.display())]
     Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no run in the folder.
+    #[error("error: there is no run here: found no {missing}\n  --> {}\n  help: name a folder that `retrograde train` made", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+        /// What it should hold.
+        missing: &'static str,
+    },
+    /// Another process is at work in the folder.
+    #[error("error: another process is at work on this run\n  --> {}\n  help: wait until it ends, or stop it", path.display())]
+    Busy {
         /// The folder.
         path: PathBuf,
     },
@@ -45,10 +59,12 @@ pub enum RunFolderError {
     },
 }
 
-/// The folder of one run.
+/// The folder of one run. It is this process's alone until dropped.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Held for its lock, which the system takes back even from a process that is killed.
+    _lock: Option<File>,
 }
 
 impl RunFolder {
@@ -62,9 +78,35 @@ impl RunFolder {
             fs::create_dir_all(parent).map_err(|source| refused("make the folder", parent, source))?;
         }
         match fs::create_dir(&path) {
-            Ok(()) => Ok(RunFolder { path }),
+            Ok(()) => RunFolder::locked(path),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(RunFolderError::Exists { path }),
             Err(source) => Err(refused("make the folder", &path, source)),
+        }
+    }
+
+    /// Opens the folder of an earlier run, to go on with it.
+    ///
+    /// # Errors
+    /// There is no run; another process is at work on it.
+    pub fn open(path: impl Into<PathBuf>) -> Result<RunFolder, RunFolderError> {
+        let path = path.into();
+        for missing in ["recipe.toml", "data.json"] {
+            if !path.join(missing).is_file() {
+                return Err(RunFolderError::NoRun { path, missing });
+            }
+        }
+        RunFolder::locked(path)
+    }
+
+    fn locked(path: PathBuf) -> Result<RunFolder, RunFolderError> {
+        let lock = path.join(".lock");
+        let file = OpenOptions::new().create(true).append(true).open(&lock);
+        let file = file.map_err(|source| refused("open", &lock, source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunFolder { path, _lock: Some(file) }),
+            Err(TryLockError::WouldBlock) => Err(RunFolderError::Busy { path }),
+            // A file system without locks: go on without one.
+            Err(TryLockError::Error(_)) => Ok(RunFolder { path, _lock: None }),
         }
     }
 
@@ -89,24 +131,35 @@ impl RunFolder {
         &self.path
     }
 
-    /// Writes a whole file: first beside its place, then renamed into it. Readers, and a crash, see the old file or the
-    /// new one, never a part.
+    /// Writes a whole file: first beside its place, then, once it is on the disk, renamed into it. Readers, and a crash, see
+    /// the old file or the new one, never a part.
     ///
     /// # Errors
     /// The name is not plain; the system refuses, and then the old file stays.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunFolderError> {
         let path = self.file(name)?;
-        let part = self.path.join(format!(".{name}.part-{}", std::process::id()));
-        let written = (|| {
-            let mut file = File::create(&part)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&part, &path)
-        })();
-        written.map_err(|source| {
-            let _ = fs::remove_file(&part);
-            refused("write", &path, source)
-        })
+        let part = self.part(name);
+        self.install(&part, &path, write_synced(&part, bytes))
+    }
+
+    /// As [`RunFolder::write`]; the old file, where there is one, is kept under the other name. At every moment one of the
+    /// two names has a whole file.
+    ///
+    /// # Errors
+    /// As [`RunFolder::write`].
+    pub fn write_keeping_previous(
+        &self,
+        name: &str,
+        previous: &str,
+        bytes: &[u8],
+    ) -> Result<(), RunFolderError> {
+        let (path, previous) = (self.file(name)?, self.file(previous)?);
+        let part = self.part(name);
+        let written = write_synced(&part, bytes).and_then(|()| match fs::rename(&path, &previous) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            result => result,
+        });
+        self.install(&part, &path, written)
     }
 
     /// Writes named arrays as safetensors, whole or not at all like [`RunFolder::write`].
@@ -115,12 +168,63 @@ impl RunFolder {
     /// The name is not plain; two arrays share a name; the system refuses.
     pub fn write_arrays(&self, name: &str, arrays: &[(String, Array)]) -> Result<(), RunFolderError> {
         let path = self.file(name)?;
-        let part = self.path.join(format!(".{name}.part-{}", std::process::id()));
+        let part = self.part(name);
         save_safetensors(&part, arrays, &BTreeMap::new())?;
-        fs::rename(&part, &path).map_err(|source| {
-            let _ = fs::remove_file(&part);
-            refused("write", &path, source)
+        self.install(&part, &path, File::open(&part).and_then(|file| file.sync_all()))
+    }
+
+    /// Gives a file another name.
+    ///
+    /// # Errors
+    /// A name is not plain; the system refuses.
+    pub fn rename(&self, name: &str, to: &str) -> Result<(), RunFolderError> {
+        let (path, to) = (self.file(name)?, self.file(to)?);
+        let renamed = fs::rename(&path, to).and_then(|()| sync_folder(&self.path));
+        renamed.map_err(|source| refused("rename", &path, source))
+    }
+
+    fn part(&self, name: &str) -> PathBuf {
+        self.path.join(format!(".{name}.part-{}", std::process::id()))
+    }
+
+    /// Renames a written part into its place; the rename is on the disk when the folder is.
+    fn install(&self, part: &Path, path: &Path, written: io::Result<()>) -> Result<(), RunFolderError> {
+        let installed = written.and_then(|()| fs::rename(part, path)).and_then(|()| sync_folder(&self.path));
+        installed.map_err(|source| {
+            let _ = fs::remove_file(part);
+            refused("write", path, source)
         })
+    }
+
+    /// Takes back what was recorded after a checkpoint: keeps the whole lines of `metrics.jsonl` that `keep` accepts.
+    ///
+    /// # Errors
+    /// The system refuses, and then the file stays as it was.
+    pub fn rewind_metrics(&self, keep: impl Fn(&serde_json::Value) -> bool) -> Result<(), RunFolderError> {
+        let mut kept = String::new();
+        for (line, record) in self.records()? {
+            if keep(&record) {
+                kept += &line;
+                kept.push('\n');
+            }
+        }
+        self.write("metrics.jsonl", kept.as_bytes())
+    }
+
+    /// The lines of `metrics.jsonl` that are whole, each with what it says.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn records(&self) -> Result<Vec<(String, serde_json::Value)>, RunFolderError> {
+        let path = self.file("metrics.jsonl")?;
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
+            Err(source) => return Err(refused("read", &path, source)),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let whole = |line: &str| Some((line.to_owned(), serde_json::from_str(line).ok()?));
+        Ok(text.lines().filter_map(whole).collect())
     }
 
     /// Opens `metrics.jsonl` for appending.
@@ -167,6 +271,17 @@ impl Metrics {
     }
 }
 
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Without this a rename may be lost when the power fails. Where folders cannot be opened there is nothing to do.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
 fn refused(verb: &'static str, path: &Path, source: io::Error) -> RunFolderError {
     RunFolderError::Io { verb, path: path.into(), source }
 }
@@ -197,7 +312,7 @@ mod tests {
     fn names(path: &Path) -> Vec<String> {
         let names =
             fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names = names.collect::<Vec<_>>();
+        let mut names = names.filter(|name| name != ".lock").collect::<Vec<_>>();
         names.sort();
         names
     }
@@ -264,6 +379,31 @@ mod tests {
         for name in ["../escape", "a/b", "", ".", "..", ".hidden"] {
             assert!(matches!(folder.write(name, b""), Err(RunFolderError::Name { .. })), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_run_is_opened_by_one_process_at_a_time() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("run");
+        let folder = RunFolder::create(&path).unwrap();
+        let error = RunFolder::open(&path).unwrap_err().to_string();
+        assert!(error.starts_with("error: there is no run here: found no recipe.toml"), "{error}");
+        folder.write("recipe.toml", b"").unwrap();
+        folder.write("data.json", b"").unwrap();
+        assert!(matches!(RunFolder::open(&path), Err(RunFolderError::Busy { .. })));
+        drop(folder);
+        RunFolder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn records_are_taken_back_and_half_a_line_is_dropped() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(temp.path().join("run")).unwrap();
+        folder.rewind_metrics(|_| true).unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        fs::write(&path, "{\"epoch\":1}\n{\"epoch\":2}\n{\"epo").unwrap();
+        folder.rewind_metrics(|record| record["epoch"] == 1).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"epoch\":1}\n");
     }
 
     #[test]

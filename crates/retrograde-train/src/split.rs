@@ -1,12 +1,16 @@
-//! Cross-validation folds that keep the shares of the classes.
+//! Rows to train on, to stop early by, and to test on: parts that keep the shares of the classes.
 
 use std::collections::BTreeMap;
 
-/// One way to divide the rows. Both lists ascend.
-#[derive(Clone, PartialEq, Eq, Debug)]
+use crate::data::Targets;
+
+/// One way to divide the rows. The lists ascend and have no row in common.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Fold {
     /// Rows to train on.
     pub train: Vec<usize>,
+    /// Rows that decide when to stop, and are not trained on.
+    pub validation: Vec<usize>,
     /// Rows to test on.
     pub test: Vec<usize>,
 }
@@ -22,11 +26,11 @@ pub enum SplitError {
     },
     /// A class would be missing from some test rows.
     #[error(
-        "class {label} has {found} rows, expected at least one for each of the {n_folds} folds; ask for fewer folds"
+        "class {class} has {found} rows, expected at least one for each of the {n_folds} folds; ask for fewer folds"
     )]
     TooFewRows {
-        /// The class.
-        label: i64,
+        /// The name of the class.
+        class: String,
         /// Its rows.
         found: usize,
         /// The folds asked for.
@@ -38,7 +42,7 @@ pub enum SplitError {
 }
 
 /// Divides the rows into `n_folds` test sets, each row in exactly one. The sizes of the test sets differ by at most one,
-/// and so do the numbers of rows of any one class in them.
+/// and so do the numbers of rows of any one class in them. Rows whose targets are numbers are of one class.
 ///
 /// `permute(n)` gives a permutation of `0..n`; it is called once for each class, labels ascending, and is the only
 /// source of chance: the caller brings the keyed one.
@@ -46,26 +50,28 @@ pub enum SplitError {
 /// # Errors
 /// Fewer than two folds, no rows, a class with fewer rows than folds.
 pub fn stratified_folds(
-    labels: &[i64],
+    targets: &Targets,
     n_folds: usize,
     permute: &mut dyn FnMut(usize) -> Vec<usize>,
 ) -> Result<Vec<Fold>, SplitError> {
     if n_folds < 2 {
         return Err(SplitError::TooFewFolds { found: n_folds });
     }
-    if labels.is_empty() {
+    if targets.is_empty() {
         return Err(SplitError::NoRows);
     }
-    let mut classes = BTreeMap::<i64, Vec<usize>>::new();
-    for (row_idx, &label) in labels.iter().enumerate() {
-        classes.entry(label).or_default().push(row_idx);
-    }
+    let n_rows = targets.len();
+    let classes = rows_by_class(targets, &(0..n_rows).collect::<Vec<_>>());
     // Dealt like cards: each class goes on where the one before it stopped, which keeps the sizes even.
-    let mut fold_of = vec![0; labels.len()];
+    let mut fold_of = vec![0; n_rows];
     let mut next = 0;
-    for (&label, rows) in &classes {
+    for (class, rows) in &classes {
         if rows.len() < n_folds {
-            return Err(SplitError::TooFewRows { label, found: rows.len(), n_folds });
+            let class = match targets {
+                Targets::Classes { names, .. } => names[*class as usize].clone(),
+                Targets::Values(_) => "all".into(),
+            };
+            return Err(SplitError::TooFewRows { class, found: rows.len(), n_folds });
         }
         for from in permutation(rows.len(), permute) {
             fold_of[rows[from]] = next;
@@ -73,10 +79,45 @@ pub fn stratified_folds(
         }
     }
     let fold = |fold_idx| {
-        let (test, train) = (0..labels.len()).partition(|&row_idx| fold_of[row_idx] == fold_idx);
-        Fold { train, test }
+        let (test, train) = (0..n_rows).partition(|&row_idx| fold_of[row_idx] == fold_idx);
+        Fold { train, validation: vec![], test }
     };
     Ok((0..n_folds).map(fold).collect())
+}
+
+/// Divides some rows into those kept and those held out, about `share` of them and of each class; a class with more than
+/// one row keeps at least one. Both lists ascend.
+///
+/// `permute` as in [`stratified_folds`].
+pub fn hold_out(
+    targets: &Targets,
+    rows: &[usize],
+    share: f64,
+    permute: &mut dyn FnMut(usize) -> Vec<usize>,
+) -> (Vec<usize>, Vec<usize>) {
+    let (mut kept, mut held_out) = (vec![], vec![]);
+    let mut n_seen = 0;
+    for rows in rows_by_class(targets, rows).into_values() {
+        n_seen += rows.len();
+        // What rounding took from one class it gives to the next.
+        let due = ((share * n_seen as f64).round() as usize).saturating_sub(held_out.len());
+        let n_out = due.min(rows.len() - 1);
+        for (place, from) in permutation(rows.len(), permute).into_iter().enumerate() {
+            if place < n_out { held_out.push(rows[from]) } else { kept.push(rows[from]) }
+        }
+    }
+    kept.sort_unstable();
+    held_out.sort_unstable();
+    (kept, held_out)
+}
+
+fn rows_by_class(targets: &Targets, rows: &[usize]) -> BTreeMap<u32, Vec<usize>> {
+    let mut classes = BTreeMap::<u32, Vec<usize>>::new();
+    for &row_idx in rows {
+        let class = targets.labels().map_or(0, |labels| labels[row_idx]);
+        classes.entry(class).or_default().push(row_idx);
+    }
+    classes
 }
 
 fn permutation(n: usize, permute: &mut dyn FnMut(usize) -> Vec<usize>) -> Vec<usize> {
@@ -96,10 +137,36 @@ mod tests {
         move |n| (0..n).map(|i| (i * step + 1) % n).collect()
     }
 
+    fn classes(labels: &[u32]) -> Targets {
+        Targets::Classes { labels: labels.to_vec(), names: (0..8).map(|class| class.to_string()).collect() }
+    }
+
+    #[test]
+    fn held_out_rows_keep_the_shares_of_the_classes() {
+        let targets = crate::digits().targets;
+        let labels = targets.labels().unwrap();
+        let all = (0..labels.len()).step_by(2).collect::<Vec<_>>();
+        let (kept, held_out) = hold_out(&targets, &all, 0.3, &mut stride(101));
+        let mut both = [kept.clone(), held_out.clone()].concat();
+        both.sort_unstable();
+        assert_eq!(both, all);
+        assert!(kept.is_sorted() && held_out.is_sorted());
+        assert!((held_out.len() as f64 - 0.3 * all.len() as f64).abs() <= 0.5);
+        for class in 0..10 {
+            let of = |rows: &[usize]| rows.iter().filter(|&&row_idx| labels[row_idx] == class).count() as f64;
+            assert!((of(&held_out) - 0.3 * of(&all)).abs() <= 1.0);
+        }
+        // A class of one row is trained on, and numbers are of one class.
+        assert_eq!(hold_out(&classes(&[0, 1, 1, 1]), &[0, 1, 2, 3], 0.5, &mut stride(1)).1.len(), 2);
+        assert_eq!(hold_out(&classes(&[0, 1]), &[0, 1], 0.9, &mut stride(1)).0, [0, 1]);
+        assert_eq!(hold_out(&Targets::Values(vec![0.5; 10]), &[0, 1, 2, 3], 0.25, &mut stride(1)).1.len(), 1);
+    }
+
     #[test]
     fn every_row_is_tested_once_and_classes_keep_their_shares() {
-        let labels = crate::digits().labels;
-        let folds = stratified_folds(&labels, 5, &mut stride(101)).unwrap();
+        let targets = crate::digits().targets;
+        let labels = targets.labels().unwrap();
+        let folds = stratified_folds(&targets, 5, &mut stride(101)).unwrap();
         let mut tested = folds.iter().flat_map(|fold| fold.test.clone()).collect::<Vec<_>>();
         tested.sort_unstable();
         assert!(tested.into_iter().eq(0..labels.len()));
@@ -119,16 +186,16 @@ mod tests {
 
     #[test]
     fn folds_depend_on_the_permutation_and_on_nothing_else() {
-        let labels = crate::digits().labels;
-        let folds = |step| stratified_folds(&labels, 5, &mut stride(step)).unwrap();
+        let targets = crate::digits().targets;
+        let folds = |step| stratified_folds(&targets, 5, &mut stride(step)).unwrap();
         assert_eq!(folds(101), folds(101));
         assert_ne!(folds(101), folds(103));
     }
 
     #[test]
     fn wrong_requests_say_what_is_wrong() {
-        let check = |labels: &[i64], n_folds, expected: &str| {
-            let error = stratified_folds(labels, n_folds, &mut stride(1)).unwrap_err();
+        let check = |labels: &[u32], n_folds, expected: &str| {
+            let error = stratified_folds(&classes(labels), n_folds, &mut stride(1)).unwrap_err();
             assert_eq!(error.to_string(), expected);
         };
         check(&[0, 1], 1, "found 1 folds, expected at least 2");
@@ -143,6 +210,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "this is a bug in retrograde")]
     fn a_wrong_permutation_is_our_bug() {
-        let _ = stratified_folds(&[0, 0, 0], 2, &mut |n| vec![0; n]);
+        let _ = stratified_folds(&classes(&[0, 0, 0]), 2, &mut |n| vec![0; n]);
     }
 }

@@ -1,35 +1,41 @@
-//! The training loop: minibatches, SGD with momentum, one gradient program for whole batches and one for the last,
-//! smaller batch of an epoch, which is kept.
+//! The training loop: minibatches, an update, one gradient program for whole batches and one for the last, smaller batch of
+//! an epoch, which is kept.
 //!
-//! For each batch: `v = momentum·v + g + weight_decay·w` (biases do not decay), then `p = p - learning_rate·v`. All of
-//! it in `f32` and in one order, so that a seed fixes every bit of the parameters.
-//!
-//! Source: I. Sutskever, J. Martens, G. Dahl, G. Hinton, On the importance of initialization and momentum in deep
-//! learning, ICML 2013, equation 1, with the learning rate outside the velocity.
+//! All of it in `f32` and in one order, so that a seed fixes every bit of the parameters, however often the run is stopped
+//! and resumed.
 
-use std::f64::consts::PI;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use retrograde_array::rng::{self, Key};
-use retrograde_array::{Array, ArrayError, DType, map};
+use retrograde_array::{Array, DType};
 use retrograde_core::exec::{Executor, Interpreter, RunConfig, RunError};
 use retrograde_core::prim::Value;
-use retrograde_core::tape::Lowered;
-use retrograde_core::trace::door::{jit, value_and_grad};
+use retrograde_core::tape::{Lowered, TapeReport};
+use retrograde_core::trace::door::value_and_grad;
 use retrograde_core::trace::{Error, Tree, Var, tree};
 use retrograde_tricks::primal::dense::{Activation, Mlp};
 use retrograde_tricks::primal::loss::cross_entropy;
 use serde::Serialize;
 
-use crate::recipe::{self, Recipe, Schedule};
-use crate::{Dataset, Fold, Progress, RunFolderError};
+use crate::checkpoint::{Checkpoint, Position};
+use crate::data::{Dataset, Targets};
+use crate::evaluate::{ROWS_AT_ONCE, Score, batch_of, outputs, score};
+use crate::recipe::{self, Recipe};
+use crate::schedule::learning_rate;
+use crate::standardise::Scaling;
+use crate::update::{State, n_slots, update};
+use crate::{Fold, Progress, RunFolderError};
 
 /// Parameters, and values between layers, of the largest network that is tried: 0.5 GiB of each in `f32`.
 const MAX_VALUES: u64 = 1 << 27;
+/// Training rows whose score is recorded after every epoch: enough for a curve, few enough to cost little.
+const ROWS_OF_CURVE: usize = 512;
 
 /// One line of the metrics: an epoch.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Record {
     /// Counted from 1.
     pub epoch: u32,
@@ -39,9 +45,19 @@ pub struct Record {
     pub train_loss: f64,
     /// Of the last step.
     pub learning_rate: f64,
+    /// Mean norm of the gradient of each layer over the steps of this epoch, in the order of the layers.
+    pub gradient_norms: Vec<f64>,
+    /// Of a few training rows, after the epoch.
+    pub train: Score,
+    /// Of the validation rows, where there are any, after the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Score>,
     /// Share of the held-back rows that are classified correctly, in the last epoch's record only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
+    /// Root of the mean squared error on the held-back rows, in the last epoch's record only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_rmse: Option<f64>,
 }
 
 /// Who hears of a run, and who may stop it.
@@ -50,19 +66,42 @@ pub struct Listeners<'a> {
     pub progress: &'a mut dyn Progress,
     /// Gets a record after every epoch; its error stops the run.
     pub metrics: &'a mut dyn FnMut(&Record) -> Result<(), RunFolderError>,
+    /// Gets a checkpoint now and then, when the run is interrupted, and at its end; its error stops the run.
+    pub checkpoint: &'a mut dyn FnMut(&Checkpoint) -> Result<(), RunFolderError>,
+    /// Time between two checkpoints; 0: after every step.
+    pub checkpoint_every: Duration,
     /// Looked at before every step: true stops the run.
     pub interrupt: &'a AtomicBool,
+}
+
+/// What is trained: the same job leaves the same parameter bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// How; its seed is not looked at.
+    pub recipe: &'a Recipe,
+    /// On what.
+    pub data: &'a Dataset,
+    /// Which rows are for what.
+    pub fold: &'a Fold,
+    /// Decides the first parameters and the order of the rows.
+    pub key: Key,
 }
 
 /// What a run leaves.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// The parameters after the last step.
+    /// The parameters after the last step or, with patience, after the best epoch.
     pub parameters: Mlp<Array>,
-    /// Share of the held-back rows that are classified correctly.
-    pub test_accuracy: f64,
+    /// What is done to inputs and targets.
+    pub scaling: Scaling,
+    /// Of the held-back rows.
+    pub test: Score,
+    /// For the held-back rows: logits, or numbers in the unit of the target.
+    pub test_outputs: Vec<f32>,
     /// Steps taken.
     pub n_steps: u64,
+    /// Epochs begun.
+    pub n_epochs: u32,
 }
 
 /// Why a run stopped early.
@@ -95,20 +134,33 @@ pub enum TrainError {
         rows: usize,
     },
     /// Nothing to train or to test on.
-    #[error("found {train} rows to train on and {test} to test on, expected at least one of each")]
+    #[error(
+        "found {train} rows to train on and {test} to test on, expected at least one of each\n  help: bring more rows, or \
+         change the shares under `[split]`"
+    )]
     NoRows {
         /// Training rows.
         train: usize,
         /// Test rows.
         test: usize,
     },
+    /// Early stopping has nothing to go by.
+    #[error(
+        "found no row to validate on, expected at least one\n  help: raise `split.validation`, or leave out `patience`"
+    )]
+    NoValidation,
+    /// A checkpoint of another run.
+    #[error(
+        "the checkpoint belongs to another run: {what} differs\n  help: the recipe in the run folder must stay as it was"
+    )]
+    OtherRun {
+        /// What tells them apart.
+        what: &'static str,
+    },
     /// The gradient program failed.
     #[error("{0}")]
     Program(#[from] Error),
-    /// The data are not arrays.
-    #[error("the data: {0}")]
-    Data(#[from] ArrayError),
-    /// A record could not be kept.
+    /// A record or a checkpoint could not be kept.
     #[error("{0}")]
     Metrics(#[from] RunFolderError),
 }
@@ -152,191 +204,398 @@ impl fmt::Display for NotFinite {
     }
 }
 
-/// Trains a network on the rows of `fold.train` and tests it once, at the end, on those of `fold.test`.
-///
-/// The same recipe, data, fold and key leave the same parameter bits. The key decides the first parameters and the
-/// order of the rows; `recipe.seed` is not looked at.
+/// Trains a network on the rows of `fold.train` and tests it once, at the end, on those of `fold.test`. With `from`, goes on
+/// where an earlier run of the same job stood, to the same bits.
 ///
 /// # Errors
-/// A NaN or an infinity in loss, gradient or update; an interrupt; a network too large; a metrics file that cannot be
-/// written.
+/// A NaN or an infinity in loss, gradient or update; an interrupt; a network too large; a checkpoint of another job; a file
+/// that cannot be written.
 pub fn train(
-    recipe: &Recipe,
-    data: &Dataset,
-    fold: &Fold,
-    key: Key,
+    job: Job<'_>,
+    from: Option<Checkpoint>,
     listeners: &mut Listeners<'_>,
 ) -> Result<Trained, TrainError> {
-    check_size(recipe, data, fold)?;
-    let batch = (recipe.batch as usize).min(fold.train.len());
-    let total_steps = u64::from(recipe.epochs) * fold.train.len().div_ceil(batch) as u64;
-    listeners.progress.begin(total_steps);
-    let result = epochs(recipe, data, fold, key, batch, total_steps, listeners);
+    check_size(job.recipe, job.data, job.fold)?;
+    let mut run = Run::start(job, from)?;
+    listeners.progress.begin(run.total_steps);
+    let result = run.epochs(listeners);
     listeners.progress.end();
     result
 }
 
-/// Share of the given rows that the network classifies correctly.
+/// Whether the network fits into memory and there are rows for every purpose; costs nothing.
 ///
 /// # Errors
-/// Rows that do not fit the network.
-pub fn accuracy(parameters: &Mlp<Array>, data: &Dataset, rows: &[usize]) -> Result<f64, TrainError> {
-    let (x, labels) = arrays(data, rows)?;
-    let classes = jit(|network: Mlp<Var>, x: Var| network.apply(x).argmax(1)).call((parameters, &x))?;
-    let found = classes.to_vec::<i64>().unwrap_or_default();
-    let expected = labels.to_vec::<i64>().unwrap_or_default();
-    let n_right = found.iter().zip(&expected).filter(|(f, e)| f == e).count();
-    Ok(n_right as f64 / rows.len().max(1) as f64)
-}
-
-fn check_size(recipe: &Recipe, data: &Dataset, fold: &Fold) -> Result<(), TrainError> {
+/// A network too large; no rows.
+pub fn check_size(recipe: &Recipe, data: &Dataset, fold: &Fold) -> Result<(), TrainError> {
     let (train, test) = (fold.train.len(), fold.test.len());
     if train == 0 || test == 0 {
         return Err(TrainError::NoRows { train, test });
     }
-    let widths: Vec<u64> = [data.n_features as u64]
+    if recipe.patience > 0 && fold.validation.is_empty() {
+        return Err(TrainError::NoValidation);
+    }
+    let widths: Vec<u64> = [data.inputs.layout.n_features() as u64]
         .into_iter()
         .chain(recipe.model.hidden.iter().map(|&width| u64::from(width)))
-        .chain([data.n_classes as u64])
+        .chain([data.targets.n_outputs() as u64])
         .collect();
-    // Widths are at most 2^16 and their number is bounded by the text of the recipe, so these sums stay below 2^63.
+    // Widths are at most 2^33 and their number is bounded by the text of the recipe, so these sums stay below 2^63.
     let parameters = widths.windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
-    let rows = (recipe.batch as usize).min(train).max(test);
-    let activations = widths.iter().sum::<u64>() * rows as u64;
+    let at_once = test.max(fold.validation.len()).min(ROWS_AT_ONCE);
+    let rows = (recipe.batch as usize).min(train).max(at_once);
+    let activations = widths.iter().sum::<u64>().saturating_mul(rows as u64);
     if parameters > MAX_VALUES || activations > MAX_VALUES {
         return Err(TrainError::TooLarge { parameters, activations, rows });
     }
     Ok(())
 }
 
-/// Parameters and velocity.
-struct State {
-    parameters: Mlp<Array>,
-    velocity: Vec<Array>,
+/// Names of the layers: `hidden.0`, …, `head`.
+pub fn layers(parameters: &Mlp<Array>) -> Vec<String> {
+    let mut layers: Vec<String> =
+        tree::leaves(parameters).iter().map(|(path, _)| layer(path).into()).collect();
+    layers.dedup();
+    layers
 }
 
-fn epochs(
-    recipe: &Recipe,
-    data: &Dataset,
-    fold: &Fold,
-    key: Key,
+fn layer(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(layer, _)| layer)
+}
+
+/// A run between two steps.
+struct Run<'a> {
+    job: Job<'a>,
+    scaling: Scaling,
+    state: State,
+    position: Position,
+    best: Option<Vec<Array>>,
     batch: usize,
     total_steps: u64,
-    listeners: &mut Listeners<'_>,
-) -> Result<Trained, TrainError> {
-    let keys = key.split(2);
-    let parameters = first_parameters(recipe, data, keys[0]);
-    let velocity = tree::leaves(&parameters)
-        .into_iter()
-        .map(|(_, leaf)| Array::zeros(leaf.dtype(), leaf.shape().clone()))
-        .collect();
-    let mut state = State { parameters, velocity };
-    let mut last_good = state.parameters.clone();
-    let door =
-        value_and_grad(|network: Mlp<Var>, x: Var, labels: Var| cross_entropy(network.apply(x), labels))
-            .wrt::<0>();
-    let (mut step, mut test_accuracy) = (0, None);
-    for epoch in 1..=recipe.epochs {
-        let order = rng::permutation(keys[1].fold_in(u64::from(epoch)), fold.train.len());
-        let rows: Vec<usize> = order.into_iter().map(|i| fold.train[i]).collect();
-        let (mut loss_sum, mut rate) = (0.0, 0.0);
-        for rows in rows.chunks(batch) {
-            step += 1;
-            if listeners.interrupt.load(Ordering::Relaxed) {
-                let parameters = Box::new(state.parameters);
-                return Err(TrainError::Interrupted { step, total_steps, parameters });
-            }
-            rate = learning_rate(recipe, step, total_steps);
-            let (x, labels) = arrays(data, rows)?;
-            let stop = |what: String, place: Option<RunError>, last_good: &Mlp<Array>| {
-                let last_good = last_good.clone();
-                TrainError::NotFinite(Box::new(NotFinite {
-                    step,
-                    epoch,
-                    what,
-                    place,
-                    learning_rate: rate,
-                    last_good,
-                }))
-            };
-            let (loss, gradient) = door.call((&state.parameters, &x, &labels))?;
-            let loss = f64::from(loss.item::<f32>().unwrap_or(f32::NAN));
-            let gradient: Vec<Array> = tree::leaves(&gradient).into_iter().map(|(_, leaf)| leaf).collect();
-            if !loss.is_finite() || !gradient.iter().all(is_finite) {
-                let what = if loss.is_finite() { "the gradient" } else { "the loss" };
-                let place = first_place(
-                    &door.lowered((&state.parameters, &x, &labels))?,
-                    &state.parameters,
-                    x,
-                    labels,
-                );
-                return Err(stop(what.into(), place, &last_good));
-            }
-            last_good = state.parameters.clone();
-            update(&mut state, &gradient, recipe, rate);
-            if let Some((path, _)) = tree::leaves(&state.parameters).iter().find(|(_, leaf)| !is_finite(leaf))
-            {
-                return Err(stop(format!("the update of `{path}`"), None, &last_good));
-            }
-            loss_sum += loss * rows.len() as f64;
-            listeners.progress.step(step, loss);
-        }
-        let train_loss = loss_sum / rows.len() as f64;
-        if epoch == recipe.epochs {
-            test_accuracy = Some(accuracy(&state.parameters, data, &fold.test)?);
-        }
-        (listeners.metrics)(&Record { epoch, step, train_loss, learning_rate: rate, test_accuracy })?;
-    }
-    let test_accuracy = test_accuracy.map_or_else(|| accuracy(&state.parameters, data, &fold.test), Ok)?;
-    Ok(Trained { parameters: state.parameters, test_accuracy, n_steps: step })
 }
 
-fn first_parameters(recipe: &Recipe, data: &Dataset, key: Key) -> Mlp<Array> {
-    let hidden: Vec<usize> = recipe.model.hidden.iter().map(|&width| width as usize).collect();
-    let activation = match recipe.model.activation {
+impl Run<'_> {
+    fn start(job: Job<'_>, from: Option<Checkpoint>) -> Result<Run<'_>, TrainError> {
+        let Job { recipe, data, fold, key } = job;
+        let scaling = Scaling::of(&data.inputs, &data.targets, &fold.train, recipe.standardise);
+        let mut state = State::new(first_parameters(recipe, data, key.split(2)[0]), recipe.update);
+        let batch = (recipe.batch as usize).min(fold.train.len());
+        let total_steps = u64::from(recipe.epochs) * fold.train.len().div_ceil(batch) as u64;
+        let mut position = Position {
+            key: key.0,
+            epoch: 1,
+            n_batches: 0,
+            step: 0,
+            loss_sum: 0.0,
+            norm_sums: vec![0.0; layers(&state.parameters).len()],
+            best_loss: f64::INFINITY,
+            n_stale: 0,
+            is_finished: false,
+        };
+        let mut best = None;
+        if let Some(from) = from {
+            let steps_per_epoch = fold.train.len().div_ceil(batch) as u64;
+            let n_before = u64::from(from.position.epoch.saturating_sub(1)) * steps_per_epoch;
+            if from.position.key != position.key {
+                return Err(TrainError::OtherRun { what: "the seed" });
+            }
+            if from.position.norm_sums.len() != position.norm_sums.len()
+                || from.position.epoch == 0
+                || from.position.step != n_before.saturating_add(from.position.n_batches)
+                || from.slots.len() != n_slots(recipe.update)
+            {
+                return Err(TrainError::OtherRun { what: "the number of rows, of layers or the update" });
+            }
+            state.parameters = like(&state.parameters, &from.parameters)?;
+            state.slots = from.slots;
+            position = from.position;
+            best = from.best;
+        }
+        Ok(Run { job, scaling, state, position, best, batch, total_steps })
+    }
+
+    fn epochs(&mut self, listeners: &mut Listeners<'_>) -> Result<Trained, TrainError> {
+        let Job { recipe, data, fold, key } = self.job;
+        let order_key = key.split(2)[1];
+        let is_classes = data.targets.labels().is_some();
+        let door = value_and_grad(move |network: Mlp<Var>, x: Var, targets: Var| {
+            let outputs = network.apply(x);
+            if is_classes { cross_entropy(outputs, targets) } else { squared_error(outputs, targets) }
+        })
+        .wrt::<0>();
+        let mut last_good = self.state.parameters.clone();
+        let mut last_checkpoint = Instant::now();
+        while !self.position.is_finished {
+            let epoch = self.position.epoch;
+            let order = rng::permutation(order_key.fold_in(u64::from(epoch)), fold.train.len());
+            let rows: Vec<usize> = order.into_iter().map(|i| fold.train[i]).collect();
+            for rows in rows.chunks(self.batch).skip(self.position.n_batches as usize) {
+                let step = self.position.step + 1;
+                if listeners.interrupt.load(Ordering::Relaxed) {
+                    (listeners.checkpoint)(&self.checkpoint())?;
+                    let parameters = Box::new(self.state.parameters.clone());
+                    return Err(TrainError::Interrupted { step, total_steps: self.total_steps, parameters });
+                }
+                let rate = learning_rate(recipe, step, self.total_steps);
+                let x = batch_of(&data.inputs, &self.scaling, rows);
+                let targets = targets_of(&data.targets, &self.scaling, rows);
+                let stop = |what: String, place: Option<RunError>, last_good: &Mlp<Array>| {
+                    let last_good = last_good.clone();
+                    TrainError::NotFinite(Box::new(NotFinite {
+                        step,
+                        epoch,
+                        what,
+                        place,
+                        learning_rate: rate,
+                        last_good,
+                    }))
+                };
+                let (loss, gradient) = door.call((&self.state.parameters, &x, &targets))?;
+                let loss = f64::from(loss.item::<f32>().unwrap_or(f32::NAN));
+                let gradient = tree::leaves(&gradient);
+                if !loss.is_finite() || !gradient.iter().all(|(_, leaf)| is_finite(leaf)) {
+                    let what = if loss.is_finite() { "the gradient" } else { "the loss" };
+                    let lowered = door.lowered((&self.state.parameters, &x, &targets))?;
+                    let place = first_place(&lowered, &self.state.parameters, x, targets);
+                    return Err(stop(what.into(), place, &last_good));
+                }
+                last_good = self.state.parameters.clone();
+                for (sum, norm) in self.position.norm_sums.iter_mut().zip(norms_by_layer(&gradient)) {
+                    *sum += norm;
+                }
+                let gradient: Vec<Array> = gradient.into_iter().map(|(_, leaf)| leaf).collect();
+                update(&mut self.state, &gradient, recipe, rate, step);
+                let moved = tree::leaves(&self.state.parameters);
+                if let Some((path, _)) = moved.iter().find(|(_, leaf)| !is_finite(leaf)) {
+                    return Err(stop(format!("the update of `{path}`"), None, &last_good));
+                }
+                self.position.loss_sum += loss * rows.len() as f64;
+                self.position.n_batches += 1;
+                self.position.step = step;
+                listeners.progress.step(step, loss);
+                if last_checkpoint.elapsed() >= listeners.checkpoint_every {
+                    (listeners.checkpoint)(&self.checkpoint())?;
+                    last_checkpoint = Instant::now();
+                }
+            }
+            let record = self.end_epoch()?;
+            (listeners.metrics)(&record)?;
+            if self.position.is_finished {
+                (listeners.checkpoint)(&self.checkpoint())?;
+            }
+        }
+        let parameters = self.chosen()?;
+        let test_outputs = outputs(&parameters, &data.inputs, &self.scaling, &fold.test)?;
+        let test = score(&test_outputs, &data.targets, &self.scaling, &fold.test);
+        let (n_steps, n_epochs) = (self.position.step, self.position.epoch - 1);
+        Ok(Trained { parameters, scaling: self.scaling.clone(), test, test_outputs, n_steps, n_epochs })
+    }
+
+    /// Scores the epoch, decides whether it was the last, and begins the next.
+    fn end_epoch(&mut self) -> Result<Record, TrainError> {
+        let Job { recipe, fold, .. } = self.job;
+        let few = &fold.train[..fold.train.len().min(ROWS_OF_CURVE)];
+        let train = self.score(&self.state.parameters, few)?;
+        let validation = match &fold.validation[..] {
+            [] => None,
+            rows => Some(self.score(&self.state.parameters, rows)?),
+        };
+        let position = &mut self.position;
+        let (epoch, n_batches) = (position.epoch, position.n_batches as f64);
+        if let Some(validation) = validation.filter(|_| recipe.patience > 0) {
+            if validation.loss() < position.best_loss {
+                (position.best_loss, position.n_stale) = (validation.loss(), 0);
+                self.best =
+                    Some(tree::leaves(&self.state.parameters).into_iter().map(|(_, leaf)| leaf).collect());
+            } else {
+                position.n_stale += 1;
+            }
+        }
+        let is_stale = recipe.patience > 0 && position.n_stale >= recipe.patience;
+        position.is_finished = epoch == recipe.epochs || is_stale;
+        let mut record = Record {
+            epoch,
+            step: position.step,
+            train_loss: position.loss_sum / fold.train.len() as f64,
+            learning_rate: learning_rate(recipe, position.step, self.total_steps),
+            gradient_norms: position.norm_sums.iter().map(|sum| sum / n_batches).collect(),
+            train,
+            validation,
+            test_accuracy: None,
+            test_rmse: None,
+        };
+        position.epoch += 1;
+        position.n_batches = 0;
+        position.loss_sum = 0.0;
+        position.norm_sums.fill(0.0);
+        if self.position.is_finished {
+            match self.score(&self.chosen()?, &fold.test)? {
+                Score::Classes { accuracy, .. } => record.test_accuracy = Some(accuracy),
+                Score::Values { rmse, .. } => record.test_rmse = Some(rmse),
+            }
+        }
+        Ok(record)
+    }
+
+    fn score(&self, parameters: &Mlp<Array>, rows: &[usize]) -> Result<Score, Error> {
+        let Dataset { inputs, targets, .. } = self.job.data;
+        let outputs = outputs(parameters, inputs, &self.scaling, rows)?;
+        Ok(score(&outputs, targets, &self.scaling, rows))
+    }
+
+    /// The parameters of the best epoch if the run may stop early, else the last.
+    fn chosen(&self) -> Result<Mlp<Array>, TrainError> {
+        let Some(best) = &self.best else { return Ok(self.state.parameters.clone()) };
+        let paths = tree::leaves(&self.state.parameters).into_iter().map(|(path, _)| path);
+        like(&self.state.parameters, &paths.zip(best.iter().cloned()).collect::<Vec<_>>())
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            position: self.position.clone(),
+            parameters: tree::leaves(&self.state.parameters),
+            slots: self.state.slots.clone(),
+            best: self.best.clone(),
+        }
+    }
+}
+
+/// A network of the same structure with other leaves.
+///
+/// # Errors
+/// Leaves of other names, types or shapes.
+pub(crate) fn like(network: &Mlp<Array>, leaves: &[(String, Array)]) -> Result<Mlp<Array>, TrainError> {
+    let mine = tree::leaves(network);
+    let same = |(mine, other): (&(String, Array), &(String, Array))| {
+        mine.0 == other.0 && mine.1.dtype() == other.1.dtype() && mine.1.shape() == other.1.shape()
+    };
+    if mine.len() != leaves.len() || !mine.iter().zip(leaves).all(same) {
+        return Err(TrainError::OtherRun { what: "the network" });
+    }
+    let mut leaves = leaves.iter().map(|(_, leaf)| leaf.clone());
+    Ok(network.map(&mut |old| leaves.next().unwrap_or_else(|| old.clone())))
+}
+
+/// The network before the first step.
+pub(crate) fn first_parameters(recipe: &Recipe, data: &Dataset, key: Key) -> Mlp<Array> {
+    network(&recipe.model, data.inputs.layout.n_features(), data.targets.n_outputs(), key)
+}
+
+/// A new network of the recipe's widths.
+pub(crate) fn network(model: &recipe::Model, n_in: usize, n_out: usize, key: Key) -> Mlp<Array> {
+    let hidden: Vec<usize> = model.hidden.iter().map(|&width| width as usize).collect();
+    let activation = match model.activation {
         recipe::Activation::Tanh => Activation::Tanh,
         recipe::Activation::Relu => Activation::Relu,
         recipe::Activation::Sigmoid => Activation::Sigmoid,
     };
-    Mlp::xavier(key, data.n_features, &hidden, data.n_classes, activation, DType::F32)
+    Mlp::xavier(key, n_in, &hidden, n_out, activation, DType::F32)
 }
 
-/// Features `[n, n_features]` and labels `[n]` of some rows.
-fn arrays(data: &Dataset, rows: &[usize]) -> Result<(Array, Array), TrainError> {
-    let Dataset { features, labels, .. } = data.select(rows);
-    Ok((Array::new([rows.len(), data.n_features], features)?, Array::new([rows.len()], labels)?))
+/// Mean of (output − target)².   outputs: [n, 1], targets: [n, 1] → number.
+#[track_caller]
+fn squared_error(outputs: Var, targets: Var) -> Var {
+    let error = outputs - targets;
+    (error * error).mean()
 }
 
-/// The learning rate of a step, counted from 1. The cosine reaches 0 one step after the last.
-fn learning_rate(recipe: &Recipe, step: u64, total_steps: u64) -> f64 {
-    match recipe.schedule {
-        Schedule::Constant => recipe.learning_rate,
-        Schedule::Cosine => {
-            let done = (step - 1) as f64 / total_steps as f64;
-            recipe.learning_rate * 0.5 * (1.0 + map::cos_f64(PI * done))
+/// Class numbers `i64[n]`, or standardised numbers `f32[n,1]`.
+fn targets_of(targets: &Targets, scaling: &Scaling, rows: &[usize]) -> Array {
+    match targets {
+        Targets::Classes { labels, .. } => {
+            Array::vector(rows.iter().map(|&row_idx| i64::from(labels[row_idx])).collect())
+        }
+        Targets::Values(values) => {
+            let mut values: Vec<f32> = rows.iter().map(|&row_idx| values[row_idx]).collect();
+            if let Some(columns) = &scaling.target {
+                columns.apply(&mut values);
+            }
+            let array = Array::new([rows.len(), 1], values);
+            array.unwrap_or_else(|error| panic!("a batch of targets: {error}; this is a bug in retrograde"))
         }
     }
 }
 
-fn update(state: &mut State, gradient: &[Array], recipe: &Recipe, rate: f64) {
-    let (rate, momentum) = (rate as f32, recipe.momentum as f32);
-    let mut moved = vec![];
-    for (((path, mut leaf), velocity), gradient) in
-        tree::leaves(&state.parameters).into_iter().zip(&mut state.velocity).zip(gradient)
-    {
-        let decay = if path.ends_with("weight") { recipe.weight_decay as f32 } else { 0.0 };
-        let slices = (leaf.make_mut::<f32>(), velocity.make_mut::<f32>(), gradient.as_slice::<f32>());
-        let (Some(p), Some(v), Some(g)) = slices else {
-            panic!("a parameter or its gradient is not f32; this is a bug in retrograde");
-        };
-        for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
-            *v = momentum * *v + (g + decay * *p);
-            *p -= rate * *v;
+fn norms_by_layer(gradient: &[(String, Array)]) -> Vec<f64> {
+    let mut squares = Vec::<(&str, f64)>::new();
+    for (path, leaf) in gradient {
+        let entries = leaf.as_slice::<f32>().unwrap_or_default();
+        let sum: f64 = entries.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
+        match squares.last_mut() {
+            Some((last, squares)) if *last == layer(path) => *squares += sum,
+            _ => squares.push((layer(path), sum)),
         }
-        moved.push(leaf);
     }
-    let mut moved = moved.into_iter();
-    state.parameters = state.parameters.map(&mut |old| moved.next().unwrap_or_else(|| old.clone()));
+    squares.into_iter().map(|(_, squares)| squares.sqrt()).collect()
+}
+
+/// What the tape of one step holds.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StepTape {
+    /// Its report.
+    pub report: TapeReport,
+    /// Bytes by layer; the last is the loss.
+    pub by_layer: Vec<(String, usize)>,
+}
+
+/// Measures the tape of one step on a whole batch.
+///
+/// # Errors
+/// The gradient program fails.
+pub fn step_tape(job: Job<'_>, trained: &Trained) -> Result<StepTape, TrainError> {
+    let Job { recipe, data, fold, .. } = job;
+    let rows = &fold.train[..fold.train.len().min(recipe.batch as usize)];
+    let (x, targets) =
+        (batch_of(&data.inputs, &trained.scaling, rows), targets_of(&data.targets, &trained.scaling, rows));
+    let is_classes = data.targets.labels().is_some();
+    let line_of_network = line!() + 2;
+    let door = value_and_grad(move |network: Mlp<Var>, x: Var, targets: Var| {
+        let outputs = network.apply(x);
+        if is_classes { cross_entropy(outputs, targets) } else { squared_error(outputs, targets) }
+    })
+    .wrt::<0>();
+    let (_, report, _) = door.forward((&trained.parameters, &x, &targets))?;
+    let by_layer = tape_by_layer(&report, &trained.parameters, rows.len(), line_of_network);
+    Ok(StepTape { report, by_layer })
+}
+
+/// Layers share one line of source. They are told apart by the shape of what they leave, `[rows, width]`: layers of one
+/// width leave the same, so each has its even part.
+fn tape_by_layer(
+    report: &TapeReport,
+    network: &Mlp<Array>,
+    n_rows: usize,
+    line: u32,
+) -> Vec<(String, usize)> {
+    let in_network = format!("train.rs:{line}:");
+    let width_of = |path: &str, leaf: &Array| (layer(path).to_owned(), leaf.shape()[0]);
+    let layers = tree::leaves(network).into_iter().filter(|(path, _)| path.ends_with("bias"));
+    let layers: Vec<(String, usize)> = layers.map(|(path, leaf)| width_of(&path, &leaf)).collect();
+    let mut by_width = BTreeMap::<String, usize>::new();
+    let mut rest = 0;
+    for entry in &report.entries {
+        let shape = entry.ty.split_once('[').map_or("", |(_, shape)| shape);
+        let here = entry.place.as_ref().is_some_and(|place| place.contains(&in_network));
+        if here && layers.iter().any(|(_, width)| shape == format!("{n_rows},{width}]")) {
+            *by_width.entry(shape.into()).or_default() += entry.bytes;
+        } else {
+            rest += entry.bytes;
+        }
+    }
+    let n_like =
+        |width: usize, layers: &[(String, usize)]| layers.iter().filter(|(_, w)| *w == width).count();
+    // The head has no activation and leaves nothing of its own.
+    let hidden = &layers[..layers.len() - 1];
+    let mut bytes = hidden
+        .iter()
+        .map(|(name, width)| {
+            let of_width = by_width.get(&format!("{n_rows},{width}]")).copied().unwrap_or_default();
+            (name.clone(), of_width / n_like(*width, hidden))
+        })
+        .collect::<Vec<_>>();
+    let found: usize = bytes.iter().map(|(_, bytes)| bytes).sum();
+    bytes.push(("loss".into(), rest + by_width.values().sum::<usize>() - found));
+    bytes
 }
 
 fn is_finite(array: &Array) -> bool {
@@ -359,7 +618,9 @@ fn first_place(lowered: &Lowered, parameters: &Mlp<Array>, x: Array, labels: Arr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Silent, digits, stratified_folds};
+    use crate::digits::digits;
+    use crate::recipe::Update;
+    use crate::{Silent, hold_out, stratified_folds};
 
     fn first_fold(data: &Dataset) -> Fold {
         let mut n_calls = 0;
@@ -367,21 +628,33 @@ mod tests {
             n_calls += 1;
             rng::permutation(Key::from_seed(5).fold_in(n_calls), n)
         };
-        stratified_folds(&data.labels, 5, &mut permute).unwrap().remove(0)
+        stratified_folds(&data.targets, 5, &mut permute).unwrap().remove(0)
     }
 
     fn run(recipe: &Recipe, seed: u64) -> (Result<Trained, TrainError>, Vec<Record>) {
         let data = digits();
+        run_on(recipe, &data, &first_fold(&data), seed)
+    }
+
+    fn run_on(
+        recipe: &Recipe,
+        data: &Dataset,
+        fold: &Fold,
+        seed: u64,
+    ) -> (Result<Trained, TrainError>, Vec<Record>) {
         let mut records = vec![];
         let mut listeners = Listeners {
             progress: &mut Silent,
             metrics: &mut |record| {
-                records.push(*record);
+                records.push(record.clone());
                 Ok(())
             },
+            checkpoint: &mut |_| Ok(()),
+            checkpoint_every: Duration::MAX,
             interrupt: &AtomicBool::new(false),
         };
-        let result = train(recipe, &data, &first_fold(&data), Key::from_seed(seed), &mut listeners);
+        let job = Job { recipe, data, fold, key: Key::from_seed(seed) };
+        let result = train(job, None, &mut listeners);
         (result, records)
     }
 
@@ -409,47 +682,129 @@ mod tests {
             [(1, 15), (2, 30)]
         );
         assert_eq!(records[0].test_accuracy, None);
-        assert_eq!(records[1].test_accuracy, Some(first.test_accuracy));
+        let Score::Classes { accuracy, .. } = first.test else { panic!("{:?}", first.test) };
+        assert_eq!(records[1].test_accuracy, Some(accuracy));
+        assert!(
+            records[1].gradient_norms.len() == 2 && records[1].gradient_norms.iter().all(|&norm| norm > 0.0)
+        );
         assert!(records[1].train_loss < records[0].train_loss);
     }
 
-    /// The same rule in `f64` by hand for one full batch: gradient of a linear model in closed form.
+    /// Stops after every step and goes on from the encoded checkpoint: the parameters of the uninterrupted run.
     #[test]
-    fn weights_decay_and_biases_do_not() {
-        let recipe = Recipe { weight_decay: 0.5, momentum: 0.0, ..short() };
+    fn a_run_resumed_after_every_step_ends_with_the_same_bits() {
+        let mut data = digits();
+        let fold = first_fold(&data);
+        let (train_rows, validation) = hold_out(&data.targets, &fold.train, 0.2, &mut |n| (0..n).collect());
+        let fold = Fold { train: train_rows, validation, ..fold };
+        for text in [
+            "batch = 500\nepochs = 3",
+            "batch = 500\nepochs = 4\nupdate = \"adam\"\npatience = 1\nlearning_rate = 0.3",
+        ] {
+            let recipe = short().amend(text, "test").unwrap();
+            let (straight, expected) = run_on(&recipe, &data, &fold, 3);
+            let straight = straight.unwrap();
+            let (mut from, mut records) = (None, vec![]);
+            let resumed = loop {
+                let saved = std::cell::RefCell::new(None);
+                let interrupt = AtomicBool::new(false);
+                let mut listeners = Listeners {
+                    progress: &mut Silent,
+                    metrics: &mut |record| {
+                        records.push(record.clone());
+                        Ok(())
+                    },
+                    checkpoint: &mut |checkpoint| {
+                        interrupt.store(true, Ordering::Relaxed);
+                        *saved.borrow_mut() = Some(Checkpoint::decode(&checkpoint.encode()).unwrap());
+                        Ok(())
+                    },
+                    checkpoint_every: Duration::ZERO,
+                    interrupt: &interrupt,
+                };
+                let job = Job { recipe: &recipe, data: &data, fold: &fold, key: Key::from_seed(3) };
+                match train(job, from, &mut listeners) {
+                    Ok(trained) => break trained,
+                    Err(TrainError::Interrupted { .. }) => from = saved.into_inner(),
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            assert!(leaves(&resumed).iter().zip(&leaves(&straight)).all(|(a, b)| a.1.bits_eq(&b.1)));
+            assert_eq!(resumed.test_outputs, straight.test_outputs);
+            assert_eq!(records, expected);
+        }
+        // A checkpoint of another job is refused.
+        data.targets = Targets::Values((0..data.n_rows()).map(|row_idx| row_idx as f32).collect());
+        let job = Job { recipe: &short(), data: &data, fold: &fold, key: Key::from_seed(3) };
+        let other = Run::start(job, None).map(|run| run.checkpoint()).unwrap();
         let data = digits();
-        let parameters = first_parameters(&recipe, &data, Key::from_seed(0));
-        let zeros: Vec<Array> = tree::leaves(&parameters)
-            .into_iter()
-            .map(|(_, leaf)| Array::zeros(leaf.dtype(), leaf.shape().clone()))
-            .collect();
-        let bias = parameters.map(&mut |leaf| {
-            if leaf.rank() == 1 {
-                Array::full(DType::F32, leaf.shape().clone(), 3.0_f32.into())
-            } else {
-                leaf.clone()
-            }
+        let job = Job { recipe: &short(), data: &data, fold: &fold, key: Key::from_seed(3) };
+        assert!(matches!(
+            Run::start(job, Some(other.clone())),
+            Err(TrainError::OtherRun { what: "the network" })
+        ));
+        let job = Job { key: Key::from_seed(4), ..job };
+        assert!(matches!(Run::start(job, Some(other)), Err(TrainError::OtherRun { what: "the seed" })));
+    }
+
+    #[test]
+    fn early_stopping_keeps_the_best_epoch() {
+        let data = digits();
+        let fold = first_fold(&data);
+        let (train_rows, validation) = hold_out(&data.targets, &fold.train, 0.2, &mut |n| (0..n).collect());
+        let fold = Fold { train: train_rows, validation, ..fold };
+        let text = "epochs = 50\npatience = 2\nlearning_rate = 0.5\nschedule = \"constant\"";
+        let recipe = short().amend(text, "test").unwrap();
+        let (trained, records) = run_on(&recipe, &data, &fold, 1);
+        let trained = trained.unwrap();
+        assert!(records.len() < 50 && trained.n_epochs as usize == records.len());
+        let losses: Vec<f64> = records.iter().map(|record| record.validation.unwrap().loss()).collect();
+        let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
+        assert_eq!(losses[losses.len() - 3], best);
+        let found = outputs(&trained.parameters, &data.inputs, &trained.scaling, &fold.validation).unwrap();
+        assert_eq!(score(&found, &data.targets, &trained.scaling, &fold.validation).loss(), best);
+    }
+
+    /// `y = 3a − 2b + 1` on points of a grid.
+    #[test]
+    fn a_plane_is_learned_in_its_own_units() {
+        let rows = || (0..100).map(|i| (f32::from(i as u8 % 10) * 100.0, f32::from(i as u8 / 10) * 0.01));
+        let layout = crate::Layout::Columns { names: vec!["a".into(), "b".into()], header: true };
+        let features = crate::Features::Numbers(rows().flat_map(|(a, b)| [a, b]).collect());
+        let data = Dataset {
+            inputs: crate::Inputs { features, layout },
+            targets: Targets::Values(rows().map(|(a, b)| 3.0 * a - 2.0 * b + 1.0).collect()),
+            target_name: "y".into(),
+            given_test_from: None,
+        };
+        let (kept, test) = hold_out(&data.targets, &(0..100).collect::<Vec<_>>(), 0.2, &mut |n| {
+            rng::permutation(Key::from_seed(1), n)
         });
-        let mut state = State { parameters: bias.clone(), velocity: zeros.clone() };
-        update(&mut state, &zeros, &recipe, 0.5);
-        for ((path, before), (_, after)) in
-            tree::leaves(&bias).into_iter().zip(tree::leaves(&state.parameters))
-        {
-            let factor = if path.ends_with("weight") { 0.75 } else { 1.0 };
-            let expected: Vec<f32> = before.to_vec::<f32>().unwrap().iter().map(|x| x * factor).collect();
-            let found = after.to_vec::<f32>().unwrap();
-            assert!(found.iter().zip(&expected).all(|(f, e)| (f - e).abs() <= 1e-6 * e.abs()), "{path}");
+        let fold = Fold { train: kept, validation: vec![], test };
+        for update in [Update::Sgd, Update::Adam] {
+            let recipe = Recipe { epochs: 60, batch: 10, update, learning_rate: 0.01, ..short() };
+            let (trained, records) = run_on(&recipe, &data, &fold, 1);
+            let Score::Values { rmse, r2, .. } = trained.unwrap().test else { panic!("found classes") };
+            // The targets spread by 860.
+            assert!(rmse < 60.0 && r2 > 0.99, "{update}: {rmse} {r2}");
+            assert_eq!(records[59].test_rmse, Some(rmse));
         }
     }
 
     #[test]
-    fn the_cosine_falls_from_the_learning_rate_towards_zero() {
-        let recipe = Recipe { learning_rate: 0.2, schedule: Schedule::Cosine, ..short() };
-        assert_eq!(learning_rate(&recipe, 1, 10), 0.2);
-        assert!((learning_rate(&recipe, 6, 10) - 0.1).abs() < 1e-15);
-        assert!(learning_rate(&recipe, 10, 10) > 0.0);
-        let recipe = Recipe { schedule: Schedule::Constant, ..recipe };
-        assert_eq!(learning_rate(&recipe, 10, 10), 0.2);
+    fn tape_bytes_by_layer_sum_to_the_report() {
+        let recipe = short().amend("epochs = 1\nmodel.hidden = [16, 10, 16]", "test").unwrap();
+        let data = digits();
+        let fold = first_fold(&data);
+        let trained = run(&recipe, 1).0.unwrap();
+        let job = Job { recipe: &recipe, data: &data, fold: &fold, key: Key::from_seed(1) };
+        let StepTape { report, by_layer } = step_tape(job, &trained).unwrap();
+        let names: Vec<&str> = by_layer.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["hidden.0", "hidden.1", "hidden.2", "loss"]);
+        assert_eq!(by_layer.iter().map(|(_, bytes)| bytes).sum::<usize>(), report.tape_bytes());
+        assert_eq!(by_layer[0].1, by_layer[2].1);
+        assert_eq!(by_layer[0].1 * 10, by_layer[1].1 * 16);
+        assert!(by_layer.iter().all(|(_, bytes)| *bytes > 0));
     }
 
     #[test]
@@ -490,9 +845,12 @@ mod tests {
             let mut listeners = Listeners {
                 progress: &mut Silent,
                 metrics: &mut |_| Err(RunFolderError::Name { name: "full".into() }),
+                checkpoint: &mut |_| Ok(()),
+                checkpoint_every: Duration::MAX,
                 interrupt: &AtomicBool::new(interrupt),
             };
-            train(&short(), &data, &fold, Key::from_seed(1), &mut listeners).unwrap_err()
+            let job = Job { recipe: &short(), data: &data, fold: &fold, key: Key::from_seed(1) };
+            train(job, None, &mut listeners).unwrap_err()
         };
         assert_eq!(run(true).to_string(), "interrupted before step 1 of 30");
         assert!(matches!(run(false), TrainError::Metrics(_)));

@@ -21,7 +21,7 @@ pub(crate) use level::{Level, level};
 pub(crate) use lost::{candidate, contradicts, detect_add, detect_fma, preimages};
 pub(crate) use num::{Float, Num};
 pub(crate) use reduce::{sum_inner, sum_middle};
-pub(crate) use transcendental::{cos, cos_one, exp, exp_one, log, log_one, sin, sin_one, tanh, tanh_one};
+pub(crate) use transcendental::*;
 
 #[cfg(test)]
 pub(crate) use level::at_level;

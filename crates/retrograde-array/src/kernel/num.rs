@@ -16,24 +16,65 @@ pub(crate) trait Num: Element {
     fn fma(self, b: Self, c: Self) -> Self;
     /// The larger value. Floats: NaN if either is NaN, `+0` above `-0`.
     fn larger(self, other: Self) -> Self;
+    /// The smaller value. Floats: NaN if either is NaN, `-0` below `+0`.
+    fn smaller(self, other: Self) -> Self;
     fn negated(self) -> Self;
 }
 
+macro_rules! functions_trait {
+    (
+        plain { $($name:ident $variant:ident $wide:ident $narrow:ident $bound:literal $doc:literal;)* }
+        turning { $($turn:ident $turn_variant:ident $common:ident $turn_wide:ident $turn_narrow:ident
+            $common_wide:ident $common_narrow:ident $turn_bound:literal $turn_doc:literal;)* }
+        binary { $($two:ident $two_variant:ident $two_wide:ident $two_narrow:ident $two_bound:literal $two_doc:literal;)* }
+    ) => {
+        /// The functions of [`map`](crate::map), expanded into arithmetic.
+        ///
+        /// A narrower number type has them by conversion: to f32, there the function, and back, which rounds once more.
+        pub(crate) trait Functions: Copy {
+            $(fn $name(self) -> Self;)*
+            $(
+                fn $turn(self) -> Self;
+                /// The function with the fast argument reduction, right where [`Functions::turn_is_rare`] is false.
+                fn $common(self) -> Self;
+            )*
+            /// True where the functions of an angle need the exact argument reduction.
+            fn turn_is_rare(self) -> bool;
+            $(fn $two(self, other: Self) -> Self;)*
+        }
+
+        functions_trait! { for f64 trig_is_rare_f64
+            $($name $wide;)* $($turn $turn_wide; $common $common_wide;)* / $($two $two_wide;)* }
+        functions_trait! { for f32 trig_is_rare_f32
+            $($name $narrow;)* $($turn $turn_narrow; $common $common_narrow;)* / $($two $two_narrow;)* }
+    };
+    (for $t:ident $rare:ident $($name:ident $f:ident;)* / $($two:ident $g:ident;)*) => {
+        impl Functions for $t {
+            $(
+                #[inline(always)]
+                fn $name(self) -> $t {
+                    crate::map::expanded::$f(self)
+                }
+            )*
+            $(
+                #[inline(always)]
+                fn $two(self, other: $t) -> $t {
+                    crate::map::expanded::$g(self, other)
+                }
+            )*
+            #[inline(always)]
+            fn turn_is_rare(self) -> bool {
+                crate::map::expanded::$rare(self)
+            }
+        }
+    };
+}
+crate::map::each_function!(functions_trait);
+
 /// The floating-point number types.
-pub(crate) trait Float: Num {
+pub(crate) trait Float: Num + Functions {
     fn divided(self, other: Self) -> Self;
     fn root(self) -> Self;
-    fn exp(self) -> Self;
-    fn log(self) -> Self;
-    fn tanh(self) -> Self;
-    /// `sin` with the fast argument reduction, right where [`Float::trig_is_rare`] is false.
-    fn sin_common(self) -> Self;
-    /// `cos` with the fast argument reduction, right where [`Float::trig_is_rare`] is false.
-    fn cos_common(self) -> Self;
-    /// True where `sin` and `cos` need the exact argument reduction.
-    fn trig_is_rare(self) -> bool;
-    fn sin(self) -> Self;
-    fn cos(self) -> Self;
 }
 
 macro_rules! float {
@@ -71,8 +112,27 @@ macro_rules! float {
             }
 
             #[inline(always)]
+            fn smaller(self, other: $t) -> $t {
+                let tie = $t::from_bits(self.to_bits() | other.to_bits());
+                let ordered = if self == other { tie } else { other };
+                if self < other || self.is_nan() { self } else { ordered }
+            }
+
+            #[inline(always)]
             fn negated(self) -> $t {
                 -self
+            }
+        }
+
+        impl Float for $t {
+            #[inline(always)]
+            fn divided(self, other: $t) -> $t {
+                self / other
+            }
+
+            #[inline(always)]
+            fn root(self) -> $t {
+                self.sqrt()
             }
         }
     };
@@ -113,6 +173,11 @@ macro_rules! integer {
             }
 
             #[inline(always)]
+            fn smaller(self, other: $t) -> $t {
+                self.min(other)
+            }
+
+            #[inline(always)]
             fn negated(self) -> $t {
                 self.wrapping_neg()
             }
@@ -123,83 +188,3 @@ macro_rules! integer {
 integer!(i64, 8);
 integer!(i32, 16);
 integer!(u8, 16);
-
-macro_rules! transcendental {
-    ($t:ident, $exp:ident, $log:ident, $tanh:ident, $sin:ident, $cos:ident,
-     $sin_common:ident, $cos_common:ident, $rare:ident) => {
-        impl Float for $t {
-            #[inline(always)]
-            fn divided(self, other: $t) -> $t {
-                self / other
-            }
-
-            #[inline(always)]
-            fn root(self) -> $t {
-                self.sqrt()
-            }
-
-            #[inline(always)]
-            fn exp(self) -> $t {
-                crate::map::expanded::$exp(self)
-            }
-
-            #[inline(always)]
-            fn log(self) -> $t {
-                crate::map::expanded::$log(self)
-            }
-
-            #[inline(always)]
-            fn tanh(self) -> $t {
-                crate::map::expanded::$tanh(self)
-            }
-
-            #[inline(always)]
-            fn sin_common(self) -> $t {
-                crate::map::expanded::$sin_common(self)
-            }
-
-            #[inline(always)]
-            fn cos_common(self) -> $t {
-                crate::map::expanded::$cos_common(self)
-            }
-
-            #[inline(always)]
-            fn trig_is_rare(self) -> bool {
-                crate::map::expanded::$rare(self)
-            }
-
-            #[inline(always)]
-            fn sin(self) -> $t {
-                crate::map::expanded::$sin(self)
-            }
-
-            #[inline(always)]
-            fn cos(self) -> $t {
-                crate::map::expanded::$cos(self)
-            }
-        }
-    };
-}
-
-transcendental!(
-    f64,
-    exp_f64,
-    log_f64,
-    tanh_f64,
-    sin_f64,
-    cos_f64,
-    sin_common_f64,
-    cos_common_f64,
-    trig_is_rare_f64
-);
-transcendental!(
-    f32,
-    exp_f32,
-    log_f32,
-    tanh_f32,
-    sin_f32,
-    cos_f32,
-    sin_common_f32,
-    cos_common_f32,
-    trig_is_rare_f32
-);

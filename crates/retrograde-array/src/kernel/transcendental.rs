@@ -1,114 +1,72 @@
-//! The map functions over slices.
+//! The map functions over slices: for each, `slice::NAME` into an output of the same length, and `NAME` into a new vector.
 //!
-//! `sin` and `cos` compute every entry with the fast argument reduction, then repair the rare entries that need the
+//! Functions of an angle compute every entry with the fast argument reduction, then repair the rare entries that need the
 //! exact one: the loop stays branch-free.
 
 use super::{Float, dispatch};
 
-dispatch! {
-    /// `exp` of every entry.
-    pub(crate) fn exp [T: Float] [T] (a: &[T]) -> Vec<T> {
-        let mut out = vec![T::ZERO; a.len()];
-        for (out, &a) in out.iter_mut().zip(a) {
-            *out = a.exp();
-        }
-        out
-    }
-}
+macro_rules! kernels {
+    (
+        plain { $($name:ident $variant:ident $wide:ident $narrow:ident $bound:literal $doc:literal;)* }
+        turning { $($turn:ident $turn_variant:ident $common:ident $turn_wide:ident $turn_narrow:ident
+            $common_wide:ident $common_narrow:ident $turn_bound:literal $turn_doc:literal;)* }
+        binary { $($two:ident $two_variant:ident $two_wide:ident $two_narrow:ident $two_bound:literal $two_doc:literal;)* }
+    ) => {
+        /// Each function of every entry. Lengths are equal.
+        pub(crate) mod slice {
+            use super::{Float, dispatch};
 
-dispatch! {
-    /// `log` of every entry.
-    pub(crate) fn log [T: Float] [T] (a: &[T]) -> Vec<T> {
-        let mut out = vec![T::ZERO; a.len()];
-        for (out, &a) in out.iter_mut().zip(a) {
-            *out = a.log();
-        }
-        out
-    }
-}
-
-dispatch! {
-    /// `tanh` of every entry.
-    pub(crate) fn tanh [T: Float] [T] (a: &[T]) -> Vec<T> {
-        let mut out = vec![T::ZERO; a.len()];
-        for (out, &a) in out.iter_mut().zip(a) {
-            *out = a.tanh();
-        }
-        out
-    }
-}
-
-dispatch! {
-    /// `sin` of every entry.
-    pub(crate) fn sin [T: Float] [T] (a: &[T]) -> Vec<T> {
-        let mut out = vec![T::ZERO; a.len()];
-        let mut any_rare = false;
-        for (out, &a) in out.iter_mut().zip(a) {
-            *out = a.sin_common();
-            any_rare |= a.trig_is_rare();
-        }
-        if any_rare {
-            for (out, &a) in out.iter_mut().zip(a) {
-                if a.trig_is_rare() {
-                    *out = a.sin();
+            $(dispatch! {
+                pub(crate) fn $name [T: Float] [T] (a: &[T], out: &mut [T]) {
+                    for (out, &a) in out.iter_mut().zip(a) {
+                        *out = a.$name();
+                    }
                 }
-            }
-        }
-        out
-    }
-}
+            })*
 
-dispatch! {
-    /// `cos` of every entry.
-    pub(crate) fn cos [T: Float] [T] (a: &[T]) -> Vec<T> {
-        let mut out = vec![T::ZERO; a.len()];
-        let mut any_rare = false;
-        for (out, &a) in out.iter_mut().zip(a) {
-            *out = a.cos_common();
-            any_rare |= a.trig_is_rare();
-        }
-        if any_rare {
-            for (out, &a) in out.iter_mut().zip(a) {
-                if a.trig_is_rare() {
-                    *out = a.cos();
+            $(dispatch! {
+                pub(crate) fn $turn [T: Float] [T] (a: &[T], out: &mut [T]) {
+                    let mut any_rare = false;
+                    for (out, &a) in out.iter_mut().zip(a) {
+                        *out = a.$common();
+                        any_rare |= a.turn_is_rare();
+                    }
+                    if any_rare {
+                        for (out, &a) in out.iter_mut().zip(a) {
+                            if a.turn_is_rare() {
+                                *out = a.$turn();
+                            }
+                        }
+                    }
                 }
-            }
+            })*
+
+            $(dispatch! {
+                pub(crate) fn $two [T: Float] [T] (a: &[T], b: &[T], out: &mut [T]) {
+                    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                        *out = a.$two(b);
+                    }
+                }
+            })*
         }
-        out
-    }
-}
 
-dispatch! {
-    /// `exp` of one value.
-    pub(crate) fn exp_one [T: Float] [T] (x: T) -> T {
-        x.exp()
-    }
+        kernels! { vectors $($name $doc;)* $($turn $turn_doc;)* }
+        $(
+            #[doc = $two_doc]
+            pub(crate) fn $two<T: Float>(a: &[T], b: &[T]) -> Vec<T> {
+                let mut out = vec![T::ZERO; a.len()];
+                slice::$two(a, b, &mut out);
+                out
+            }
+        )*
+    };
+    (vectors $($name:ident $doc:literal;)*) => {$(
+        #[doc = $doc]
+        pub(crate) fn $name<T: Float>(a: &[T]) -> Vec<T> {
+            let mut out = vec![T::ZERO; a.len()];
+            slice::$name(a, &mut out);
+            out
+        }
+    )*};
 }
-
-dispatch! {
-    /// `log` of one value.
-    pub(crate) fn log_one [T: Float] [T] (x: T) -> T {
-        x.log()
-    }
-}
-
-dispatch! {
-    /// `tanh` of one value.
-    pub(crate) fn tanh_one [T: Float] [T] (x: T) -> T {
-        x.tanh()
-    }
-}
-
-dispatch! {
-    /// `sin` of one value.
-    pub(crate) fn sin_one [T: Float] [T] (x: T) -> T {
-        x.sin()
-    }
-}
-
-dispatch! {
-    /// `cos` of one value.
-    pub(crate) fn cos_one [T: Float] [T] (x: T) -> T {
-        x.cos()
-    }
-}
+crate::map::each_function!(kernels);

@@ -1,6 +1,7 @@
-//! `e^x`.
+//! `e^x` and `2^x`.
 
-use super::{LN2_HI, LN2_LO, LOG2_E, fast_two_sum, horner, nearest, pow2};
+use super::double::Double;
+use super::{LN2_HI, LN2_LO, LOG2_E, fast_two_sum, horner, nearest, pow2, times_pow2};
 
 /// Above it the result overflows, below its negative it rounds to zero; clamping there keeps the exponent in range.
 const CLAMP: f64 = 746.0;
@@ -21,25 +22,47 @@ const TAIL: [f64; 12] = [
     1.0 / 6_227_020_800.0,
 ];
 
-/// `e^x`, within 0.75 ulp.
+/// `e^x`, within 0.8 ulp.
 ///
 /// # Source
 /// Reduction by `n ln 2` in two parts (Cody and Waite 1980), Taylor series.
 #[inline(always)]
 pub(crate) fn exp_f64(x: f64) -> f64 {
-    let clamped = clamp(x);
-    let (n, n_int) = nearest(clamped * LOG2_E);
+    let (y, n) = exp_parts(Double::from(clamp(x)));
+    if x.is_nan() { x } else { times_pow2(y.value(), n) }
+}
+
+/// `e^x = y 2^n` with `y` in `[0.7, 1.5]`, within 2^-56, for `|x| < 10^5`.
+#[inline(always)]
+pub(super) fn exp_parts(x: Double) -> (Double, i64) {
+    let (n, n_int) = nearest(x.hi * LOG2_E);
     // Exact: x and n LN2_HI are multiples of 2^-54 (or n = 0), and so is r0, which is below 1/2.
-    let r0 = (-n).mul_add(LN2_HI, clamped);
+    let r0 = (-n).mul_add(LN2_HI, x.hi);
     let low = n * LN2_LO;
     let r = r0 - low;
-    let r_low = (r0 - r) - low;
-    let (head, head_low) = fast_two_sum(1.0, r);
-    let y = head + (head_low + (r * r).mul_add(horner(r, &TAIL), r_low));
-    // Two factors: the result may be subnormal, or its exponent one above the largest.
-    let half = n_int >> 1;
-    let scaled = y * pow2(half) * pow2(n_int - half);
-    if x.is_nan() { x } else { scaled }
+    let (r, r_low) = fast_two_sum(r, ((r0 - r) - low) + x.lo);
+    (exp_reduced(r, r_low), n_int)
+}
+
+/// `e^(r + r_low)`, within 2^-56, for `|r| <= ln 2 / 2` and `r_low` below rounding of `r`.
+#[inline(always)]
+fn exp_reduced(r: f64, r_low: f64) -> Double {
+    let head = Double::fast_sum(1.0, r);
+    Double::fast_sum(head.hi, head.lo + (r * r).mul_add(horner(r, &TAIL), r_low))
+}
+
+/// `2^x`, within 0.8 ulp.
+///
+/// # Source
+/// `2^n e^(r ln 2)` with `n` the nearest integer, then as [`exp_f64`].
+#[inline(always)]
+pub(crate) fn exp2_f64(x: f64) -> f64 {
+    let clamped = if x > 1100.0 { 1100.0 } else { x };
+    let clamped = if clamped < -1100.0 { -1100.0 } else { clamped };
+    let (n, n_int) = nearest(clamped);
+    let r = Double::from(clamped - n).times(Double { hi: LN2_HI, lo: LN2_LO });
+    let y = exp_reduced(r.hi, r.lo).value();
+    if x.is_nan() { x } else { times_pow2(y, n_int) }
 }
 
 /// `e^x`, within 0.501 ulp.

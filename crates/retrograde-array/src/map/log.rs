@@ -1,6 +1,8 @@
-//! `ln x`.
+//! `ln x`, `log2 x` and `ln(1 + x)`.
 
-use super::{LN2_HI, LN2_LO, fast_two_sum, horner};
+use super::coefficients::INVERSE_LN_2;
+use super::double::Double;
+use super::{LN2_HI, LN2_LO, fast_two_sum, horner, pow2};
 
 /// `sqrt(1/2)` to a few digits: the mantissa is taken in `[sqrt(1/2), sqrt 2)`.
 const ROOT_HALF_BITS: u64 = 0x3fe6_a09e_667f_3bcd;
@@ -85,4 +87,85 @@ pub(crate) fn log_f32(x: f32) -> f32 {
     let tail: &[f64; 6] = TAIL.first_chunk().expect("a constant length; this is a bug in retrograde");
     let y = n.mul_add(LN2_HI, (s2 * s).mul_add(horner(s2, tail), 2.0 * s));
     edge(wide, y) as f32
+}
+
+/// [`TAIL`] from `2/7` on, and two more terms.
+const LONG_TAIL: [f64; 11] = [
+    2.0 / 7.0,
+    2.0 / 9.0,
+    2.0 / 11.0,
+    2.0 / 13.0,
+    2.0 / 15.0,
+    2.0 / 17.0,
+    2.0 / 19.0,
+    2.0 / 21.0,
+    2.0 / 23.0,
+    2.0 / 25.0,
+    2.0 / 27.0,
+];
+/// `2/3` and `2/5` in two parts.
+const TWO_THIRDS: Double = Double { hi: 2.0 / 3.0, lo: 3.700_743_415_417_188e-17 };
+const TWO_FIFTHS: Double = Double { hi: 0.4, lo: -2.220_446_049_250_313e-17 };
+
+/// `ln(1 + f)`, within 2^-66 of itself, for `f` in `[-0.3, 0.42]`.
+#[inline(always)]
+fn log_near_one(f: Double) -> Double {
+    let d = Double::sum(2.0, f.hi);
+    let s = f.over(Double::fast_sum(d.hi, d.lo + f.lo));
+    let z = s.times(s);
+    // The two leading coefficients count beyond a float.
+    let series = Double::product(z.hi, horner(z.hi, &LONG_TAIL));
+    let series = TWO_THIRDS.plus(TWO_FIFTHS.plus(series).times(z));
+    s.scaled(2.0).plus(s.times(z).times(series))
+}
+
+/// `x = 2^n (1 + f)` for `x` positive and finite.
+#[inline(always)]
+fn split_double(x: Double) -> (f64, Double) {
+    let (n, m) = split(x.hi);
+    // Beyond these exponents the low part does not matter.
+    let scale = pow2((-n as i64).clamp(-1000, 1000));
+    (n, Double::fast_sum(m - 1.0, x.lo * scale))
+}
+
+#[inline(always)]
+fn with_exponent(n: f64, log: Double) -> Double {
+    Double { hi: LN2_HI, lo: LN2_LO }.times(Double::from(n)).plus(log)
+}
+
+/// The natural logarithm of a positive finite number, within 2^-66 of itself.
+#[inline(always)]
+pub(super) fn log_parts(x: Double) -> Double {
+    let (n, f) = split_double(x);
+    with_exponent(n, log_near_one(f))
+}
+
+/// `ln(1 + x)`, within 2^-66 of itself, for finite `x > -1`.
+#[inline(always)]
+pub(super) fn log1p_parts(x: Double) -> Double {
+    let one_more = Double::sum(1.0, x.hi);
+    let (n, f) = split_double(one_more);
+    let scale = pow2((-n as i64).clamp(-1000, 1000));
+    with_exponent(n, log_near_one(Double::fast_sum(f.hi, f.lo + x.lo * scale)))
+}
+
+/// The logarithm to base 2, within 0.6 ulp; exact for powers of two.
+///
+/// # Source
+/// As [`log_f64`], with the exponent apart and the rest multiplied by `1 / ln 2`, all in two parts.
+#[inline(always)]
+pub(crate) fn log2_f64(x: f64) -> f64 {
+    let (n, f) = split_double(Double::from(x));
+    edge(x, Double::from(n).plus(log_near_one(f).times(INVERSE_LN_2)).value())
+}
+
+/// `ln(1 + x)`, within 0.6 ulp.
+///
+/// # Source
+/// As [`log_f64`], with `1 + x` in two parts.
+#[inline(always)]
+pub(crate) fn log1p_f64(x: f64) -> f64 {
+    let y = edge(1.0 + x, log1p_parts(Double::from(x)).value());
+    // Tiny arguments are their own result; a subnormal one would lose bits on the way.
+    if x.abs() < 1e-17 { x } else { y }
 }

@@ -14,46 +14,33 @@
 //! The f32 functions evaluate in f64 and round once. Coefficients are those of the Taylor series (any calculus text;
 //! Abramowitz and Stegun 1964, 4.1.27, 4.2.1, 4.3.65, 4.3.66), enough of them that truncation is far below rounding.
 
+mod arc;
+mod bessel;
+mod coefficients;
+mod double;
+mod erf;
+mod exact;
 mod exp;
+mod expm1;
+mod gamma;
+mod inverse_hyperbolic;
 mod log;
+mod logistic;
+mod pieces;
+mod polygamma;
+mod pow;
 mod reduce_pi;
+mod roots;
+mod table;
 mod tanh;
 mod trig;
 
 #[cfg(test)]
 mod tests;
 
-/// The functions themselves, to be inlined into kernels: outside of one, each fused multiply-add is a call of a software routine.
-pub(crate) mod expanded {
-    pub(crate) use super::exp::{exp_f32, exp_f64};
-    pub(crate) use super::log::{log_f32, log_f64};
-    pub(crate) use super::tanh::{tanh_f32, tanh_f64};
-    pub(crate) use super::trig::{cos_common_f32, cos_common_f64, cos_f32, cos_f64};
-    pub(crate) use super::trig::{sin_common_f32, sin_common_f64, sin_f32, sin_f64};
-    pub(crate) use super::trig::{trig_is_rare_f32, trig_is_rare_f64};
-}
-
-macro_rules! public {
-    ($($name:ident, $t:ty, $kernel:path, $doc:literal;)*) => {$(
-        #[doc = $doc]
-        pub fn $name(x: $t) -> $t {
-            $kernel(x)
-        }
-    )*};
-}
-
-public! {
-    exp_f64, f64, crate::kernel::exp_one, "`e^x`, within 0.75 ulp.";
-    exp_f32, f32, crate::kernel::exp_one, "`e^x`, within 0.501 ulp.";
-    log_f64, f64, crate::kernel::log_one, "The natural logarithm, within 0.6 ulp. `-inf` at zero, NaN below.";
-    log_f32, f32, crate::kernel::log_one, "The natural logarithm, within 0.501 ulp. `-inf` at zero, NaN below.";
-    tanh_f64, f64, crate::kernel::tanh_one, "The hyperbolic tangent, within 0.6 ulp.";
-    tanh_f32, f32, crate::kernel::tanh_one, "The hyperbolic tangent, within 0.501 ulp.";
-    sin_f64, f64, crate::kernel::sin_one, "The sine of any angle in radian, within 0.75 ulp. NaN for infinite angles.";
-    sin_f32, f32, crate::kernel::sin_one, "The sine of any angle in radian, within 0.501 ulp. NaN for infinite angles.";
-    cos_f64, f64, crate::kernel::cos_one, "The cosine of any angle in radian, within 0.75 ulp. NaN for infinite angles.";
-    cos_f32, f32, crate::kernel::cos_one, "The cosine of any angle in radian, within 0.501 ulp. NaN for infinite angles.";
-}
+pub use polygamma::polygamma_f64;
+pub use table::*;
+pub(crate) use table::{each_function, expanded};
 
 /// `log2 e`.
 const LOG2_E: f64 = std::f64::consts::LOG2_E;
@@ -61,6 +48,9 @@ const LOG2_E: f64 = std::f64::consts::LOG2_E;
 const LN2_HI: f64 = std::f64::consts::LN_2;
 /// `ln 2 - LN2_HI`.
 const LN2_LO: f64 = 2.319_046_813_846_299_6e-17;
+
+/// `pi`.
+const PI: double::Double = double::Double { hi: std::f64::consts::PI, lo: 1.224_646_799_147_353_2e-16 };
 
 /// `1.5 * 2^52`: adding it rounds to an integer, found in the low bits.
 const ROUND: f64 = 6_755_399_441_055_744.0;
@@ -79,6 +69,13 @@ fn horner<const N: usize>(x: f64, coefficients: &[f64; N]) -> f64 {
 #[inline(always)]
 const fn pow2(n: i64) -> f64 {
     f64::from_bits(((n + 1023) as u64) << 52)
+}
+
+/// `y 2^n` for `n` in `-2044..=2046`, in two factors: the result may be subnormal, or its exponent one above the largest.
+#[inline(always)]
+fn times_pow2(y: f64, n: i64) -> f64 {
+    let half = n >> 1;
+    y * pow2(half) * pow2(n - half)
 }
 
 /// `x` rounded to an integer (ties to even, `|x| < 2^51`): as a float, and as the low bits of a word.

@@ -1,25 +1,10 @@
 //! The hyperbolic tangent.
 
+use super::expm1::{TAIL, expm1_reduced};
 use super::{LN2_HI, LN2_LO, LOG2_E, fast_two_sum, horner, nearest, pow2, two_sum};
 
 /// Beyond it the result rounds to one.
 const CLAMP: f64 = 20.0;
-
-/// Taylor coefficients of `(e^r - 1 - r - r^2/2) / r^3`: `1/3!, 1/4!, …, 1/14!`.
-const TAIL: [f64; 12] = [
-    1.0 / 6.0,
-    1.0 / 24.0,
-    1.0 / 120.0,
-    1.0 / 720.0,
-    1.0 / 5_040.0,
-    1.0 / 40_320.0,
-    1.0 / 362_880.0,
-    1.0 / 3_628_800.0,
-    1.0 / 39_916_800.0,
-    1.0 / 479_001_600.0,
-    1.0 / 6_227_020_800.0,
-    1.0 / 87_178_291_200.0,
-];
 
 /// The hyperbolic tangent, within 0.6 ulp.
 ///
@@ -30,20 +15,7 @@ pub(crate) fn tanh_f64(x: f64) -> f64 {
     let magnitude = x.abs();
     let clamped = if magnitude > CLAMP { CLAMP } else { magnitude };
     let z = 2.0 * clamped;
-    let (n, n_int) = nearest(z * LOG2_E);
-    // Exact, as in exp_f64.
-    let r0 = (-n).mul_add(LN2_HI, z);
-    let low = n * LN2_LO;
-    let r = r0 - low;
-    let r_low = (r0 - r) - low;
-
-    // e^r - 1 = p + p_low: r, then r^2/2 with its rounding error, then the series.
-    let square = r * r;
-    let square_low = r.mul_add(r, -square);
-    let half = 0.5 * square;
-    let (p, p_low) = fast_two_sum(r, half);
-    let cubic = (square * r).mul_add(horner(r, &TAIL), r.mul_add(r_low, 0.5 * square_low) + r_low);
-    let p_low = p_low + cubic;
+    let (p, p_low, n_int) = expm1_reduced(z);
 
     // e = 2^n (e^r - 1) + (2^n - 1), in two parts.
     let scale = pow2(n_int);

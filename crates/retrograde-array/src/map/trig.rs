@@ -1,7 +1,8 @@
-//! Sine and cosine of an angle in radian.
+//! Sine, cosine and tangent of an angle in radian.
 
-use super::horner;
+use super::double::Double;
 use super::reduce_pi::{COMMON, reduce_common, reduce_huge};
+use super::{PI, horner, nearest};
 
 /// Taylor coefficients of `(sin r - r) / r^3` in powers of `r^2`. With `|r| <= pi/4` the next term is below 2^-63.
 const SIN_TAIL: [f64; 8] = [
@@ -115,17 +116,77 @@ fn rare(x: f64, quarter: i64) -> f64 {
 /// `sin(n pi/2 + r + r_low)`.
 #[inline(always)]
 fn turn(r: f64, r_low: f64, n: i64) -> f64 {
+    let [(sine, sine_low), (cosine, cosine_low)] = sine_and_cosine(r, r_low);
+    let y = if n & 1 == 0 { sine + sine_low } else { cosine + cosine_low };
+    if n & 2 == 0 { y } else { -y }
+}
+
+/// Sine and cosine of `r + r_low` for `|r| <= pi/4`, each in two parts (which may overlap), within 2^-56.
+#[inline(always)]
+fn sine_and_cosine(r: f64, r_low: f64) -> [(f64, f64); 2] {
     let z = r * r;
-    let sine = r + (z * r).mul_add(horner(z, &SIN_TAIL), (-0.5 * z).mul_add(r_low, r_low));
+    let sine_low = (z * r).mul_add(horner(z, &SIN_TAIL), (-0.5 * z).mul_add(r_low, r_low));
     // 1 - z/2 with its rounding error and that of z.
     let z_low = r.mul_add(r, -z);
     let half = 0.5 * z;
     let head = 1.0 - half;
     let head_low = (1.0 - head) - half;
     let tail = (z * z).mul_add(horner(z, &COS_TAIL), r.mul_add(-r_low, -0.5 * z_low));
-    let cosine = head + (head_low + tail);
-    let y = if n & 1 == 0 { sine } else { cosine };
-    if n & 2 == 0 { y } else { -y }
+    [(r, sine_low), (head, head_low + tail)]
+}
+
+/// The tangent, within 0.85 ulp, for any angle. NaN for infinite angles.
+///
+/// # Source
+/// The quotient of sine and cosine in two parts; reduction as in [`sin_f64`].
+#[inline(always)]
+pub(crate) fn tan_f64(x: f64) -> f64 {
+    if !trig_is_rare_f64(x) {
+        tan_common_f64(x)
+    } else if x.is_finite() {
+        let (r, r_low, n) = reduce_huge(x);
+        slope(r, r_low, n)
+    } else {
+        f64::NAN
+    }
+}
+
+#[inline(always)]
+pub(crate) fn tan_common_f64(x: f64) -> f64 {
+    let (r, r_low, n) = reduce_common(x);
+    if x == 0.0 { x } else { slope(r, r_low, n) }
+}
+
+/// The tangent, within 0.501 ulp, for any angle: [`tan_f64`], rounded once.
+#[inline(always)]
+pub(crate) fn tan_f32(x: f32) -> f32 {
+    tan_f64(f64::from(x)) as f32
+}
+
+#[inline(always)]
+pub(crate) fn tan_common_f32(x: f32) -> f32 {
+    tan_common_f64(f64::from(x)) as f32
+}
+
+/// `tan(n pi/2 + r + r_low)`.
+#[inline(always)]
+fn slope(r: f64, r_low: f64, n: i64) -> f64 {
+    let [sine, cosine] = sine_and_cosine(r, r_low).map(|(high, low)| Double::fast_sum(high, low));
+    let even = n & 1 == 0;
+    sine.when(even, cosine.negated()).over(cosine.when(even, sine)).value()
+}
+
+/// Sine and cosine of `pi x`, for `|x| < 2^51`, within 2^-55.
+#[inline(always)]
+pub(super) fn half_turns(x: f64) -> (Double, Double) {
+    let (n, n_int) = nearest(2.0 * x);
+    // Exact: x lies within 1/4 of n/2.
+    let angle = Double::from(0.5f64.mul_add(-n, x)).times(PI);
+    let [sine, cosine] = sine_and_cosine(angle.hi, angle.lo).map(|(high, low)| Double::fast_sum(high, low));
+    let even = n_int & 1 == 0;
+    let (s, c) = (sine.when(even, cosine), cosine.when(even, sine.negated()));
+    let positive = n_int & 2 == 0;
+    (s.when(positive, s.negated()), c.when(positive, c.negated()))
 }
 
 /// `sin(n pi/2 + r)` to f32 accuracy.

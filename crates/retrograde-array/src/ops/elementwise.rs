@@ -13,16 +13,6 @@ pub enum Unary {
     Neg,
     /// The square root, correctly rounded.
     Sqrt,
-    /// The exponential, [`map::exp_f64`](crate::map::exp_f64).
-    Exp,
-    /// The natural logarithm, [`map::log_f64`](crate::map::log_f64).
-    Log,
-    /// The hyperbolic tangent, [`map::tanh_f64`](crate::map::tanh_f64).
-    Tanh,
-    /// The sine, [`map::sin_f64`](crate::map::sin_f64).
-    Sin,
-    /// The cosine, [`map::cos_f64`](crate::map::cos_f64).
-    Cos,
 }
 
 /// A function of two numbers of one dtype. Integers wrap; `bool` has `Mul` (and) and `Max` (or).
@@ -61,11 +51,6 @@ fn float_unary<T: Float>(op: Unary, a: &Array) -> Array {
     let y = match op {
         Unary::Neg => kernel::map(x, |x| x.negated()),
         Unary::Sqrt => kernel::map(x, |x| x.root()),
-        Unary::Exp => kernel::exp(x),
-        Unary::Log => kernel::log(x),
-        Unary::Tanh => kernel::tanh(x),
-        Unary::Sin => kernel::sin(x),
-        Unary::Cos => kernel::cos(x),
     };
     result(a.shape(), y)
 }

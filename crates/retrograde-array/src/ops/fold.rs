@@ -1,13 +1,14 @@
 //! Products, extremes and alternatives over axes; the logarithm of a sum of exponentials.
 
 use crate::kernel::{self, Num};
+use crate::map::Function;
 use crate::{Array, DType, Element, Scalar, Shape};
 
 use super::elementwise::result;
 use super::piecewise::Pieces;
 use super::{
-    Binary, Comparison, Unary, binary, broadcast, bug, compare, each_num, is_finite, select, sum, transpose,
-    unary, values,
+    Binary, Comparison, binary, broadcast, bug, compare, each_num, function, is_finite, select, sum,
+    transpose, values,
 };
 
 /// `f` of all entries along `axes`, which disappear, in the canonical order of sums; `empty` where there are none.
@@ -101,8 +102,8 @@ pub fn logsumexp(a: &Array, axes: &[usize]) -> Array {
         Err(error) => bug(&error.to_string()),
     };
     let moved = both(Binary::Sub, a, &broadcast(&shift, a.shape(), &kept));
-    let total = sum(&unary(Unary::Exp, &moved), axes);
-    both(Binary::Add, &unary(Unary::Log, &total), &shift)
+    let total = sum(&function(Function::Exp, &moved), axes);
+    both(Binary::Add, &function(Function::Log, &total), &shift)
 }
 
 /// The position (`i64`) of the smallest entry along `axis`, which disappears: the first of equal ones, `-0` equal to `+0`, NaN

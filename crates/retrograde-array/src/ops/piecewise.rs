@@ -29,8 +29,6 @@ pub(super) trait Pieces: Num {
     const ONE: Self;
     fn magnitude(self) -> Self;
     fn sign(self) -> Self;
-    /// The smaller value. Floats: NaN if either is NaN, `-0` below `+0`.
-    fn smaller(self, other: Self) -> Self;
     fn remainder(self, other: Self) -> Self;
 }
 
@@ -52,10 +50,6 @@ macro_rules! pieces {
         #[inline(always)]
         fn sign(self) -> $t {
             if self == 0.0 || self.is_nan() { self } else { (1.0 as $t).copysign(self) }
-        }
-        #[inline(always)]
-        fn smaller(self, other: $t) -> $t {
-            -(-self).larger(-other)
         }
         #[inline(always)]
         fn remainder(self, other: $t) -> $t {
@@ -88,10 +82,6 @@ macro_rules! pieces {
         fn sign(self) -> $t {
             let sign: fn($t) -> $t = $sign;
             sign(self)
-        }
-        #[inline(always)]
-        fn smaller(self, other: $t) -> $t {
-            self.min(other)
         }
         #[inline(always)]
         fn remainder(self, other: $t) -> $t {

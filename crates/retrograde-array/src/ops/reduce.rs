@@ -93,7 +93,7 @@ fn argmax_typed<T: Element + PartialOrd>(a: &Array, axis: usize) -> Array {
 
 /// True when `entry` is to be preferred to an earlier `best`.
 #[inline]
-fn beats<T: Element + PartialOrd>(entry: T, best: T) -> bool {
+pub(super) fn beats<T: Element + PartialOrd>(entry: T, best: T) -> bool {
     let is_nan = |x: T| x.partial_cmp(&x).is_none();
     entry > best || (is_nan(entry) && !is_nan(best))
 }

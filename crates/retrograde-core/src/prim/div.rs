@@ -24,9 +24,7 @@ impl Rules for Div {
         value::one(ops::binary(ops::Binary::Div, inputs[0].array(), inputs[1].array())?)
     }
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], outputs: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        let of_y = tangents[1].map(|y_dot| r.mul(y_dot, outputs[0]));
-        let numerator = structure::difference(r, tangents[0], of_y);
-        vec![numerator.map(|n| r.div(n, inputs[1]))]
+        vec![structure::quotient_rule(r, inputs, outputs, tangents)]
     }
     fn linear_in(&self, linear: &[bool]) -> bool {
         linear == [true, false]

@@ -20,6 +20,22 @@ pub struct LinearCall {
     pub transposed: Arc<Program>,
 }
 
+impl LinearCall {
+    /// The cotangents of the linear operands where some results have none. A zero in the place of a missing one would be a term
+    /// that is not linear; the derivative of the transpose, which is linear and so its own derivative, does without.
+    fn of_some_results(&self, r: &mut Rule<'_>, known: &[ValueId], cts: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        let asked = vec![false; self.n_known].into_iter().chain(cts.iter().map(Option::is_some));
+        let n_out = self.transposed.outputs.len();
+        let lin = r.cx.linearize(&self.transposed, &asked.collect::<Vec<bool>>(), &vec![false; n_out]);
+        let types = self.transposed.input_types().split_off(self.n_known);
+        let zeros: Vec<ValueId> = types.iter().map(|ty| r.zeros(ty)).collect();
+        let residuals = r.b.inline(&lin.forward, &[known, &zeros].concat()).split_off(n_out);
+        let present: Vec<ValueId> = cts.iter().flatten().copied().collect();
+        let out = r.b.inline(&lin.linear, &[residuals, present].concat());
+        bodies::spread_tangents(&lin.active, &out)
+    }
+}
+
 impl Rules for LinearCall {
     const NAME: &'static str = "linear_call";
     fn fields(&self) -> Fields<super::Prim> {
@@ -77,15 +93,21 @@ impl Rules for LinearCall {
         !linear[..self.n_known].contains(&true)
     }
     fn transpose(&self, r: &mut Rule<'_>, inputs: &[Operand], cts: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        let mut operands: Vec<ValueId> = inputs[..self.n_known].iter().map(Operand::known).collect();
-        let types = self.transposed.input_types().split_off(self.n_known);
-        for (ct, ty) in cts.iter().zip(&types) {
-            operands.push(ct.unwrap_or_else(|| r.zeros(ty)));
+        if cts.iter().all(Option::is_none) {
+            return vec![None; inputs.len()];
         }
-        let out = r.b.inline(&self.transposed, &operands);
-        let known = vec![None; self.n_known];
-        let linear = inputs[self.n_known..].iter().zip(out).map(|(i, d)| i.is_linear().then_some(d));
-        known.into_iter().chain(linear).collect()
+        let known: Vec<ValueId> = inputs[..self.n_known].iter().map(Operand::known).collect();
+        let of_linear = if cts.contains(&None) && r.cx.is_linear(&self.transposed, self.n_known) {
+            self.of_some_results(r, &known, cts)
+        } else {
+            // A transpose of the user's that is not linear (clipping) gets the zeros themselves.
+            let types = self.transposed.input_types().split_off(self.n_known);
+            let zeros_for = |(ct, ty): (&Option<ValueId>, &Type)| ct.unwrap_or_else(|| r.zeros(ty));
+            let all: Vec<ValueId> = cts.iter().zip(&types).map(zeros_for).collect();
+            r.b.inline(&self.transposed, &[known, all].concat()).into_iter().map(Some).collect()
+        };
+        let linear = inputs[self.n_known..].iter().zip(of_linear).map(|(i, d)| d.filter(|_| i.is_linear()));
+        vec![None; self.n_known].into_iter().chain(linear).collect()
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
         let inputs = r.all_batched(inputs, batched, n);
@@ -109,6 +131,18 @@ impl Rules for LinearCall {
         let v = Type::array(DType::F64, [3]);
         let product = Arc::new(build(&[v.clone(), v.clone()], |b, p| vec![b.emit1(super::mul::Mul.into(), &[p[1], p[0]])]));
         let op = LinearCall { n_known: 1, apply: Some(product.clone()), transposed: product };
-        vec![Row::new(op, &[v.clone(), v])]
+        // Two results of two linear operands: u = a x + y, v = a y; transposed a u, u + a v.
+        let two = |transposed: bool| {
+            Arc::new(build(&[v.clone(), v.clone(), v.clone()], |b, p| {
+                let [first, second] = [1, 2].map(|i| b.emit1(super::mul::Mul.into(), &[p[i], p[0]]));
+                if transposed {
+                    vec![first, b.emit1(super::add::Add.into(), &[p[1], second])]
+                } else {
+                    vec![b.emit1(super::add::Add.into(), &[first, p[2]]), second]
+                }
+            }))
+        };
+        let both = LinearCall { n_known: 1, apply: Some(two(false)), transposed: two(true) };
+        vec![Row::new(op, &[v.clone(), v.clone()]), Row::new(both, &[v.clone(), v.clone(), v])]
     }
 }

@@ -6,6 +6,7 @@
 use super::structure::entrywise_float;
 use super::{Args, EvalError, Evaluate, Row, Rule, Rules, Value, value};
 use crate::ir::{Mismatch, Type, ValueId};
+use retrograde_array::map::Function;
 use retrograde_array::{DType, ops};
 
 /// `y = ln x`
@@ -21,10 +22,10 @@ impl Rules for Log {
         entrywise_float::<1>(inputs)
     }
     fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
-        value::one(ops::unary(ops::Unary::Log, inputs[0].array()))
+        value::one(ops::function(Function::Log, inputs[0].array()))
     }
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        vec![tangents[0].map(|x_dot| r.div(x_dot, inputs[0]))]
+        vec![tangents[0].map(|x_dot| r.strong_div(x_dot, inputs[0]))]
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
         r.batch_entrywise(Log, inputs, batched, n)

@@ -59,15 +59,20 @@ macro_rules! primitives {
 }
 
 primitives! {
-    add::Add, sub::Sub, mul::Mul, div::Div, neg::Neg, fma::Fma,
+    add::Add, sub::Sub, mul::Mul, div::Div, strong_mul::StrongMul, strong_div::StrongDiv, neg::Neg, fma::Fma,
     sqrt::Sqrt, exp::Exp, log::Log, tanh::Tanh, sin::Sin, cos::Cos,
+    expm1::Expm1, exp2::Exp2, log1p::Log1p, log2::Log2, rsqrt::Rsqrt, cbrt::Cbrt, tan::Tan, asin::Asin, acos::Acos, atan::Atan, sinh::Sinh, cosh::Cosh, asinh::Asinh, acosh::Acosh, atanh::Atanh, erf::Erf, erfc::Erfc, erf_inv::ErfInv, lgamma::Lgamma, digamma::Digamma, bessel_i0e::BesselI0e, bessel_i1e::BesselI1e, log_bessel_i0::LogBesselI0, logistic::Logistic, softplus::Softplus,
+    polygamma::Polygamma, pow::Pow, atan2::Atan2,
     max::Max, min::Min, rem::Rem, abs::Abs, sign::Sign, floor::Floor, ceil::Ceil, round::Round, clamp::Clamp,
     logic::Logic, not::Not, shift::Shift, is_finite::IsFinite,
     select::Select, compare::Compare, convert::Convert, stop_gradient::StopGradient,
     full::Full, constant::Constant, random_bits::RandomBits,
     broadcast::Broadcast, reshape::Reshape, transpose::Transpose, slice::Slice, unslice::Unslice, concat::Concat,
     pad::Pad, reverse::Reverse, iota::Iota, dynamic_slice::DynamicSlice, dynamic_update::DynamicUpdate,
-    gather::Gather, scatter_add::ScatterAdd, sum::Sum, argmax::Argmax, dot_general::DotGeneral,
+    gather::Gather, scatter_add::ScatterAdd,
+    sum::Sum, prod::Prod, reduce_max::ReduceMax, reduce_min::ReduceMin, any::Any, logsumexp::Logsumexp,
+    argmax::Argmax, argmin::Argmin, argsort::Argsort, cumsum::Cumsum, cumprod::Cumprod, recurrence::Recurrence,
+    dot_general::DotGeneral, conv::Conv, window_argmax::WindowArgmax,
     triangle::Triangle, triangular_solve::TriangularSolve, solve::Solve, logdet::Logdet, cholesky::Cholesky,
     qr::Qr, eigh::Eigh, svd::Svd, fft::Fft,
     call::Call, scan::Scan, while_loop::While, cond::Cond,

@@ -111,6 +111,14 @@ impl Rule<'_> {
     pub fn div(&mut self, a: ValueId, b: ValueId) -> ValueId {
         self.emit(super::div::Div, &[a, b])
     }
+    /// `a · b`, in which an exact zero wins: for coefficients that may be infinite. See Note [strong zero].
+    pub fn strong_mul(&mut self, a: ValueId, b: ValueId) -> ValueId {
+        self.emit(super::strong_mul::StrongMul, &[a, b])
+    }
+    /// `a / b`, in which an exactly zero `a` wins: for divisors that may be zero. See Note [strong zero].
+    pub fn strong_div(&mut self, a: ValueId, b: ValueId) -> ValueId {
+        self.emit(super::strong_div::StrongDiv, &[a, b])
+    }
     /// `-a`
     pub fn neg(&mut self, a: ValueId) -> ValueId {
         self.emit(super::neg::Neg, &[a])
@@ -119,6 +127,39 @@ impl Rule<'_> {
     pub fn full(&mut self, ty: &Type, value: f64) -> ValueId {
         let value = Scalar::from_f64(ty.dtype, value).expect("a small constant fits every dtype");
         self.emit(super::full::Full { ty: ty.clone(), value }, &[])
+    }
+    /// An array like `like` of one number.
+    pub fn number(&mut self, like: ValueId, value: f64) -> ValueId {
+        let ty = self.ty(like);
+        self.full(&ty, value)
+    }
+    /// `(1 - x)(1 + x)`, which does not cancel where x is near one.
+    pub fn complement(&mut self, x: ValueId) -> ValueId {
+        let one = self.number(x, 1.0);
+        let (below, above) = (self.sub(one, x), self.add(one, x));
+        self.mul(below, above)
+    }
+    /// `√((1 - x)(1 + x))`
+    pub fn root_of_complement(&mut self, x: ValueId) -> ValueId {
+        let complement = self.complement(x);
+        self.emit(super::sqrt::Sqrt, &[complement])
+    }
+    /// `scale · exp(-x²)`
+    pub fn gaussian(&mut self, x: ValueId, scale: f64) -> ValueId {
+        let square = self.mul(x, x);
+        let exponent = self.neg(square);
+        let bell = self.emit(super::exp::Exp, &[exponent]);
+        let scale = self.number(x, scale);
+        self.mul(bell, scale)
+    }
+    /// `a / b`, but `limit` where b is 0.
+    pub fn ratio_at_zero(&mut self, a: ValueId, b: ValueId, limit: f64) -> ValueId {
+        let (zero, one, limit) = (self.number(b, 0.0), self.number(b, 1.0), self.number(b, limit));
+        let is_zero = self
+            .emit(super::compare::Compare { comparison: retrograde_array::ops::Comparison::Eq }, &[b, zero]);
+        let safe = self.select(is_zero, one, b);
+        let ratio = self.div(a, safe);
+        self.select(is_zero, limit, ratio)
     }
     /// Zeros of a type (of a list: pass [`Rule::zeros_like`] a list to copy the length from).
     pub fn zeros(&mut self, ty: &Type) -> ValueId {

@@ -6,6 +6,7 @@
 use super::structure::{entrywise_float, tangent_times};
 use super::{Args, EvalError, Evaluate, Row, Rule, Rules, Value, value};
 use crate::ir::{Mismatch, Type, ValueId};
+use retrograde_array::map::Function;
 use retrograde_array::{DType, ops};
 
 /// `y = sin x`
@@ -21,7 +22,7 @@ impl Rules for Sin {
         entrywise_float::<1>(inputs)
     }
     fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
-        value::one(ops::unary(ops::Unary::Sin, inputs[0].array()))
+        value::one(ops::function(Function::Sin, inputs[0].array()))
     }
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
         tangent_times(r, tangents[0], |r| r.emit(super::cos::Cos, &[inputs[0]]))

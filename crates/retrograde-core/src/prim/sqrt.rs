@@ -1,6 +1,7 @@
 //! `y = √x`, entry by entry.   x: [..] number → y: same shape, no unit.
 //!
-//! Derivative ẋ / (2 y); reverse keeps y. At x = 0 the derivative is ∞ (NaN where ẋ is 0). Errors: none (NaN for x < 0).
+//! Derivative ẋ / (2 y); reverse keeps y. At x = 0 the derivative is ∞, and
+//! 0 where ẋ or the cotangent is exactly 0 (Note [strong zero] in `strong_mul`). Errors: none (NaN for x < 0).
 //! Source: any calculus text; correctly rounded (IEEE 754-2019, 5.4.1).
 
 use super::structure::entrywise_float;
@@ -26,7 +27,7 @@ impl Rules for Sqrt {
     fn linearize(&self, r: &mut Rule<'_>, _: &[ValueId], outputs: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
         vec![tangents[0].map(|x_dot| {
             let twice_y = r.add(outputs[0], outputs[0]);
-            r.div(x_dot, twice_y)
+            r.strong_div(x_dot, twice_y)
         })]
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {

@@ -62,7 +62,8 @@ pub(super) fn entrywise_float<const N: usize>(inputs: &[Type]) -> Result<Vec<Typ
     Ok(out)
 }
 
-/// The tangent times a coefficient, which is only written where the tangent is not zero.
+/// The tangent times a coefficient, which is only written where the tangent is not zero, and which may be infinite: see
+/// Note [strong zero] in `strong_mul`.
 pub(super) fn tangent_times(
     r: &mut Rule<'_>,
     tangent: Option<ValueId>,
@@ -70,8 +71,60 @@ pub(super) fn tangent_times(
 ) -> Vec<Option<ValueId>> {
     vec![tangent.map(|t| {
         let c = coefficient(r);
-        r.mul(t, c)
+        r.strong_mul(t, c)
     })]
+}
+
+/// The tangent (ẋ - z ẏ) / y of a quotient z = x / y.
+pub(super) fn quotient_rule(
+    r: &mut Rule<'_>,
+    inputs: &[ValueId],
+    outputs: &[ValueId],
+    tangents: &[Option<ValueId>],
+) -> Option<ValueId> {
+    let of_y = tangents[1].map(|y_dot| r.strong_mul(y_dot, outputs[0]));
+    let numerator = difference(r, tangents[0], of_y);
+    numerator.map(|n| r.strong_div(n, inputs[1]))
+}
+
+/// The type of a reduction over `axes`, which disappear.
+pub(super) fn reduced(inputs: &[Type], axes: &[usize]) -> Result<Type, Mismatch> {
+    arrays_only(inputs, 1)?;
+    let x = &inputs[0];
+    check_axes("axes", axes, x)?;
+    let kept = other_axes(x.shape.rank(), axes, &[]);
+    Ok(x.with_shape(kept.iter().map(|&axis| x.shape[axis]).collect::<Shape>()))
+}
+
+/// [`reduced`] for numbers: no truth values.
+pub(super) fn reduced_number(inputs: &[Type], axes: &[usize]) -> Result<Type, Mismatch> {
+    let out = reduced(inputs, axes)?;
+    if out.dtype == DType::Bool {
+        return Err(Mismatch::new(format!("found {}, expected numbers", inputs[0]))
+            .help("convert truth values first: `.convert(DType::F64)`")
+            .guess(&out));
+    }
+    Ok(out)
+}
+
+/// The values one step earlier along `axis`, `fill` before the first; one step later, with `fill` after the last, where
+/// `reverse` is set.
+pub(super) fn delayed(r: &mut Rule<'_>, v: ValueId, axis: usize, reverse: bool, fill: f64) -> ValueId {
+    let ty = r.ty(v);
+    if ty.shape[axis] == 0 {
+        return v;
+    }
+    let (mut starts, mut limits, mut one) = (vec![0; ty.shape.rank()], ty.shape.to_vec(), ty.shape.to_vec());
+    if reverse {
+        starts[axis] = 1;
+    } else {
+        limits[axis] -= 1;
+    }
+    one[axis] = 1;
+    let strides = vec![1; starts.len()];
+    let rest = r.emit(super::slice::Slice { starts, limits, strides }, &[v]);
+    let fill = r.full(&ty.with_shape(one), fill);
+    r.emit(super::concat::Concat { axis }, &if reverse { [rest, fill] } else { [fill, rest] })
 }
 
 /// Results without derivative: one exact zero each.
@@ -140,3 +193,50 @@ pub(super) fn difference(r: &mut Rule<'_>, a: Option<ValueId>, b: Option<ValueId
         (a, None) => a,
     }
 }
+
+/// A function of one float, entry by entry: its name, its operation on arrays, the tangent of the result from operand, result
+/// and the tangent of the operand, and the range that the harness draws operands from.
+macro_rules! float_function {
+    ($(#[$doc:meta])* $name:ident = $text:literal, $function:expr,
+     |$r:ident, $x:ident, $y:ident, $x_dot:ident| $tangent:expr, $low:literal .. $high:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+        pub struct $name;
+
+        impl $crate::prim::Rules for $name {
+            const NAME: &'static str = $text;
+            fn parse(_: &mut $crate::prim::Args) -> Result<Self, String> {
+                Ok($name)
+            }
+            fn infer(&self, inputs: &[$crate::ir::Type]) -> Result<Vec<$crate::ir::Type>, $crate::ir::Mismatch> {
+                $crate::prim::structure::entrywise_float::<1>(inputs)
+            }
+            fn eval(
+                &self, _: &mut dyn $crate::prim::Evaluate, inputs: Vec<$crate::prim::Value>,
+            ) -> Result<Vec<$crate::prim::Value>, $crate::prim::EvalError> {
+                $crate::prim::value::one(retrograde_array::ops::function($function, inputs[0].array()))
+            }
+            fn linearize(
+                &self, $r: &mut $crate::prim::Rule<'_>, inputs: &[$crate::ir::ValueId], outputs: &[$crate::ir::ValueId],
+                tangents: &[Option<$crate::ir::ValueId>],
+            ) -> Vec<Option<$crate::ir::ValueId>> {
+                let ($x, $y) = (inputs[0], outputs[0]);
+                let _ = ($x, $y);
+                vec![tangents[0].map(|$x_dot| $tangent)]
+            }
+            fn batch(
+                &self, r: &mut $crate::prim::Rule<'_>, inputs: &[$crate::ir::ValueId], batched: &[bool], n: usize,
+            ) -> (Vec<$crate::ir::ValueId>, Vec<bool>) {
+                r.batch_entrywise($name, inputs, batched, n)
+            }
+            fn rows() -> Vec<$crate::prim::Row> {
+                use retrograde_array::DType::{F32, F64};
+                let row = |dtype| {
+                    $crate::prim::Row::new($name, &[$crate::ir::Type::array(dtype, [3])]).range($low, $high)
+                };
+                vec![row(F64), row(F32).order(1)]
+            }
+        }
+    };
+}
+pub(super) use float_function;

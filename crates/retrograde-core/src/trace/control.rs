@@ -1,5 +1,6 @@
 //! Control flow on traced values.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::Var;
@@ -9,6 +10,8 @@ use super::tree;
 use super::var::caller;
 use crate::ir::{Diagnostic, Location, Type};
 use crate::prim::{self, Program, Tape, bodies, call::Call, cond::Cond, while_loop::While};
+use crate::prim::{concat, full, select, slice, unslice};
+use retrograde_array::{DType, Scalar};
 
 /// Names a region for errors and reports while `f` is traced.
 pub fn scope<R>(name: &str, f: impl FnOnce() -> R) -> R {
@@ -237,7 +240,17 @@ pub fn cond<A: Traceable, R: Traceable>(
     if_false: impl FnOnce(A) -> R,
     x: A,
 ) -> R {
-    let location = caller();
+    cond_at(caller(), pred, if_true, if_false, x)
+}
+
+/// [`cond`], written at a line.
+fn cond_at<A: Traceable, R: Traceable>(
+    location: Location,
+    pred: Var,
+    if_true: impl FnOnce(A) -> R,
+    if_false: impl FnOnce(A) -> R,
+    x: A,
+) -> R {
     let (t, out) = traced(&x, if_true);
     let (f, other) = traced(&x, if_false);
     if poisoned(&out) || poisoned(&other) {
@@ -267,6 +280,172 @@ pub fn cond<A: Traceable, R: Traceable>(
     }
     let mut next = rebuild(outs);
     out.map_vars(&mut |_| next())
+}
+
+/// One of several functions of the same operands, chosen by an index (`i64[]`) at run time.
+///
+/// A tree of `cond`: reverse keeps the residuals of the branch taken and zeros for the others. An index outside `0..branches` is
+/// an error when the program runs, as for `gather`.
+///
+/// ```
+/// use retrograde_core::trace::{Var, control::switch, door::jit};
+/// use retrograde_array::array;
+/// let f = |(i, x): (Var, Var)| switch(i, &[&|x: Var| x.sin(), &|x| x * x, &|x| -x], x);
+/// assert_eq!(jit(f).call(&(array(1_i64), array(3.0)))?, array(9.0));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+#[track_caller]
+pub fn switch<A: Traceable, R: Traceable>(index: Var, branches: &[&dyn Fn(A) -> R], x: A) -> R {
+    let location = caller();
+    if branches.is_empty() {
+        frame::mistake(
+            Diagnostic::new("switch: found no branches, expected at least 1", Some(location))
+                .help("pass the functions to choose from: `&[&|x| .., &|x| ..]`"),
+        );
+        panic!("switch without branches: there is no result to go on with");
+    }
+    // Read through `gather`, an index without a branch is an error and not the last branch.
+    let numbers = super::place::iota(DType::I64, [branches.len()], 0);
+    let index = frame::blame(location, || numbers.gather(0, index));
+    choose(location, index, 0, branches, x)
+}
+
+/// The branch `index - first`, by halves.
+fn choose<A: Traceable, R: Traceable>(
+    location: Location,
+    index: Var,
+    first: i64,
+    branches: &[&dyn Fn(A) -> R],
+    x: A,
+) -> R {
+    if let [only] = branches {
+        return only(x);
+    }
+    let (low, high) = branches.split_at(branches.len() / 2);
+    let middle = first + low.len() as i64;
+    let is_low = frame::blame(location, || index.lt(middle));
+    let branch = |first, branches| move |x| choose(location, index, first, branches, x);
+    cond_at(location, is_low, branch(first, low), branch(middle, high), x)
+}
+
+/// Repeats `step(i, state) -> state` for every i (`i64[]`) of a range.
+///
+/// ```
+/// use retrograde_core::trace::{Var, control::fori, door::jit};
+/// use retrograde_array::{DType, array};
+/// let f = |x: Var| fori(1..5, x, |i, total| total * i.convert(DType::F64));
+/// assert_eq!(jit(f).call(&array(1.0))?, array(24.0));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+#[track_caller]
+pub fn fori<S: Traceable>(range: Range<usize>, init: S, step: impl FnOnce(Var, S) -> S) -> S {
+    let count = super::place::iota(DType::I64, [range.len()], 0);
+    let indices = if range.start == 0 { count } else { count + range.start as i64 };
+    let nothing: Vec<Var> = vec![];
+    scan(range.len()).run(init, indices, |state, i| (step(i, state), nothing)).0
+}
+
+/// `f` of every entry along the leading axis, one after another; the results are stacked. `vmap` computes them together.
+#[track_caller]
+pub fn map<X: Traceable, Y: Traceable>(xs: X, f: impl FnOnce(X) -> Y) -> Y {
+    let nothing: Vec<Var> = vec![];
+    scan_over().run(nothing, xs, |nothing, x| (nothing, f(x))).1
+}
+
+/// Along the leading axis, what `combine` makes of all entries up to each, in about 2 log₂ n rounds instead of n steps.
+///
+/// `combine` is associative and gets many entries at once, stacked along the leading axis, whose length it keeps: arithmetic
+/// entry by entry does. Rounding differs from that of a loop, because entries are combined in another order. Costs about 2n
+/// applications of `combine` in all.
+///
+/// ```
+/// use retrograde_core::trace::{Var, control::associative_scan, door::jit};
+/// use retrograde_array::array;
+/// let products = jit(|x: Var| associative_scan(x, &|a, b| a * b));
+/// assert_eq!(products.call(&array([1.0, 2.0, 3.0, 4.0, 5.0]))?, array([1.0, 2.0, 6.0, 24.0, 120.0]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+///
+/// Source: Blelloch, Prefix sums and their applications (1990).
+#[track_caller]
+pub fn associative_scan<X: Traceable>(xs: X, combine: &dyn Fn(X, X) -> X) -> X {
+    let location = caller();
+    let lengths: Vec<Option<usize>> = vars(&xs).iter().map(|x| x.shape().first().copied()).collect();
+    let n = lengths.first().copied().flatten();
+    if let Some(i) = lengths.iter().position(|l| l.is_none() || *l != n) {
+        let found = vars(&xs)[i].ty();
+        let want = n.map_or("a leading axis".to_string(), |n| format!("a leading axis of {n}"));
+        frame::mistake(
+            Diagnostic::new(format!("associative_scan: x {i} is {found}, expected {want}"), Some(location))
+                .help("all xs have one entry per step along their first axis"),
+        );
+        return xs.map_vars(&mut |v| frame::poisoned(&v.ty()));
+    }
+    prefixes(location, &xs, n.unwrap_or(0), combine)
+}
+
+/// [`associative_scan`] of `n` entries: neighbours combined in pairs, the pairs scanned, and what lies between filled in.
+fn prefixes<X: Traceable>(location: Location, xs: &X, n: usize, combine: &dyn Fn(X, X) -> X) -> X {
+    let every = |xs: &X, start: usize, n: usize, step: usize| {
+        xs.map_vars(&mut |v| {
+            let (mut starts, mut limits) = (vec![0; v.rank()], v.shape().to_vec());
+            (starts[0], limits[0]) = (start.min(n), n);
+            let mut strides = vec![1; v.rank()];
+            strides[0] = step;
+            frame::record1(slice::Slice { starts, limits, strides }, &[*v], location)
+        })
+    };
+    if n < 2 {
+        return xs.map_vars(&mut |v| *v);
+    }
+    let n_pairs = n / 2;
+    let pairs = combine(every(xs, 0, 2 * n_pairs, 2), every(xs, 1, 2 * n_pairs, 2));
+    if !keeps_its_types(location, &pairs, xs, n_pairs) {
+        return xs.map_vars(&mut |v| frame::poisoned(&v.ty()));
+    }
+    // odd[i] covers the entries up to 2i + 1, even[i] those up to 2i + 2.
+    let odd = prefixes(location, &pairs, n_pairs, combine);
+    let n_even = (n - 1) / 2;
+    let even = combine(every(&odd, 0, n_even, 1), every(xs, 2, n, 2));
+    let (firsts, evens) = (vars(&every(xs, 0, 1, 1)), vars(&even));
+    let mut parts = firsts.into_iter().zip(evens);
+    odd.map_vars(&mut |odd| {
+        let (first, even) = parts.next().expect("one value per leaf; this is a bug in retrograde");
+        interleaved(location, first, even, *odd, n)
+    })
+}
+
+/// Notes what `combine` makes of `n` entries where it is of another type.
+fn keeps_its_types<X: Traceable>(location: Location, made: &X, of: &X, n: usize) -> bool {
+    let expected = |v: &Var| v.ty().unstacked().stacked(n);
+    let (made, of) = (vars(made), vars(of));
+    let differ = made.iter().zip(&of).find(|(m, o)| m.ty() != expected(o));
+    let what = match differ {
+        Some((m, o)) => format!("combine makes {} of {}", m.ty(), expected(o)),
+        None if made.len() != of.len() => format!("combine makes {} values of {}", made.len(), of.len()),
+        None => return true,
+    };
+    frame::mistake(
+        Diagnostic::new(format!("associative_scan: {what}"), Some(location)).help(
+            "combine works entry by entry along the leading axis and keeps structure, shapes and dtypes",
+        ),
+    );
+    false
+}
+
+/// `first`, then entries of `odd` and `even` in turn, `n` in all.
+fn interleaved(location: Location, first: Var, even: Var, odd: Var, n: usize) -> Var {
+    let placed = |v: Var, start: usize| {
+        let mut shape = v.shape().to_vec();
+        shape[0] = n;
+        let (mut starts, mut strides) = (vec![0; shape.len()], vec![1; shape.len()]);
+        (starts[0], strides[0]) = (start, 2);
+        frame::record1(unslice::Unslice { shape, starts, strides }, &[v], location)
+    };
+    let even = frame::record1(concat::Concat { axis: 0 }, &[first, even], location);
+    let ty = Type::array(DType::Bool, odd.shape());
+    let here = frame::record1(full::Full { ty, value: Scalar::Bool(true) }, &[], location);
+    frame::record1(select::Select, &[placed(here, 1), placed(odd, 1), placed(even, 0)], location)
 }
 
 fn types_of(traced: &Traced) -> Vec<Type> {

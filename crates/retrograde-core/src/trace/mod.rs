@@ -5,6 +5,7 @@
 //! - [`function`]: closures and front doors as functions of trees
 //! - [`door`]: `grad`, `value_and_grad`, `vjp`, `jvp`, `hvp`, `vmap`, `jacobian`, `hessian`, `jit`
 //! - [`control`]: `scan`, `while_loop`, `cond`, `scope`
+//! - [`window`]: convolution and pooling
 //! - [`custom`]: derivatives of the user's own
 //! - [`linalg`]: linear systems and decompositions of matrices
 //! - [`fourier`]: Fourier transforms
@@ -16,11 +17,14 @@ mod error;
 pub mod fourier;
 mod frame;
 pub mod function;
+mod functions;
 pub mod linalg;
 mod logic;
 pub mod place;
+mod reduce;
 pub mod tree;
 pub mod var;
+pub mod window;
 
 pub use error::{Error, ErrorKind};
 pub use frame::{Traced, blame, mistake};

@@ -145,8 +145,7 @@ pub(super) fn eigh(a: &[f64], n: usize, w: &mut [f64], v: &mut [f64]) {
     if n == 0 {
         return;
     }
-    let lower: Vec<f64> =
-        (0..n * n).map(|at| if at % n <= at / n { a[at] } else { 0.0 }).collect();
+    let lower: Vec<f64> = (0..n * n).map(|at| if at % n <= at / n { a[at] } else { 0.0 }).collect();
     let by = scale(&lower);
     let found =
         lower_is_finite(a, n).then(|| scaled(&lower, [n, n], by).self_adjoint_eigen(Side::Lower).ok());

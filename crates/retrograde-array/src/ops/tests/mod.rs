@@ -9,6 +9,7 @@ mod narrow;
 mod product;
 mod sums;
 mod views;
+mod window;
 
 use crate::kernel::{Level, at_level};
 use crate::rng::{Key, normal, random_bits};

@@ -5,44 +5,80 @@
 //! let recipe = Recipe::parse("epochs = 5\n[model]\nhidden = [32, 32]\n", "wide.toml")?;
 //! assert_eq!((recipe.epochs, recipe.model.hidden.len()), (5, 2));
 //! let error = Recipe::parse("epoch = 5", "wide.toml").unwrap_err().to_string();
-//! assert!(error.starts_with("wide.toml:1:1: unknown key `epoch`\n  help: did you mean `epochs`?"));
+//! assert!(error.starts_with("error: unknown key `epoch`\n  --> wide.toml:1:1\n  help: did you mean `epochs`?"));
 //! # Ok::<(), retrograde_train::RecipeError>(())
 //! ```
+
+mod reader;
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
+
+use crate::choice::{Choice, choice};
+use crate::data::{Header, Reading, Targets, Task};
+use crate::diagnosis::Diagnosis;
+use reader::{KEYS, Reader};
 
 /// What to train and how. Every key has a default; printing a recipe gives TOML that parses back to it.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Recipe {
     /// The data to train on.
     pub data: Data,
+    /// The column to be predicted: its name or, without a header, its number.
+    pub target: Option<String>,
+    /// What is learned.
+    pub task: Task,
+    /// Whether the first line of a table names the columns.
+    pub header: Header,
+    /// The file of labels, where it does not lie beside that of the images.
+    pub labels: Option<String>,
+    /// Whether inputs are brought to mean 0 and standard deviation 1.
+    pub standardise: Standardise,
+    /// What is minimised.
+    pub loss: Loss,
     /// Passes over the training rows, at least 1.
     pub epochs: u32,
     /// Rows in a minibatch, at least 1.
     pub batch: u32,
+    /// How a gradient changes the parameters.
+    pub update: Update,
     /// Size of a step before the schedule, above 0.
     pub learning_rate: f64,
-    /// Share of the velocity kept from step to step, from 0 to below 1.
+    /// Share of the velocity (of the mean gradient, with Adam) kept from step to step, from 0 to below 1.
     pub momentum: f64,
     /// Coefficient of half the squared norm of the weights, at least 0.
     pub weight_decay: f64,
     /// How the learning rate changes during the run.
     pub schedule: Schedule,
+    /// Epochs between two steps of the schedule `step`, at least 1.
+    pub decay_every: u32,
+    /// What the learning rate is multiplied by at each of them, above 0 and at most 1.
+    pub decay_factor: f64,
+    /// Epochs without a smaller validation loss after which the run stops and its best epoch is kept; 0: never.
+    pub patience: u32,
     /// All chance in the run comes from this.
     pub seed: u64,
+    /// How the rows are divided.
+    pub split: Shares,
     /// The network.
     pub model: Model,
 }
 
+/// Shares of rows that are not trained on.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Shares {
+    /// Of all rows, above 0 and below 1; not looked at when the data come with test rows.
+    pub test: f64,
+    /// Of the others, from 0 to below 1.
+    pub validation: f64,
+}
+
 /// A multilayer perceptron.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Model {
     /// The widths of the hidden layers, each from 1 to 65,536.
     pub hidden: Vec<u32>,
@@ -50,31 +86,60 @@ pub struct Model {
     pub activation: Activation,
 }
 
-/// Makes an enum whose variants have one name in recipes and reports.
-macro_rules! choice {
-    ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-        pub enum $type { $($(#[$variant_doc])* #[serde(rename = $name)] $variant),* }
-        impl Choice for $type {
-            const ALL: &'static [$type] = &[$($type::$variant),*];
-            fn name(self) -> &'static str {
-                match self { $($type::$variant => $name),* }
-            }
+/// The data to train on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Data {
+    /// The digits that come with the program.
+    Digits,
+    /// A file or folder, named from the folder that the command runs in.
+    Path(String),
+}
+
+impl Data {
+    /// `digits`, or the name of a file or folder.
+    pub fn named(name: &str) -> Data {
+        if name == "digits" { Data::Digits } else { Data::Path(name.into()) }
+    }
+}
+
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Data::Digits => f.write_str("digits"),
+            Data::Path(path) => f.write_str(path),
         }
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-    };
+    }
 }
 
 choice! {
-    /// The data sets.
-    Data {
-        /// The digits that come with the program.
-        Digits = "digits",
+    /// What is minimised.
+    Loss {
+        /// Cross-entropy for classes, the mean squared error for numbers.
+        Auto = "auto",
+        /// Mean of −ln softmax(outputs)[class].
+        CrossEntropy = "cross_entropy",
+        /// Mean of the squared differences, in units of the standardised target.
+        SquaredError = "squared_error",
+    }
+}
+choice! {
+    /// How a gradient changes the parameters; see [`crate::update`].
+    Update {
+        /// Stochastic gradient descent with momentum.
+        Sgd = "sgd",
+        /// Adaptive moments.
+        Adam = "adam",
+    }
+}
+choice! {
+    /// Whether each input is shifted and scaled to mean 0 and standard deviation 1 over the training rows.
+    Standardise {
+        /// Columns of tables are, images are not.
+        Auto = "auto",
+        /// They are.
+        Yes = "yes",
+        /// They are not.
+        No = "no",
     }
 }
 choice! {
@@ -95,27 +160,41 @@ choice! {
         Constant = "constant",
         /// Half a cosine from the learning rate to 0. Source: Loshchilov and Hutter (2017), SGDR, equation 5, one cycle.
         Cosine = "cosine",
+        /// It is multiplied by `decay_factor` after every `decay_every` epochs.
+        Step = "step",
     }
-}
-
-trait Choice: Copy + 'static {
-    const ALL: &'static [Self];
-    fn name(self) -> &'static str;
 }
 
 impl Default for Recipe {
     fn default() -> Recipe {
         Recipe {
             data: Data::Digits,
+            target: None,
+            task: Task::Auto,
+            header: Header::Auto,
+            labels: None,
+            standardise: Standardise::Auto,
+            loss: Loss::Auto,
             epochs: 30,
             batch: 32,
+            update: Update::Sgd,
             learning_rate: 0.05,
             momentum: 0.9,
             weight_decay: 1e-4,
             schedule: Schedule::Cosine,
+            decay_every: 10,
+            decay_factor: 0.1,
+            patience: 0,
             seed: 0,
+            split: Shares::default(),
             model: Model::default(),
         }
+    }
+}
+
+impl Default for Shares {
+    fn default() -> Shares {
+        Shares { test: 0.2, validation: 0.0 }
     }
 }
 
@@ -129,7 +208,7 @@ impl Default for Model {
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
     /// The file cannot be read.
-    #[error("cannot read the recipe {}: {source}\n  help: `retrograde train --print-recipe` prints one to start from", path.display())]
+    #[error("error: cannot read the recipe: {source}\n  --> {}\n  help: `retrograde train --print-recipe` prints one to start from", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -137,31 +216,22 @@ pub enum RecipeError {
         source: io::Error,
     },
     /// The text has mistakes: all of them, in the order of the text.
-    #[error("{}", .0.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n"))]
+    #[error("{}", .0.iter().map(|mistake| mistake.diagnosis.to_string()).collect::<Vec<_>>().join("\n"))]
     Mistakes(Vec<Mistake>),
+    /// Keys that are legal alone and not together.
+    #[error("{0}")]
+    Together(Diagnosis),
 }
 
 /// One mistake in a recipe.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mistake {
-    /// The file, as the user named it.
-    pub file: String,
     /// Counted from 1.
     pub line: usize,
     /// In characters, counted from 1.
     pub column: usize,
-    /// What was found and what was expected.
-    pub message: String,
-    /// What to try.
-    pub help: Option<String>,
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Mistake { file, line, column, message, help } = self;
-        write!(f, "{file}:{line}:{column}: {message}")?;
-        help.iter().try_for_each(|help| write!(f, "\n  help: {help}"))
-    }
+    /// What was found and expected, where, and what to try.
+    pub diagnosis: Diagnosis,
 }
 
 impl Recipe {
@@ -205,208 +275,111 @@ impl Recipe {
         reader.mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         Err(RecipeError::Mistakes(reader.mistakes))
     }
+
+    /// Whether the keys go together, for the data at hand.
+    ///
+    /// # Errors
+    /// Patience without a validation split; a loss for another task.
+    pub fn check(&self, targets: &Targets) -> Result<(), RecipeError> {
+        let wrong = |message: String, key: &str, help: &str| {
+            let place = format!("the recipe, `{key}`");
+            Err(RecipeError::Together(Diagnosis { message, place, help: Some(help.into()) }))
+        };
+        if self.patience > 0 && self.split.validation == 0.0 {
+            return wrong(
+                format!("patience = {} needs validation rows, and split.validation is 0", self.patience),
+                "patience",
+                "set `split.validation = 0.1`, or leave out `patience`",
+            );
+        }
+        match (self.loss, targets) {
+            (Loss::CrossEntropy, Targets::Values(_)) => wrong(
+                "cross-entropy is a loss for classes, and the targets are numbers".into(),
+                "loss",
+                "use `loss = \"squared_error\"`, or say `--task classification`",
+            ),
+            (Loss::SquaredError, Targets::Classes { .. }) => wrong(
+                "the squared error is a loss for numbers, and the targets are classes".into(),
+                "loss",
+                "use `loss = \"cross_entropy\"`, or say `--task regression`",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// How the data files are to be read.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            target: self.target.clone(),
+            header: self.header,
+            task: self.task,
+            labels: self.labels.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Recipe { data, epochs, batch, learning_rate, momentum, weight_decay, schedule, seed, model } =
+        let Recipe { data, target, task, header, labels, standardise, loss, epochs, batch, update, .. } =
             self;
-        let Model { hidden, activation } = model;
-        writeln!(f, "data = \"{data}\"")?;
+        let Recipe { learning_rate, momentum, weight_decay, schedule, decay_every, decay_factor, .. } = self;
+        let Recipe { patience, seed, split, model, .. } = self;
+        let quoted = |text: &str| toml::Value::String(text.into()).to_string();
+        let optional = |name: &str, value: &Option<String>, note: &str| match value {
+            Some(value) => format!("{name} = {}", quoted(value)),
+            None => format!("# {name} = \"…\"  # {note}"),
+        };
+        writeln!(
+            f,
+            "data = {}  # or a CSV file, an IDX file of images, a folder of IDX files",
+            quoted(&data.to_string())
+        )?;
+        writeln!(
+            f,
+            "{}",
+            optional("target", target, "the column to predict; its number where there is no header")
+        )?;
+        writeln!(f, "task = \"{task}\"  # {}", names::<Task>())?;
+        writeln!(f, "header = \"{header}\"  # {}", names::<Header>())?;
+        writeln!(
+            f,
+            "{}",
+            optional("labels", labels, "the file of labels, if it does not lie beside the images")
+        )?;
+        writeln!(f, "standardise = \"{standardise}\"  # {}", names::<Standardise>())?;
+        writeln!(f, "loss = \"{loss}\"  # {}", names::<Loss>())?;
         writeln!(f, "epochs = {epochs}")?;
         writeln!(f, "batch = {batch}")?;
+        writeln!(f, "update = \"{update}\"  # {}", names::<Update>())?;
         writeln!(f, "learning_rate = {learning_rate:?}")?;
         writeln!(f, "momentum = {momentum:?}")?;
         writeln!(f, "weight_decay = {weight_decay:?}")?;
-        writeln!(f, "schedule = \"{schedule}\"")?;
+        writeln!(f, "schedule = \"{schedule}\"  # {}", names::<Schedule>())?;
+        writeln!(f, "decay_every = {decay_every}  # epochs, for the schedule \"step\"")?;
+        writeln!(f, "decay_factor = {decay_factor:?}")?;
+        writeln!(f, "patience = {patience}  # epochs without a better validation loss; 0: no early stop")?;
         writeln!(f, "seed = {seed}")?;
+        writeln!(f, "\n[split]")?;
+        writeln!(f, "test = {:?}  # share of all rows", split.test)?;
+        writeln!(f, "validation = {:?}  # share of the others", split.validation)?;
         writeln!(f, "\n[model]")?;
-        writeln!(f, "hidden = {hidden:?}")?;
-        writeln!(f, "activation = \"{activation}\"")
+        writeln!(f, "hidden = {:?}", model.hidden)?;
+        writeln!(f, "activation = \"{}\"  # {}", model.activation, names::<Activation>())
     }
 }
 
-type Value<'a> = Spanned<DeValue<'a>>;
-
-/// A key and what reads its value.
-struct Key<T> {
-    name: &'static str,
-    read: fn(&mut Reader<'_>, &mut T, &Value<'_>),
-}
-
-/// A layer of this width on one as wide has 16 GiB of weights in f32.
-const MAX_WIDTH: u64 = 1 << 16;
-
-const KEYS: &[Key<Recipe>] = &[
-    Key { name: "data", read: |r, recipe, v| r.choice(&mut recipe.data, v) },
-    Key { name: "epochs", read: |r, recipe, v| r.count(&mut recipe.epochs, u32::MAX.into(), v) },
-    Key { name: "batch", read: |r, recipe, v| r.count(&mut recipe.batch, u32::MAX.into(), v) },
-    Key {
-        name: "learning_rate",
-        read: |r, recipe, v| r.number(&mut recipe.learning_rate, "above 0", |x| x > 0.0, v),
-    },
-    Key {
-        name: "momentum",
-        read: |r, recipe, v| {
-            r.number(&mut recipe.momentum, "from 0 to below 1", |x| (0.0..1.0).contains(&x), v)
-        },
-    },
-    Key {
-        name: "weight_decay",
-        read: |r, recipe, v| r.number(&mut recipe.weight_decay, "from 0", |x| x >= 0.0, v),
-    },
-    Key { name: "schedule", read: |r, recipe, v| r.choice(&mut recipe.schedule, v) },
-    Key { name: "seed", read: |r, recipe, v| r.integer(&mut recipe.seed, 0, u64::MAX, v) },
-    Key {
-        name: "model",
-        read: |r, recipe, v| match v.get_ref() {
-            DeValue::Table(table) => r.table(MODEL_KEYS, &mut recipe.model, table),
-            other => r.wrong(v, other, "a table, such as { hidden = [64] }"),
-        },
-    },
-];
-
-const MODEL_KEYS: &[Key<Model>] = &[
-    Key { name: "hidden", read: |r, model, v| r.widths(&mut model.hidden, v) },
-    Key { name: "activation", read: |r, model, v| r.choice(&mut model.activation, v) },
-];
-
-/// Reads values and collects what is wrong with them.
-struct Reader<'a> {
-    text: &'a str,
-    file: &'a str,
-    mistakes: Vec<Mistake>,
-}
-
-impl Reader<'_> {
-    fn table<T>(&mut self, keys: &[Key<T>], into: &mut T, table: &DeTable<'_>) {
-        for (name, value) in table {
-            let found = name.get_ref().as_ref();
-            if let Some(key) = keys.iter().find(|key| key.name == found) {
-                (key.read)(self, into, value);
-                continue;
-            }
-            let known = keys.iter().map(|key| key.name).collect::<Vec<_>>();
-            let in_model = known.contains(&"model") && MODEL_KEYS.iter().any(|key| key.name == found);
-            let help = if in_model {
-                format!("`{found}` belongs under `[model]`")
-            } else {
-                suggest(found, &known, "the keys here are", '`')
-            };
-            self.mistake(name.span().start, format!("unknown key `{}`", short(found)), Some(help));
-        }
+/// `auto, yes or no`
+fn names<T: Choice>() -> String {
+    let names = T::ALL.iter().map(|choice| choice.name()).collect::<Vec<_>>();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => names.join(""),
     }
-
-    fn choice<T: Choice>(&mut self, into: &mut T, value: &Value<'_>) {
-        let known = T::ALL.iter().map(|choice| choice.name()).collect::<Vec<_>>();
-        let DeValue::String(found) = value.get_ref() else {
-            return self.wrong(value, value.get_ref(), &format!("one of {}", list(&known, '"')));
-        };
-        match T::ALL.iter().find(|choice| choice.name() == found) {
-            Some(choice) => *into = *choice,
-            None => {
-                let help = suggest(found, &known, "the values here are", '"');
-                self.mistake(value.span().start, format!("unknown value \"{}\"", short(found)), Some(help));
-            }
-        }
-    }
-
-    fn count(&mut self, into: &mut u32, max: u64, value: &Value<'_>) {
-        let mut count = u64::from(*into);
-        self.integer(&mut count, 1, max, value);
-        *into = u32::try_from(count).unwrap_or(*into);
-    }
-
-    fn integer(&mut self, into: &mut u64, min: u64, max: u64, value: &Value<'_>) {
-        let integer = match value.get_ref() {
-            DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix()).ok(),
-            _ => None,
-        };
-        match integer.filter(|integer| (min..=max).contains(integer)) {
-            Some(integer) => *into = integer,
-            None => self.wrong(value, value.get_ref(), &format!("an integer from {min} to {max}")),
-        }
-    }
-
-    fn number(&mut self, into: &mut f64, range: &str, legal: fn(f64) -> bool, value: &Value<'_>) {
-        let number = match value.get_ref() {
-            DeValue::Float(digits) => digits.as_str().parse::<f64>().ok(),
-            DeValue::Integer(digits) => {
-                i64::from_str_radix(digits.as_str(), digits.radix()).ok().map(|x| x as f64)
-            }
-            _ => None,
-        };
-        match number.filter(|&number| number.is_finite() && legal(number)) {
-            Some(number) => *into = number,
-            None => self.wrong(value, value.get_ref(), &format!("a finite number {range}")),
-        }
-    }
-
-    fn widths(&mut self, into: &mut Vec<u32>, value: &Value<'_>) {
-        match value.get_ref() {
-            DeValue::Array(widths) if widths.is_empty() => {
-                self.mistake(value.span().start, "found no hidden layer".into(), Some("try [64]".into()));
-            }
-            DeValue::Array(widths) => {
-                *into = vec![1; widths.len()];
-                for (width, value) in into.iter_mut().zip(widths) {
-                    self.count(width, MAX_WIDTH, value);
-                }
-            }
-            other => self.wrong(value, other, "an array of widths, such as [64]"),
-        }
-    }
-
-    fn wrong(&mut self, at: &Value<'_>, found: &DeValue<'_>, expected: &str) {
-        let found = match found {
-            DeValue::String(text) => format!("\"{}\"", short(text)),
-            DeValue::Integer(digits) => short(&digits.to_string()),
-            DeValue::Float(digits) => short(digits.as_str()),
-            DeValue::Boolean(boolean) => boolean.to_string(),
-            DeValue::Datetime(_) => "a date".into(),
-            DeValue::Array(_) => "an array".into(),
-            DeValue::Table(_) => "a table".into(),
-        };
-        self.mistake(at.span().start, format!("found {found}, expected {expected}"), None);
-    }
-
-    fn mistake(&mut self, offset: usize, message: String, help: Option<String>) {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        let before = String::from_utf8_lossy(before);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        self.mistakes.push(Mistake { file: self.file.into(), line, column, message, help });
-    }
-}
-
-/// Names the near misses, then everything known.
-fn suggest(found: &str, known: &[&'static str], lead: &str, quote: char) -> String {
-    /// Below this the names share little; chosen so that one wrong, missing or swapped letter is found in every key.
-    const NEAR: f64 = 0.8;
-    let found = short(found);
-    let mut near = known.iter().map(|name| (strsim::jaro_winkler(&found, name), *name)).collect::<Vec<_>>();
-    near.retain(|(similarity, _)| *similarity >= NEAR);
-    near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let near = near.into_iter().map(|(_, name)| name).collect::<Vec<_>>();
-    let question =
-        if near.is_empty() { String::new() } else { format!("did you mean {}? ", list(&near, quote)) };
-    format!("{question}{lead} {}", list(known, quote))
-}
-
-fn list(names: &[&str], quote: char) -> String {
-    names.iter().map(|name| format!("{quote}{name}{quote}")).collect::<Vec<_>>().join(", ")
-}
-
-/// User text for one line of a message.
-fn short(text: &str) -> String {
-    const MAX_CHARS: usize = 40;
-    let mut chars = text.chars();
-    let start = chars.by_ref().take(MAX_CHARS).flat_map(char::escape_debug).collect::<String>();
-    if chars.next().is_some() { start + "…" } else { start }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::reader::MODEL_KEYS;
     use super::*;
 
     fn error(text: &str) -> String {
@@ -420,11 +393,24 @@ mod tests {
 
     #[test]
     fn every_key_can_be_set_and_prints_back() {
-        let text = "data = \"digits\"\nepochs = 3\nbatch = 7\nlearning_rate = 1\nmomentum = 0.0\nweight_decay = 1e-300\n\
+        let text = "data = \"a \\\"b\\\".csv\"\ntarget = \"é\"\ntask = \"regression\"\nheader = \"no\"\nlabels = \"l\"\n\
+                    standardise = \"no\"\nloss = \"squared_error\"\nupdate = \"adam\"\ndecay_every = 4\n\
+                    decay_factor = 0.5\npatience = 6\nsplit = { test = 0.25, validation = 0.125 }\nepochs = 3\nbatch = 7\nlearning_rate = 1\nmomentum = 0.0\nweight_decay = 1e-300\n\
                     schedule = \"constant\"\nseed = 18446744073709551615\nmodel = { hidden = [0x10, 1_000], activation = \"relu\" }\n";
         let recipe = Recipe::parse(text, "r.toml").unwrap();
         let expected = Recipe {
-            data: Data::Digits,
+            data: Data::Path("a \"b\".csv".into()),
+            target: Some("é".into()),
+            task: Task::Regression,
+            header: Header::No,
+            labels: Some("l".into()),
+            standardise: Standardise::No,
+            loss: Loss::SquaredError,
+            update: Update::Adam,
+            decay_every: 4,
+            decay_factor: 0.5,
+            patience: 6,
+            split: Shares { test: 0.25, validation: 0.125 },
             epochs: 3,
             batch: 7,
             learning_rate: 1.0,
@@ -462,25 +448,27 @@ mod tests {
         let amended = base.amend("seed = 7\nmodel.hidden = [8]", "--set").unwrap();
         assert_eq!((amended.epochs, amended.seed), (3, 7));
         assert_eq!(amended.model, Model { hidden: vec![8], activation: Activation::Relu });
-        assert!(
-            base.amend("seed = -7", "--seed").unwrap_err().to_string().starts_with("--seed:1:8: found -7, ")
-        );
+        assert!(base.amend("seed = -7", "--seed").unwrap_err().to_string().starts_with(
+            "error: found -7, expected an integer from 0 to 18446744073709551615\n  --> --seed:1:8"
+        ));
     }
 
     #[test]
     fn unknown_keys_name_place_near_misses_and_known_keys() {
         assert_eq!(
             error("epochs = 1\n  learning_rte = 0.1\n"),
-            "r.toml:2:3: unknown key `learning_rte`\n  help: did you mean `learning_rate`? the keys here are `data`, \
-             `epochs`, `batch`, `learning_rate`, `momentum`, `weight_decay`, `schedule`, `seed`, `model`"
+            "error: unknown key `learning_rte`\n  --> r.toml:2:3\n  help: did you mean `learning_rate`? the keys here are \
+             `data`, `target`, `task`, `header`, `labels`, `standardise`, `loss`, `epochs`, `batch`, `update`, \
+             `learning_rate`, `momentum`, `weight_decay`, `schedule`, `decay_every`, `decay_factor`, `patience`, `seed`, \
+             `split`, `model`"
         );
         assert_eq!(
             error("[model]\nwidth = 3\n"),
-            "r.toml:2:1: unknown key `width`\n  help: the keys here are `hidden`, `activation`"
+            "error: unknown key `width`\n  --> r.toml:2:1\n  help: the keys here are `hidden`, `activation`"
         );
         assert_eq!(
             error("hidden = [3]"),
-            "r.toml:1:1: unknown key `hidden`\n  help: `hidden` belongs under `[model]`"
+            "error: unknown key `hidden`\n  --> r.toml:1:1\n  help: `hidden` belongs under `[model]`"
         );
     }
 
@@ -506,12 +494,22 @@ mod tests {
 
     #[test]
     fn wrong_values_say_what_was_found_and_expected() {
-        let check = |text: &str, expected: &str| assert_eq!(error(text), format!("r.toml:1:{expected}"));
+        let check = |text: &str, expected: &str| {
+            let (column, rest) = expected.split_once(": ").unwrap();
+            let (message, help) =
+                rest.split_once("\n").map_or((rest, String::new()), |(m, h)| (m, format!("\n{h}")));
+            assert_eq!(error(text), format!("error: {message}\n  --> r.toml:1:{column}{help}"));
+        };
         check(
             "schedule = \"cosin\"",
-            "12: unknown value \"cosin\"\n  help: did you mean \"cosine\"? the values here are \"constant\", \"cosine\"",
+            "12: unknown value \"cosin\"\n  help: did you mean \"cosine\"? the values here are \"constant\", \"cosine\", \"step\"",
         );
-        check("data = 3", "8: found 3, expected one of \"digits\"");
+        check("data = 3", "8: found 3, expected \"digits\" or the name of a file or folder");
+        check("target = \"\"", "10: found \"\", expected the name of a column");
+        check("split.test = 1", "14: found 1, expected a finite number above 0 and below 1");
+        check("split = 0.2", "9: found 0.2, expected a table, such as { test = 0.2 }");
+        check("decay_factor = 2", "16: found 2, expected a finite number above 0 and at most 1");
+        check("patience = -1", "12: found -1, expected an integer from 0 to 4294967295");
         check("epochs = 0", "10: found 0, expected an integer from 1 to 4294967295");
         check("epochs = 5000000000", "10: found 5000000000, expected an integer from 1 to 4294967295");
         check("batch = 1.5", "9: found 1.5, expected an integer from 1 to 4294967295");
@@ -543,8 +541,9 @@ mod tests {
     fn text_that_is_not_toml_is_located() {
         let check = |text: &str, place: &str| {
             let error = error(text);
-            assert!(error.starts_with(&format!("r.toml:{place}: not TOML: ")), "{error}");
-            assert_eq!(error.lines().count(), 1, "{error}");
+            assert!(error.starts_with("error: not TOML: "), "{error}");
+            assert!(error.ends_with(&format!("\n  --> r.toml:{place}")), "{error}");
+            assert_eq!(error.lines().count(), 2, "{error}");
         };
         check("epochs = 1\nepochs = 2\n", "2:1");
         check("\u{e9}t\u{e9} = 1\n", "1:1");
@@ -555,7 +554,10 @@ mod tests {
     #[test]
     fn a_missing_file_names_the_path_and_what_to_try() {
         let error = Recipe::load(Path::new("no/such/recipe.toml")).unwrap_err().to_string();
-        assert!(error.starts_with("cannot read the recipe no/such/recipe.toml: "), "{error}");
+        assert!(
+            error.starts_with("error: cannot read the recipe: ") && error.contains("--> no/such/recipe.toml"),
+            "{error}"
+        );
         assert!(error.contains("--print-recipe"), "{error}");
     }
 
@@ -571,7 +573,7 @@ mod tests {
             ["", "\"", "[", "]", "{", "=", "\n", ".", "-", "0", "e999", "\u{e9}", "\0", "\r", "#", "'''"];
         let check = |text: &str| match Recipe::parse(text, "r.toml") {
             Ok(recipe) => assert_eq!(Recipe::parse(&recipe.to_string(), "printed").unwrap(), recipe),
-            Err(error) => assert!(error.to_string().starts_with("r.toml:")),
+            Err(error) => assert!(error.to_string().contains("\n  --> r.toml:")),
         };
         for text in texts {
             let cuts = text.char_indices().map(|(at, c)| (at, at + c.len_utf8())).collect::<Vec<_>>();

@@ -1,0 +1,52 @@
+//! The functions of [`map`](crate::map) on arrays.
+
+use crate::map::{BinaryFunction, Function};
+use crate::{Array, DType};
+
+use super::bf16::in_f32;
+use super::elementwise::{expand, result};
+use super::{no_such, values};
+
+/// `f` of every entry.
+///
+/// # Panics
+/// When the dtype is not a float: internal misuse.
+pub fn function(f: Function, x: &Array) -> Array {
+    match x.dtype() {
+        DType::F64 => result(x.shape(), f.f64(values(x))),
+        DType::F32 => result(x.shape(), f.f32(values(x))),
+        DType::BF16 => in_f32([x], |[x]| function(f, x)),
+        dtype => no_such(f.name(), dtype),
+    }
+}
+
+/// `f` of every pair of entries. A rank-0 operand pairs with every entry of the other.
+///
+/// # Panics
+/// When shapes or dtypes differ or the dtype is not a float: internal misuse.
+pub fn function2(f: BinaryFunction, x: &Array, y: &Array) -> Array {
+    let shape = if x.rank() >= y.rank() { x.shape() } else { y.shape() };
+    let (x, y) = (&expand(x, shape), &expand(y, shape));
+    match x.dtype() {
+        DType::F64 => result(shape, f.f64(values(x), values(y))),
+        DType::F32 => result(shape, f.f32(values(x), values(y))),
+        DType::BF16 => in_f32([x, y], |[x, y]| function2(f, x, y)),
+        dtype => no_such(f.name(), dtype),
+    }
+}
+
+/// The derivative of order `n` of digamma, for every entry: see [`map::polygamma_f64`](crate::map::polygamma_f64).
+///
+/// # Panics
+/// When `n` is 0 or the dtype is not a float: internal misuse.
+pub fn polygamma(n: u32, x: &Array) -> Array {
+    let wide = |x: f64| crate::map::polygamma_f64(n, x);
+    match x.dtype() {
+        DType::F64 => result(x.shape(), values::<f64>(x).iter().map(|&x| wide(x)).collect()),
+        DType::F32 => {
+            result(x.shape(), values::<f32>(x).iter().map(|&x| wide(f64::from(x)) as f32).collect())
+        }
+        DType::BF16 => in_f32([x], |[x]| polygamma(n, x)),
+        dtype => no_such("polygamma", dtype),
+    }
+}

@@ -1,0 +1,53 @@
+//! The position of the smallest entry along an axis, which disappears.   x: [..] number → y: i64 of the other axes.
+//!
+//! The first of equal ones; `-0` equals `+0`; NaN counts as the smallest. No derivative. Errors: none.
+
+use super::structure::{arrays_only, check_axes, no_tangents};
+use super::{Args, EvalError, Evaluate, Prim, Row, Rule, Rules, Value, value};
+use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
+use retrograde_array::{DType, ops};
+
+/// The position of the smallest entry along an axis.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Argmin {
+    /// The axis that disappears.
+    pub axis: usize,
+}
+
+impl Rules for Argmin {
+    const NAME: &'static str = "argmin";
+    fn fields(&self) -> Fields<Prim> {
+        vec![("axis", Field::Int(self.axis as i64))]
+    }
+    fn parse(args: &mut Args) -> Result<Self, String> {
+        Ok(Argmin { axis: args.size("axis")? })
+    }
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+        arrays_only(inputs, 1)?;
+        let x = &inputs[0];
+        if x.dtype == DType::Bool {
+            return Err(Mismatch::new(format!("found {x}, expected numbers"))
+                .help("convert truth values first: `.convert(DType::I64)`"));
+        }
+        check_axes("axis", &[self.axis], x)?;
+        if x.shape[self.axis] == 0 {
+            return Err(Mismatch::new(format!("axis {} of {x}: found no entries, expected at least 1", self.axis))
+                .help("an empty axis has no smallest entry"));
+        }
+        let shape = [&x.shape[..self.axis], &x.shape[self.axis + 1..]].concat();
+        Ok(vec![Type::array(DType::I64, shape)])
+    }
+    fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        value::one(ops::argmin(inputs[0].array(), self.axis))
+    }
+    fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
+        no_tangents(1)
+    }
+    fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[bool], _: usize) -> (Vec<ValueId>, Vec<bool>) {
+        (vec![r.emit(Argmin { axis: self.axis + 1 }, inputs)], vec![true])
+    }
+    fn rows() -> Vec<Row> {
+        let ty = Type::array(DType::F64, [3, 4]);
+        [0, 1].map(|axis| Row::new(Argmin { axis }, std::slice::from_ref(&ty)).order(0)).to_vec()
+    }
+}

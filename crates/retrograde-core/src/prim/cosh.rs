@@ -1,0 +1,17 @@
+//! `y = cosh x`, entry by entry.   x: [..] number → y: same shape, no unit.
+//!
+//! Derivative ẋ·sinh x; reverse keeps x. Errors: none (NaN in, NaN out). Source: any calculus text; bits from
+//! `retrograde_array::map`.
+
+use super::structure::float_function;
+use retrograde_array::map::Function;
+
+float_function! {
+    /// `y = cosh x`
+    Cosh = "cosh", Function::Cosh,
+    |r, x, y, x_dot| {
+        let slope = r.emit(super::sinh::Sinh, &[x]);
+        r.mul(x_dot, slope)
+    },
+    -2.0 .. 2.0
+}

@@ -1,0 +1,110 @@
+//! Functions of floats, entry by entry: methods of [`Var`]. Errors and derivatives are in the files of the primitives; the
+//! largest error of each, in units in the last place, is in [`retrograde_array::map`].
+
+use super::frame;
+use super::var::{IntoOperand, Var, caller, matched};
+use crate::prim::{
+    acos, acosh, asin, asinh, atan, atan2, atanh, bessel_i0e, bessel_i1e, cbrt, cosh, digamma, erf, erf_inv,
+    erfc, exp2, expm1, lgamma, log_bessel_i0, log1p, log2, logistic, polygamma, pow, rsqrt, sinh, softplus,
+    tan,
+};
+
+macro_rules! functions {
+    ($($(#[$doc:meta])* $method:ident $prim:expr;)*) => {
+        impl Var { $(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(self) -> Var {
+                frame::record1($prim, &[self], caller())
+            }
+        )* }
+    };
+}
+functions! {
+    /// eˣ - 1 without cancellation, entry by entry.
+    expm1 expm1::Expm1;
+    /// 2ˣ, entry by entry.
+    exp2 exp2::Exp2;
+    /// ln(1 + x) without cancellation, entry by entry.
+    log1p log1p::Log1p;
+    /// The logarithm to base 2, entry by entry.
+    log2 log2::Log2;
+    /// 1/√x, entry by entry.
+    rsqrt rsqrt::Rsqrt;
+    /// The cube root, of any sign, entry by entry.
+    cbrt cbrt::Cbrt;
+    /// Tangent of radians, entry by entry.
+    tan tan::Tan;
+    /// Inverse sine, in radian, entry by entry.
+    asin asin::Asin;
+    /// Inverse cosine, in radian, entry by entry.
+    acos acos::Acos;
+    /// Inverse tangent, in radian, entry by entry.
+    atan atan::Atan;
+    /// Hyperbolic sine, entry by entry.
+    sinh sinh::Sinh;
+    /// Hyperbolic cosine, entry by entry.
+    cosh cosh::Cosh;
+    /// Inverse hyperbolic sine, entry by entry.
+    asinh asinh::Asinh;
+    /// Inverse hyperbolic cosine, entry by entry.
+    acosh acosh::Acosh;
+    /// Inverse hyperbolic tangent, entry by entry.
+    atanh atanh::Atanh;
+    /// The error function, entry by entry.
+    erf erf::Erf;
+    /// 1 - erf x without cancellation, entry by entry.
+    erfc erfc::Erfc;
+    /// The inverse of the error function, entry by entry.
+    erf_inv erf_inv::ErfInv;
+    /// ln |Γ(x)|, entry by entry.
+    lgamma lgamma::Lgamma;
+    /// The derivative of ln Γ, entry by entry.
+    digamma digamma::Digamma;
+    /// e^-|x| I₀(x) of the modified Bessel function, entry by entry.
+    bessel_i0e bessel_i0e::BesselI0e;
+    /// e^-|x| I₁(x) of the modified Bessel function, entry by entry.
+    bessel_i1e bessel_i1e::BesselI1e;
+    /// ln I₀(x) of the modified Bessel function, entry by entry.
+    log_bessel_i0 log_bessel_i0::LogBesselI0;
+    /// 1/(1 + e^-x), entry by entry.
+    logistic logistic::Logistic;
+    /// ln(1 + eˣ), entry by entry.
+    softplus softplus::Softplus;
+}
+
+impl Var {
+    /// `x^y`, entry by entry, for any float exponent; at the edges as IEEE 754.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::grad};
+    /// use retrograde_array::array;
+    /// assert_eq!(grad(|x: Var| x.pow(3.0).sum()).call(&array([2.0, -1.0, 0.0]))?, array([12.0, 3.0, 0.0]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn pow(self, exponent: impl IntoOperand) -> Var {
+        let location = caller();
+        let (x, y) = matched(self, exponent.operand(&self.ty(), location), location);
+        frame::record1(pow::Pow, &[x, y], location)
+    }
+    /// `x^n` for a whole number, entry by entry: [`Var::pow`] of the same numbers.
+    #[track_caller]
+    pub fn powi(self, n: i32) -> Var {
+        let location = caller();
+        let (x, y) = matched(self, f64::from(n).operand(&self.ty(), location), location);
+        frame::record1(pow::Pow, &[x, y], location)
+    }
+    /// The angle of the points (`x`, `self`) in radian, entry by entry.
+    #[track_caller]
+    pub fn atan2(self, x: impl IntoOperand) -> Var {
+        let location = caller();
+        let (y, x) = matched(self, x.operand(&self.ty(), location), location);
+        frame::record1(atan2::Atan2, &[y, x], location)
+    }
+    /// The derivative of order `order` (1 to 100) of digamma, entry by entry.
+    #[track_caller]
+    pub fn polygamma(self, order: u32) -> Var {
+        frame::record1(polygamma::Polygamma { order }, &[self], caller())
+    }
+}

@@ -1,0 +1,210 @@
+//! A trained network with all that predicting needs: what its inputs are, how they are scaled, what its outputs mean.
+//!
+//! In a run folder `data.json` says what the data were, `parameters.safetensors` holds the leaves of the network and the
+//! scaling, and `recipe.toml` its widths.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use retrograde_array::io::load_safetensors;
+use retrograde_array::rng::Key;
+use retrograde_array::{Array, DType};
+use retrograde_core::trace::{Error, tree};
+use retrograde_tricks::primal::dense::Mlp;
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Dataset, Inputs, Layout, Targets};
+use crate::evaluate::{largest, log_probabilities, outputs};
+use crate::standardise::{Columns, Scaling};
+use crate::train::{like, network};
+use crate::{Diagnosis, Recipe};
+
+/// What a run was trained on: `data.json`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// What the inputs are.
+    pub layout: Layout,
+    /// The names of the classes, or nothing when numbers are predicted.
+    pub classes: Option<Vec<String>>,
+    /// The column that is predicted.
+    pub target: String,
+    /// Rows there were.
+    pub n_rows: usize,
+    /// [`Dataset::checksum`], so that a run is resumed on the data that it began with.
+    pub checksum: u32,
+    /// The number of folds, when there are several.
+    pub folds: Option<usize>,
+}
+
+impl About {
+    /// Of some data.
+    pub fn of(data: &Dataset, folds: Option<usize>) -> About {
+        let classes = match &data.targets {
+            Targets::Classes { names, .. } => Some(names.clone()),
+            Targets::Values(_) => None,
+        };
+        About {
+            layout: data.inputs.layout.clone(),
+            classes,
+            target: data.target_name.clone(),
+            n_rows: data.n_rows(),
+            checksum: data.checksum(),
+            folds,
+        }
+    }
+
+    /// Reads `data.json` of a run folder.
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn load(run: &Path) -> Result<About, ModelError> {
+        let path = run.join("data.json");
+        let bytes = fs::read(&path).map_err(|error| missing(run, &path, &error))?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            wrong(
+                format!("found {error}, expected what `retrograde train` wrote"),
+                &path,
+                "train the run again",
+            )
+        })
+    }
+}
+
+/// A trained network.
+#[derive(Clone, Debug)]
+pub struct Predictor {
+    /// Its leaves.
+    pub parameters: Mlp<Array>,
+    /// What is done to its inputs and outputs.
+    pub scaling: Scaling,
+    /// What it was trained on.
+    pub about: About,
+}
+
+/// Why there is no model in a run folder.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ModelError(pub Box<Diagnosis>);
+
+/// What a network says of some rows.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Predictions {
+    /// Classes.
+    Classes {
+        /// One for each row, an index into the names.
+        labels: Vec<usize>,
+        /// One for each row and class, row-major.
+        probabilities: Vec<f64>,
+    },
+    /// Numbers, in the unit of the target.
+    Values(Vec<f32>),
+}
+
+impl Predictor {
+    /// Reads the model of a run folder; `fold` is the number of the fold where there are several.
+    ///
+    /// # Errors
+    /// Files that are missing, damaged, or do not belong together.
+    pub fn load(run: &Path, recipe: &Recipe, fold: Option<usize>) -> Result<Predictor, ModelError> {
+        let about = About::load(run)?;
+        let path = run.join(file_name(fold));
+        if !path.exists() {
+            let absent = io::Error::from(io::ErrorKind::NotFound);
+            return Err(missing(run, &path, &absent));
+        }
+        let file = load_safetensors(&path).map_err(|error| {
+            wrong(error.to_string(), &path, "the file is damaged: resume or repeat the training")
+        })?;
+        let mut tensors = file.tensors;
+        let n_in = about.layout.n_features();
+        let n_out = about.classes.as_ref().map_or(1, Vec::len);
+        let take = |tensors: &mut Vec<(String, Array)>, name: &str| {
+            let at = tensors.iter().position(|(found, _)| found == name)?;
+            Some(tensors.remove(at).1)
+        };
+        let mut columns = |name: &str, n: usize| -> Result<Option<Columns>, ModelError> {
+            let mean = take(&mut tensors, &format!("{name}.mean"));
+            let deviation = take(&mut tensors, &format!("{name}.deviation"));
+            let Some((mean, deviation)) = mean.zip(deviation) else { return Ok(None) };
+            let values = |array: &Array| array.to_vec::<f32>().filter(|values| values.len() == n);
+            match values(&mean).zip(values(&deviation)) {
+                Some((mean, deviation)) => Ok(Some(Columns { mean, deviation })),
+                None => Err(wrong(
+                    format!("found `{name}.mean` {}[{}], expected f32[{n}]", mean.dtype(), mean.size()),
+                    &path,
+                    "the files of the run do not belong together: repeat the training",
+                )),
+            }
+        };
+        let scaling = Scaling { inputs: columns("inputs", n_in)?, target: columns("target", 1)? };
+        // The leaves tell how large they are; a network is made only once they fit the recipe.
+        let n_leaves = 2 * (recipe.model.hidden.len() + 1);
+        let n_values: usize = tensors.iter().map(|(_, leaf)| leaf.size()).sum();
+        let widths = [n_in].into_iter().chain(recipe.model.hidden.iter().map(|&width| width as usize));
+        let widths = widths.chain([n_out]).collect::<Vec<_>>();
+        let expected = widths
+            .windows(2)
+            .try_fold(0_usize, |sum, pair| sum.checked_add(pair[0].checked_add(1)?.checked_mul(pair[1])?));
+        let misfit = || {
+            wrong(
+                format!(
+                    "found {} arrays with {n_values} values, expected those of a network of widths {widths:?}",
+                    tensors.len()
+                ),
+                &path,
+                "the recipe and the parameters do not belong together: repeat the training",
+            )
+        };
+        if tensors.len() != n_leaves || expected != Some(n_values) {
+            return Err(misfit());
+        }
+        let empty = network(&recipe.model, n_in, n_out, Key::from_seed(0));
+        let leaves = tree::leaves(&empty).into_iter().map(|(path, _)| {
+            let found = tensors.iter().find(|(name, leaf)| *name == path && leaf.dtype() == DType::F32);
+            found.cloned()
+        });
+        let leaves = leaves.collect::<Option<Vec<_>>>().ok_or_else(misfit)?;
+        let parameters = like(&empty, &leaves).map_err(|_| misfit())?;
+        Ok(Predictor { parameters, scaling, about })
+    }
+
+    /// What the network says of all rows.
+    ///
+    /// # Errors
+    /// Rows that do not fit the network.
+    pub fn predict(&self, inputs: &Inputs) -> Result<Predictions, Error> {
+        let rows = (0..inputs.n_rows()).collect::<Vec<_>>();
+        let outputs = outputs(&self.parameters, inputs, &self.scaling, &rows)?;
+        let Some(classes) = &self.about.classes else { return Ok(Predictions::Values(outputs)) };
+        let rows = || outputs.chunks(classes.len());
+        Ok(Predictions::Classes {
+            labels: rows().map(largest).collect(),
+            probabilities: rows().flat_map(probabilities).collect(),
+        })
+    }
+}
+
+/// The name of the file of parameters.
+pub fn file_name(fold: Option<usize>) -> String {
+    fold.map_or("parameters.safetensors".into(), |n| format!("parameters-{n}.safetensors"))
+}
+
+/// Softmax.
+pub(crate) fn probabilities(logits: &[f32]) -> Vec<f64> {
+    log_probabilities(logits).into_iter().map(retrograde_array::map::exp_f64).collect()
+}
+
+fn wrong(message: String, path: &Path, help: &str) -> ModelError {
+    ModelError(Box::new(Diagnosis { message, place: path.display().to_string(), help: Some(help.into()) }))
+}
+
+fn missing(run: &Path, path: &Path, error: &io::Error) -> ModelError {
+    let help = if run.join("recipe.toml").is_file() {
+        format!("`retrograde train --resume {}` finishes the training", run.display())
+    } else {
+        "name a folder that `retrograde train` made".into()
+    };
+    wrong(format!("cannot read the file: {error}"), path, &help)
+}

@@ -1,0 +1,236 @@
+//! Reading a recipe: each key with what reads its value, and every mistake with its place.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Data, Mistake, Model, Recipe, Shares};
+use crate::choice::Choice;
+use crate::diagnosis::{Diagnosis, list, near_misses, short};
+
+type Value<'a> = Spanned<DeValue<'a>>;
+
+/// A key and what reads its value.
+pub(super) struct Key<T> {
+    pub(super) name: &'static str,
+    read: fn(&mut Reader<'_>, &mut T, &Value<'_>),
+}
+
+/// A layer of this width on one as wide has 16 GiB of weights in f32.
+const MAX_WIDTH: u64 = 1 << 16;
+
+pub(super) const KEYS: &[Key<Recipe>] = &[
+    Key { name: "data", read: |r, recipe, v| r.data(&mut recipe.data, v) },
+    Key { name: "target", read: |r, recipe, v| r.text(&mut recipe.target, "the name of a column", v) },
+    Key { name: "task", read: |r, recipe, v| r.choice(&mut recipe.task, v) },
+    Key { name: "header", read: |r, recipe, v| r.choice(&mut recipe.header, v) },
+    Key { name: "labels", read: |r, recipe, v| r.text(&mut recipe.labels, "the name of a file", v) },
+    Key { name: "standardise", read: |r, recipe, v| r.choice(&mut recipe.standardise, v) },
+    Key { name: "loss", read: |r, recipe, v| r.choice(&mut recipe.loss, v) },
+    Key { name: "epochs", read: |r, recipe, v| r.count(&mut recipe.epochs, u32::MAX.into(), v) },
+    Key { name: "batch", read: |r, recipe, v| r.count(&mut recipe.batch, u32::MAX.into(), v) },
+    Key { name: "update", read: |r, recipe, v| r.choice(&mut recipe.update, v) },
+    Key {
+        name: "learning_rate",
+        read: |r, recipe, v| r.number(&mut recipe.learning_rate, "above 0", |x| x > 0.0, v),
+    },
+    Key {
+        name: "momentum",
+        read: |r, recipe, v| {
+            r.number(&mut recipe.momentum, "from 0 to below 1", |x| (0.0..1.0).contains(&x), v)
+        },
+    },
+    Key {
+        name: "weight_decay",
+        read: |r, recipe, v| r.number(&mut recipe.weight_decay, "from 0", |x| x >= 0.0, v),
+    },
+    Key { name: "schedule", read: |r, recipe, v| r.choice(&mut recipe.schedule, v) },
+    Key { name: "decay_every", read: |r, recipe, v| r.count(&mut recipe.decay_every, u32::MAX.into(), v) },
+    Key {
+        name: "decay_factor",
+        read: |r, recipe, v| {
+            r.number(&mut recipe.decay_factor, "above 0 and at most 1", |x| x > 0.0 && x <= 1.0, v)
+        },
+    },
+    Key {
+        name: "patience",
+        read: |r, recipe, v| {
+            let mut patience = recipe.patience.into();
+            r.integer(&mut patience, 0, u32::MAX.into(), v);
+            recipe.patience = u32::try_from(patience).unwrap_or(recipe.patience);
+        },
+    },
+    Key { name: "seed", read: |r, recipe, v| r.integer(&mut recipe.seed, 0, u64::MAX, v) },
+    Key {
+        name: "split",
+        read: |r, recipe, v| match v.get_ref() {
+            DeValue::Table(table) => r.table(SPLIT_KEYS, &mut recipe.split, table),
+            other => r.wrong(v, other, "a table, such as { test = 0.2 }"),
+        },
+    },
+    Key {
+        name: "model",
+        read: |r, recipe, v| match v.get_ref() {
+            DeValue::Table(table) => r.table(MODEL_KEYS, &mut recipe.model, table),
+            other => r.wrong(v, other, "a table, such as { hidden = [64] }"),
+        },
+    },
+];
+
+const SPLIT_KEYS: &[Key<Shares>] = &[
+    Key {
+        name: "test",
+        read: |r, shares, v| {
+            r.number(&mut shares.test, "above 0 and below 1", |x| x > 0.0 && x < 1.0, v);
+        },
+    },
+    Key {
+        name: "validation",
+        read: |r, shares, v| {
+            r.number(&mut shares.validation, "from 0 to below 1", |x| (0.0..1.0).contains(&x), v);
+        },
+    },
+];
+
+pub(super) const MODEL_KEYS: &[Key<Model>] = &[
+    Key { name: "hidden", read: |r, model, v| r.widths(&mut model.hidden, v) },
+    Key { name: "activation", read: |r, model, v| r.choice(&mut model.activation, v) },
+];
+
+/// Reads values and collects what is wrong with them.
+pub(super) struct Reader<'a> {
+    pub(super) text: &'a str,
+    pub(super) file: &'a str,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    pub(super) fn table<T>(&mut self, keys: &[Key<T>], into: &mut T, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let found = name.get_ref().as_ref();
+            if let Some(key) = keys.iter().find(|key| key.name == found) {
+                (key.read)(self, into, value);
+                continue;
+            }
+            let known = keys.iter().map(|key| key.name).collect::<Vec<_>>();
+            let elsewhere = known.contains(&"model").then(|| table_of(found)).flatten();
+            let help = match elsewhere {
+                Some(table) => format!("`{found}` belongs under `[{table}]`"),
+                None => suggest(found, &known, "the keys here are", '`'),
+            };
+            self.mistake(name.span().start, format!("unknown key `{}`", short(found)), Some(help));
+        }
+    }
+
+    fn data(&mut self, into: &mut Data, value: &Value<'_>) {
+        let mut name = None;
+        self.text(&mut name, "\"digits\" or the name of a file or folder", value);
+        if let Some(name) = name {
+            *into = Data::named(&name);
+        }
+    }
+
+    fn text(&mut self, into: &mut Option<String>, expected: &str, value: &Value<'_>) {
+        match value.get_ref() {
+            DeValue::String(text) if !text.is_empty() => *into = Some(text.to_string()),
+            other => self.wrong(value, other, expected),
+        }
+    }
+
+    fn choice<T: Choice>(&mut self, into: &mut T, value: &Value<'_>) {
+        let known = T::ALL.iter().map(|choice| choice.name()).collect::<Vec<_>>();
+        let DeValue::String(found) = value.get_ref() else {
+            return self.wrong(value, value.get_ref(), &format!("one of {}", list(&known, '"')));
+        };
+        match T::ALL.iter().find(|choice| choice.name() == found) {
+            Some(choice) => *into = *choice,
+            None => {
+                let help = suggest(found, &known, "the values here are", '"');
+                self.mistake(value.span().start, format!("unknown value \"{}\"", short(found)), Some(help));
+            }
+        }
+    }
+
+    fn count(&mut self, into: &mut u32, max: u64, value: &Value<'_>) {
+        let mut count = u64::from(*into);
+        self.integer(&mut count, 1, max, value);
+        *into = u32::try_from(count).unwrap_or(*into);
+    }
+
+    fn integer(&mut self, into: &mut u64, min: u64, max: u64, value: &Value<'_>) {
+        let integer = match value.get_ref() {
+            DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix()).ok(),
+            _ => None,
+        };
+        match integer.filter(|integer| (min..=max).contains(integer)) {
+            Some(integer) => *into = integer,
+            None => self.wrong(value, value.get_ref(), &format!("an integer from {min} to {max}")),
+        }
+    }
+
+    fn number(&mut self, into: &mut f64, range: &str, legal: fn(f64) -> bool, value: &Value<'_>) {
+        let number = match value.get_ref() {
+            DeValue::Float(digits) => digits.as_str().parse::<f64>().ok(),
+            DeValue::Integer(digits) => {
+                i64::from_str_radix(digits.as_str(), digits.radix()).ok().map(|x| x as f64)
+            }
+            _ => None,
+        };
+        match number.filter(|&number| number.is_finite() && legal(number)) {
+            Some(number) => *into = number,
+            None => self.wrong(value, value.get_ref(), &format!("a finite number {range}")),
+        }
+    }
+
+    fn widths(&mut self, into: &mut Vec<u32>, value: &Value<'_>) {
+        match value.get_ref() {
+            DeValue::Array(widths) if widths.is_empty() => {
+                self.mistake(value.span().start, "found no hidden layer".into(), Some("try [64]".into()));
+            }
+            DeValue::Array(widths) => {
+                *into = vec![1; widths.len()];
+                for (width, value) in into.iter_mut().zip(widths) {
+                    self.count(width, MAX_WIDTH, value);
+                }
+            }
+            other => self.wrong(value, other, "an array of widths, such as [64]"),
+        }
+    }
+
+    fn wrong(&mut self, at: &Value<'_>, found: &DeValue<'_>, expected: &str) {
+        let found = match found {
+            DeValue::String(text) => format!("\"{}\"", short(text)),
+            DeValue::Integer(digits) => short(&digits.to_string()),
+            DeValue::Float(digits) => short(digits.as_str()),
+            DeValue::Boolean(boolean) => boolean.to_string(),
+            DeValue::Datetime(_) => "a date".into(),
+            DeValue::Array(_) => "an array".into(),
+            DeValue::Table(_) => "a table".into(),
+        };
+        self.mistake(at.span().start, format!("found {found}, expected {expected}"), None);
+    }
+
+    pub(super) fn mistake(&mut self, offset: usize, message: String, help: Option<String>) {
+        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
+        let before = String::from_utf8_lossy(before);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let place = format!("{}:{line}:{column}", self.file);
+        self.mistakes.push(Mistake { line, column, diagnosis: Diagnosis { message, place, help } });
+    }
+}
+
+/// The table that a key belongs in.
+fn table_of(key: &str) -> Option<&'static str> {
+    if MODEL_KEYS.iter().any(|known| known.name == key) {
+        return Some("model");
+    }
+    SPLIT_KEYS.iter().any(|known| known.name == key).then_some("split")
+}
+
+/// Names the near misses, then everything known.
+fn suggest(found: &str, known: &[&'static str], lead: &str, quote: char) -> String {
+    let near = near_misses(&short(found), known);
+    let question =
+        if near.is_empty() { String::new() } else { format!("did you mean {}? ", list(&near, quote)) };
+    format!("{question}{lead} {}", list(known, quote))
+}
