@@ -2,6 +2,8 @@
 
 mod data;
 mod elementwise;
+#[cfg(not(all(feature = "linalg", feature = "fft")))]
+mod features;
 mod layout;
 #[cfg(all(feature = "linalg", feature = "fft"))]
 mod linalg;
