@@ -59,7 +59,7 @@ fn domain(function: Function) -> Domain {
         }
         Function::ErfInv => (&[(-1.0, 1.0), (0.7, 1.0)], &[0.0, 0.75, -0.75, 1.0, -1.0]),
         Function::Lgamma => (
-            &[(0.0, 3.0), (0.5, 9.0), (0.0, 200.0), (-6.0, 0.0), (-60.0, 0.0)],
+            &[(0.0, 3.0), (0.5, 9.0), (0.0, 200.0), (-6.0, 0.0), (-60.0, 0.0), (-4e15, 0.0)],
             &[
                 0.0,
                 0.5,
@@ -74,7 +74,7 @@ fn domain(function: Function) -> Domain {
             ],
         ),
         Function::Digamma => (
-            &[(0.0, 3.0), (0.5, 9.0), (0.0, 200.0), (-6.0, 0.0), (-60.0, 0.0)],
+            &[(0.0, 3.0), (0.5, 9.0), (0.0, 200.0), (-6.0, 0.0), (-60.0, 0.0), (-4e15, 0.0)],
             &[
                 0.0,
                 1.0,
@@ -369,7 +369,8 @@ fn independent(function: Function) -> Option<fn(f64) -> f64> {
         Function::Cosh => libm::cosh,
         Function::Tanh => libm::tanh,
         Function::Asinh => libm::asinh,
-        Function::Acosh => libm::acosh,
+        // Below one this library gives numbers.
+        Function::Acosh => |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) },
         Function::Atanh => libm::atanh,
         Function::Logistic => |x| 1.0 / (1.0 + libm::exp(-x)),
         Function::Softplus => |x| if x > 40.0 { x } else { libm::log1p(libm::exp(x)) },

@@ -28,7 +28,7 @@ static INTERRUPT: AtomicBool = AtomicBool::new(false);
 /// The flags of `retrograde train`.
 #[derive(Args, Debug)]
 pub(crate) struct TrainArgs {
-    /// A CSV file, an IDX file of images, or a folder of IDX files; each may be gzipped [default: the recipe's].
+    /// A CSV file, an npz file, an IDX file of images, or a folder of IDX files, gzipped or not [default: the recipe's].
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
     /// The column of a CSV file that is predicted: its name or, without a header, its number.

@@ -39,6 +39,7 @@ fn an_untaken_branch_contributes_a_true_zero() {
     check("1/x", |x| positive(x, 1.0 / x), &[0.0, 1.0], 1.0, &[0.0, -1.0], &[0.0, 2.0]);
     check("1/√x", |x| positive(x, 1.0 / x.sqrt()), &[0.0, 1.0], 1.0, &[0.0, -0.5], &[0.0, 0.75]);
     check("log √x", |x| positive(x, x.sqrt().log()), &[0.0, 1.0], 0.0, &[0.0, 0.5], &[0.0, -0.5]);
+    check("x log x", |x| positive(x, x * x.log()), &[0.0, 1.0], 0.0, &[0.0, 1.0], &[0.0, 1.0]);
     let small = |x: Var, y: Var| select(x.lt(100.0), y, x * 0.0);
     check("exp", |x| small(x, x.exp()), &[1000.0, 0.0], 1.0, &[0.0, 1.0], &[0.0, 1.0]);
     check("sin ∞", |x| small(x, x.sin()), &[INF, 0.0], NAN, &[0.0, 1.0], &[0.0, 0.0]);
@@ -173,6 +174,32 @@ fn empty_arrays_pass_through() {
 }
 
 #[test]
+fn rank_0_is_an_array_of_one_entry() {
+    let x = array(-3.0);
+    let of = |f: fn(Var) -> Var| value_and_grad(f).call(&x).unwrap();
+    assert_eq!(of(|x| x.prod()), (array(-3.0), array(1.0)));
+    assert_eq!(of(|x| x.reduce_max(&[])), (array(-3.0), array(1.0)));
+    assert_eq!(of(|x| x.logsumexp(&[])), (array(-3.0), array(1.0)));
+    assert_eq!(of(|x| x.norm()), (array(3.0), array(-1.0)));
+    assert_eq!(of(|x| x.pad(&[], 1.0).reverse(&[])), (array(-3.0), array(1.0)));
+    for f in
+        [(|x: Var| x.sort(0)) as fn(Var) -> Var, |x| x.cumsum(0), |x| x.take_along(0, x), |x| x.top_k(1, 0).0]
+    {
+        let refused = jit(f).call(&x).unwrap_err().to_string();
+        assert!(refused.contains("found axis 0, expected one of the 0 axes of f64[]"), "{refused}");
+    }
+}
+
+#[test]
+fn the_slope_of_the_largest_goes_where_they_were() {
+    let f = |x: Var| (x.top_k(2, 1).0 * constant(&array([[1.0, 2.0], [3.0, 4.0]]))).sum();
+    let slope = grad(f).call(&array([[5.0, 9.0, 1.0], [0.0, 0.0, 0.0]])).unwrap();
+    assert_eq!(slope, array([[2.0, 1.0, 0.0], [3.0, 4.0, 0.0]]));
+    let refused = jit(|x: Var| x.top_k(4, 0).0).call(&array([1.0, 2.0])).unwrap_err().to_string();
+    assert!(refused.contains("found 0..4, expected a range within 0..2"), "{refused}");
+}
+
+#[test]
 fn parts_outside_are_refused_when_the_program_runs() {
     let part = |(x, at): (Var, Var)| x.dynamic_slice(at, &[2]);
     let x = array([1.0, 2.0, 3.0]);
@@ -279,4 +306,41 @@ fn rows_of_ones_and_frames() {
     let framed = |(x, v): (Var, Var)| (x.pad(&[(1, 1)], v) * constant(&array([1.0, 2.0, 4.0, 8.0]))).sum();
     let (dx, dv) = grad(framed).call(&(array([5.0, 6.0]), array(7.0))).unwrap();
     assert_eq!((dx, dv), (array([2.0, 4.0]), array(9.0)));
+}
+
+#[test]
+fn a_result_without_cotangent_leaves_a_transpose_linear() {
+    use retrograde_core::ir::Type;
+    use retrograde_core::prim::{Program, add::Add, bodies::build, linear_call::LinearCall, mul::Mul};
+    use retrograde_core::transform::{LinearProgram, transpose};
+    use std::sync::Arc;
+    let v = Type::array(DType::F64, [2]);
+    let three = [v.clone(), v.clone(), v.clone()];
+    // u = a x + y, v = a y; transposed a u, u + a v.
+    let program = |transposed: bool| {
+        Arc::new(build(&three, |b, p| {
+            let [first, second] = [1, 2].map(|i| b.emit1(Mul.into(), &[p[i], p[0]]));
+            if transposed {
+                vec![first, b.emit1(Add.into(), &[p[1], second])]
+            } else {
+                vec![b.emit1(Add.into(), &[first, p[2]]), second]
+            }
+        }))
+    };
+    let call = LinearCall { n_known: 1, apply: Some(program(false)), transposed: program(true) };
+    let only = |i: usize| build(&three, |b, p| vec![b.emit(call.clone().into(), p)[i]]);
+    let run = |program: &Program, inputs: [[f64; 2]; 2]| {
+        use retrograde_core::exec::{Executor, Interpreter};
+        use retrograde_core::prim::Value;
+        let inputs = inputs.iter().map(|x| Value::Array(array(*x))).collect();
+        let (out, _) = Interpreter::default().run(program, inputs).unwrap();
+        out.into_iter().map(|v| v.into_array().unwrap()).collect::<Vec<_>>()
+    };
+    let (a, ct) = ([2.0, 3.0], [5.0, 7.0]);
+    for (i, expected) in [[[10.0, 21.0], [5.0, 7.0]], [[0.0, 0.0], [10.0, 21.0]]].into_iter().enumerate() {
+        let back = transpose(&LinearProgram::new(only(i), 1).unwrap());
+        assert_eq!(run(&back, [a, ct]), expected.map(array), "result {i}");
+        let there = LinearProgram::new(back, 1).unwrap_or_else(|e| panic!("result {i}: {e}"));
+        assert_eq!(transpose(&there).input_types().len(), 3, "result {i}");
+    }
 }

@@ -12,7 +12,7 @@ use flate2::{Compression, write::GzEncoder};
 use retrograde_array::rng::{Key, random_bits};
 
 use crate::checkpoint::{Checkpoint, tests::sample};
-use crate::data::fuzz_targets::{csv, idx, unpack};
+use crate::data::fuzz_targets::{csv, idx, npz, unpack};
 use crate::{Recipe, Task};
 
 /// Fixed before the first run.
@@ -149,6 +149,44 @@ fn gzip_files_never_panic() {
             let _ = source.take(1 << 20).read_to_end(&mut out);
         }
         let _ = csv(&gzip(input), Task::Auto).map_err(|error| check(&error.to_string()));
+    });
+}
+
+/// An archive as `numpy.savez` writes it, values stored as they are or deflated.
+fn archive(method: zip::CompressionMethod, images: bool) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(vec![]));
+    let options = zip::write::SimpleFileOptions::default().compression_method(method);
+    let (x_type, x_shape, x) = if images {
+        ("|u1", "(4, 1, 2)", vec![1_u8; 8])
+    } else {
+        ("<f4", "(4, 2)", (0..8_u8).flat_map(|v| f32::from(v).to_le_bytes()).collect())
+    };
+    let y = [1_i64, 0, 1, 2].iter().flat_map(|v| v.to_le_bytes()).collect();
+    for (name, descr, shape, values) in [("x", x_type, x_shape, x), ("y", "<i8", "(4,)", y)] {
+        writer.start_file(format!("{name}.npy"), options).unwrap();
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let start =
+            [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..], header.as_bytes()].concat();
+        writer.write_all(&[start, values].concat()).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn npz_files_never_panic() {
+    let (stored, deflated) = (zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated);
+    let files = [archive(stored, false), archive(stored, true), archive(deflated, false)];
+    for file in &files {
+        let data = npz(file, Task::Auto).unwrap();
+        assert_eq!((data.n_rows(), data.targets.labels()), (4, Some(&[1, 0, 1, 2][..])));
+    }
+    fuzz("npz", &files, |input| {
+        for task in [Task::Auto, Task::Classification, Task::Regression] {
+            match npz(input, task) {
+                Ok(data) => assert_eq!(data.inputs.n_rows(), data.n_rows()),
+                Err(error) => check(&error.to_string()),
+            }
+        }
     });
 }
 

@@ -3,7 +3,7 @@
 //! `UPDATE_EXPECT=1 cargo test --package retrograde-train --test data_mistakes` rewrites the golden files.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::{Compression, write::GzEncoder};
@@ -142,6 +142,66 @@ fn images_and_labels() {
     let as_table = Reading { target: Some("y".into()), ..Reading::default() };
     check("target_of_images", "a-images-idx3-ubyte", &good, &as_table);
     check("labels_of_a_file_missing", "a-images-idx3-ubyte", &good, &Reading::default());
+}
+
+/// An archive as `numpy.savez` writes it: arrays with their type, shape and values.
+fn npz(arrays: &[(&str, &str, &str, Vec<u8>)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(vec![]));
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    for (name, descr, shape, values) in arrays {
+        writer.start_file(format!("{name}.npy"), options).unwrap();
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        let start = [b"\x93NUMPY\x01\0", &length[..], header.as_bytes()].concat();
+        writer.write_all(&[&start[..], values].concat()).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+fn f64s(values: &[f64]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn i64s(values: &[i64]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[test]
+fn arrays() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("a.npz");
+    let check = |name: &str, bytes: Vec<u8>| {
+        fs::write(&path, bytes).unwrap();
+        check_text(name, temp.path(), &load(&path, &Reading::default()).unwrap_err().to_string());
+    };
+    let x = || ("x", "<f8", "(3, 2)", f64s(&[1.0, 2.0, 3.0, 5.0, 4.0, 4.0]));
+    let y = |values: &[i64]| ("y", "<i8", "(3,)", i64s(values));
+    let good = npz(&[x(), y(&[0, 1, 0])]);
+    check("npz_cut_short", good[..good.len() - 30].to_vec());
+    check("npz_without_targets", npz(&[x(), ("z", "<i8", "(3,)", i64s(&[0, 1, 0]))]));
+    check("npz_of_unequal_lengths", npz(&[x(), ("y", "<i8", "(2,)", i64s(&[0, 1]))]));
+    check("npz_negative_class", npz(&[x(), y(&[0, -1, 0])]));
+    check("npz_one_class", npz(&[x(), y(&[3, 3, 3])]));
+    check("npz_missing_value", npz(&[("x", "<f8", "(3, 1)", f64s(&[1.0, f64::NAN, 2.0])), y(&[0, 1, 0])]));
+    check("npz_other_type", npz(&[("x", "<c8", "(3, 1)", vec![0; 24]), y(&[0, 1, 0])]));
+    check("npz_fewer_values_than_claimed", npz(&[("x", "<f8", "(3, 4000)", vec![0; 24]), y(&[0, 1, 0])]));
+    check("npz_shape_too_large", npz(&[("x", "<f8", "(99999999999, 2)", vec![0; 8]), y(&[0, 1, 0])]));
+    check("npz_one_hot", npz(&[x(), ("y", "<i8", "(3, 2)", i64s(&[0, 1, 0, 1, 1, 0]))]));
+    check("npz_constant_column", npz(&[("x", "<f8", "(3, 1)", f64s(&[7.0; 3])), y(&[0, 1, 0])]));
+
+    fs::write(&path, &good).unwrap();
+    let data = load(&path, &Reading::default()).unwrap();
+    assert_eq!((data.inputs.row(1), data.targets.labels()), (vec![3.0, 5.0], Some(&[0, 1, 0][..])));
+    assert_eq!(load_inputs(&path, &data.inputs.layout, "y").unwrap(), data.inputs);
+    let images = ("x_train", "|u1", "(2, 2, 1)", vec![0, 51, 102, 255]);
+    let test = ("x_test", "|u1", "(1, 2, 1)", vec![255, 0]);
+    let bytes = |name, shape, values: &[u8]| (name, "|u1", shape, values.to_vec());
+    fs::write(&path, npz(&[images, test, bytes("y_train", "(2,)", &[4, 9]), bytes("y_test", "(1,)", &[9])]))
+        .unwrap();
+    let data = load(&path, &Reading::default()).unwrap();
+    assert_eq!((data.n_rows(), data.given_test_from, data.inputs.row(2)), (3, Some(2), vec![1.0, 0.0]));
+    assert_eq!(data.targets.labels(), Some(&[0, 1, 1][..]));
 }
 
 #[test]

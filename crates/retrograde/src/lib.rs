@@ -17,11 +17,14 @@ pub mod prelude {
     pub use crate::{Array, DType, Error, Tree, Var, array};
     pub use retrograde_array::rng::Key;
     pub use retrograde_core::prim::{Checkpoint, Tape};
-    pub use retrograde_core::trace::control::{call, cond, scan, scan_over, scope, while_config, while_loop};
+    pub use retrograde_core::trace::control::{
+        associative_scan, call, cond, fori, map, scan, scan_over, scope, switch, while_config, while_loop,
+    };
     pub use retrograde_core::trace::custom::{Law, custom_jvp, custom_vjp};
     pub use retrograde_core::trace::door::{
         grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap,
     };
+    pub use retrograde_core::trace::place::iota;
     pub use retrograde_core::trace::var::{concat, constant, full, random_bits, select, stack, uniform};
     pub use retrograde_core::trace::{fourier, linalg};
     pub use retrograde_tricks::primal::dense::{Activation, Linear, Mlp};

@@ -8,8 +8,6 @@ use super::{PI, horner};
 
 /// From here on the asymptotic series.
 const ASYMPTOTIC: f64 = 8.0;
-/// From here on every float is an integer.
-const INTEGERS: f64 = 4_503_599_627_370_496.0;
 
 /// `ln |Gamma(x)|`, within 1 ulp for positive `x`. Infinite at zero and at negative integers.
 ///
@@ -40,7 +38,7 @@ pub(crate) fn lgamma_f64(x: f64) -> f64 {
     let positive = series.when(asymptotic, pieces.minus(log).when(below_half, pieces));
     let y = if x < 0.0 {
         // ln pi - ln |sin(pi a)| - ln Gamma(1 + a)
-        let (sine, _) = half_turns(if a < INTEGERS { a } else { 0.0 });
+        let (sine, _) = half_turns(a);
         let sine = sine.when(sine.hi > 0.0, sine.negated());
         let above = pieces.when(below_half, series.when(asymptotic, pieces).plus(log));
         let y = LN_PI.minus(log_parts(sine)).minus(above).value();
@@ -82,7 +80,7 @@ pub(crate) fn digamma_f64(x: f64) -> f64 {
     let asymptotic = a >= ASYMPTOTIC;
     let y = if x < 0.0 {
         // digamma(1 + a) + pi cot(pi a)
-        let (sine, cosine) = half_turns(if a < INTEGERS { a } else { 0.0 });
+        let (sine, cosine) = half_turns(a);
         let above = pieces.when(below_one, series.when(asymptotic, pieces).plus(inverse));
         let y = PI.times(cosine.over(sine)).plus(above).value();
         if sine.hi == 0.0 { f64::NAN } else { y }

@@ -276,6 +276,20 @@ fn functions_of_two_keep_ieee_754_at_the_edges() {
     assert_eq!((powi_f64(NAN, 0), powi_f64(INF, i32::MIN), powi_f64(-1.0, i32::MAX)), (1.0, 0.0, -1.0));
 }
 
+/// Between the largest negative numbers with a fraction, where only whole turns taken off exactly leave the right sine.
+#[test]
+fn reflection_holds_for_huge_arguments() {
+    let rows = [
+        (-2_251_799_813_685_248.5, -7.735_046_348_042_312e16, 35.350_506_208_557_21),
+        (-2_251_799_813_685_249.5, -7.735_046_348_042_315e16, 35.350_506_208_557_21),
+        (-1_125_899_906_842_624.25, -3.789_481_739_419_09e16, 37.798_951_681_587_056),
+    ];
+    for (x, lgamma, digamma) in rows {
+        assert!((lgamma_f64(x) - lgamma).abs() <= 2.0 * ulp(lgamma), "lgamma({x:e}) is {:e}", lgamma_f64(x));
+        assert!((digamma_f64(x) - digamma).abs() <= ulp(digamma), "digamma({x:e}) is {:e}", digamma_f64(x));
+    }
+}
+
 #[test]
 fn remainders_are_exact() {
     let (x, y) = (wild(3), wild(4));

@@ -176,9 +176,11 @@ fn slope(r: f64, r_low: f64, n: i64) -> f64 {
     sine.when(even, cosine.negated()).over(cosine.when(even, sine)).value()
 }
 
-/// Sine and cosine of `pi x`, for `|x| < 2^51`, within 2^-55.
+/// Sine and cosine of `pi x`, for finite `x`, within 2^-55.
 #[inline(always)]
 pub(super) fn half_turns(x: f64) -> (Double, Double) {
+    // Whole turns go first, exactly: the nearest integer is found for small numbers only.
+    let x = x - 2.0 * (0.5 * x).floor();
     let (n, n_int) = nearest(2.0 * x);
     // Exact: x lies within 1/4 of n/2.
     let angle = Double::from(0.5f64.mul_add(-n, x)).times(PI);

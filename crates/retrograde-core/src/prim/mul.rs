@@ -1,6 +1,6 @@
 //! `z = x · y`, entry by entry.   x, y: same shape and dtype → z: same.
 //!
-//! Derivative y ẋ + x ẏ; reverse keeps the other operand. Integers wrap. Errors: none.
+//! Derivative y ẋ + x ẏ with strong zeros (see `strong_mul`); reverse keeps the other operand. Integers wrap. Errors: none.
 //! Linear in either operand, not in both together.
 
 use super::structure::entrywise_number;
@@ -24,8 +24,8 @@ impl Rules for Mul {
         value::one(ops::binary(ops::Binary::Mul, inputs[0].array(), inputs[1].array())?)
     }
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        let left = tangents[0].map(|x_dot| r.mul(x_dot, inputs[1]));
-        let right = tangents[1].map(|y_dot| r.mul(inputs[0], y_dot));
+        let left = tangents[0].map(|x_dot| r.strong_mul(x_dot, inputs[1]));
+        let right = tangents[1].map(|y_dot| r.strong_mul(inputs[0], y_dot));
         vec![r.add_optional(left, right)]
     }
     fn linear_in(&self, linear: &[bool]) -> bool {

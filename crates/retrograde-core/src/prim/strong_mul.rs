@@ -8,8 +8,8 @@
 //! coefficient that is infinite or NaN there (1/(2√x) at 0, e^x at 1000) would turn it into NaN, so derivative rules multiply and
 //! divide by coefficients that may be infinite with `strong_mul` and `strong_div`. Both have derivative rules that write only
 //! the two, so this holds at every order. The price: where a zero meets an infinite slope on a taken path (√x · √x at 0) the
-//! derivative is 0 instead of NaN, and neither is the limit. Ordinary products and matrix products stay ordinary: an
-//! infinite value in an operand of `mul` (x ln x at 0) still gives NaN there, as it does in the value itself.
+//! derivative is 0 instead of NaN, and neither is the limit. Matrix products and `fma` stay ordinary: an infinite value in one of
+//! their operands still meets a zero cotangent as NaN, as it meets the other operand in the value itself.
 //! Source: the strong zero of Enzyme; `mul_no_nan` and `div_no_nan` of TensorFlow.
 
 use super::structure::entrywise_float;

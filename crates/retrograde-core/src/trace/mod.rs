@@ -4,8 +4,9 @@
 //! - [`tree`]: structures of leaves ([`Tree`])
 //! - [`function`]: closures and front doors as functions of trees
 //! - [`door`]: `grad`, `value_and_grad`, `vjp`, `jvp`, `hvp`, `vmap`, `jacobian`, `hessian`, `jit`
-//! - [`control`]: `scan`, `while_loop`, `cond`, `scope`
 //! - [`window`]: convolution and pooling
+//! - [`place`]: where entries stand, such as `iota`
+//! - [`control`]: `scan`, `fori`, `map`, `associative_scan`, `while_loop`, `cond`, `switch`, `scope`
 //! - [`custom`]: derivatives of the user's own
 //! - [`linalg`]: linear systems and decompositions of matrices
 //! - [`fourier`]: Fourier transforms

@@ -10,7 +10,7 @@ use std::path::Path;
 use csv::{ByteRecord, ErrorKind, ReaderBuilder, Trim};
 
 use super::target::TargetColumn;
-use super::{DataError, MAX_VALUES, gzip};
+use super::{DataError, MAX_VALUES, gzip, refuse_constants};
 use crate::choice::choice;
 use crate::diagnosis::{list, near_misses, short};
 
@@ -128,8 +128,6 @@ pub(crate) fn read(
         roles: &roles,
         training: matches!(wanted, Wanted::Training { .. }),
         row: vec![0.0; names.len()],
-        first: vec![],
-        varies: vec![false; names.len()],
         features: vec![],
         target: TargetColumn::default(),
         header_line: if has_header { record.position().map(csv::Position::line) } else { None },
@@ -145,7 +143,7 @@ pub(crate) fn read(
         return Err(DataError::new(message, &file, "add one row for each example, or say `--header no`"));
     }
     if rows.training {
-        rows.refuse_constants(&names)?;
+        refuse_constants(&rows.features, &names, &file)?;
     }
     let Rows { mut features, target, training, .. } = rows;
     features.shrink_to_fit();
@@ -161,8 +159,6 @@ struct Rows<'a> {
     roles: &'a [Role],
     training: bool,
     row: Vec<f32>,
-    first: Vec<f32>,
-    varies: Vec<bool>,
     features: Vec<f32>,
     target: TargetColumn,
     header_line: Option<u64>,
@@ -243,13 +239,6 @@ impl Rows<'_> {
             let place = if number.is_none() { place(Some(idx)) } else { Place::none() };
             self.target.push(text, number, &place);
         }
-        if self.first.is_empty() {
-            self.first.clone_from(&self.row);
-        } else {
-            for ((varies, first), value) in self.varies.iter_mut().zip(&self.first).zip(&self.row) {
-                *varies |= first != value;
-            }
-        }
         if self.features.len() + self.row.len() > MAX_VALUES {
             return Err(DataError::new(
                 format!("found more than {MAX_VALUES} values"),
@@ -259,29 +248,6 @@ impl Rows<'_> {
         }
         self.features.extend_from_slice(&self.row);
         Ok(())
-    }
-
-    fn refuse_constants(&self, names: &[String]) -> Result<(), DataError> {
-        let n_rows = self.features.len() / names.len();
-        let constant = (0..names.len()).filter(|&idx| !self.varies[idx]).collect::<Vec<_>>();
-        if n_rows == 1 {
-            return Err(DataError::new(
-                "found one row, expected several",
-                self.file,
-                "add rows to learn from",
-            ));
-        }
-        let Some(&first) = constant.first() else { return Ok(()) };
-        let all = constant.iter().map(|&idx| names[idx].as_str()).collect::<Vec<_>>();
-        let message = match constant.len() {
-            1 => format!("column {} is {} in all {n_rows} rows", list(&all, '`'), self.first[first]),
-            n => format!("{n} columns hold one value in all {n_rows} rows: {}", list(&all, '`')),
-        };
-        Err(DataError::new(
-            message,
-            self.file,
-            "leave constant columns out: nothing can be learned from them",
-        ))
     }
 }
 

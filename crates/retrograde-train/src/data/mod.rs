@@ -7,8 +7,10 @@ mod error;
 mod gzip;
 mod idx;
 mod images;
+mod npz;
 mod target;
 
+use std::fs::File;
 use std::path::Path;
 
 pub use self::csv::Header;
@@ -39,8 +41,8 @@ impl Default for Reading {
     }
 }
 
-/// Reads the data to train on: a CSV file; a file of IDX images, whose labels lie beside it; or a folder of IDX files. Each
-/// may be gzipped.
+/// Reads the data to train on: a CSV file; a file of IDX images, whose labels lie beside it; a folder of IDX files; or an npz
+/// file. All but the last may be gzipped.
 ///
 /// # Errors
 /// See the module.
@@ -50,6 +52,7 @@ pub fn load(path: &Path, reading: &Reading) -> Result<Dataset, DataError> {
             refuse_for_images(path, reading)?;
             images::load(path, reading.labels.as_deref().map(Path::new))
         }
+        Kind::Npz => npz::read(file(path)?, path, reading),
         Kind::Csv => {
             if let Some(labels) = &reading.labels {
                 return Err(DataError::new(
@@ -75,17 +78,8 @@ pub fn load_inputs(path: &Path, layout: &Layout, target_name: &str) -> Result<In
             let table = csv::load(path, header, &wanted)?;
             Ok(Inputs { features: Features::Numbers(table.features), layout: layout.clone() })
         }
-        (Kind::Idx, Layout::Images { height, width }) => {
-            let inputs = images::load_inputs(path)?;
-            if inputs.layout != *layout {
-                return Err(DataError::new(
-                    format!("found {}, expected {height}×{width} as when training", inputs.layout),
-                    path.display(),
-                    "bring the images to the size of the training images",
-                ));
-            }
-            Ok(inputs)
-        }
+        (Kind::Npz, _) => same_layout(npz::read_inputs(file(path)?, path)?, layout, path),
+        (Kind::Idx, Layout::Images { .. }) => same_layout(images::load_inputs(path)?, layout, path),
         (Kind::Csv, _) => Err(DataError::new(
             format!("found a table, expected {layout} as when training"),
             path.display(),
@@ -99,19 +93,40 @@ pub fn load_inputs(path: &Path, layout: &Layout, target_name: &str) -> Result<In
     }
 }
 
+fn same_layout(inputs: Inputs, layout: &Layout, path: &Path) -> Result<Inputs, DataError> {
+    if inputs.layout.to_string() == layout.to_string() {
+        return Ok(inputs);
+    }
+    Err(DataError::new(
+        format!("found {}, expected {layout} as when training", inputs.layout),
+        path.display(),
+        "bring the rows to the form of the training rows",
+    ))
+}
+
+fn file(path: &Path) -> Result<File, DataError> {
+    File::open(path).map_err(|error| DataError::io(path, &error))
+}
+
 enum Kind {
     Csv,
     Idx,
+    Npz,
 }
 
-/// Folders hold IDX files; IDX files start with two zero bytes, which no text does; the rest is text.
+/// Folders hold IDX files; IDX files start with two zero bytes, which no text does; npz files are zip archives; the rest is
+/// text.
 fn kind(path: &Path) -> Result<Kind, DataError> {
     if path.is_dir() {
         return Ok(Kind::Idx);
     }
     let mut source = gzip::open(path)?;
     let start = source.fill_buf().map_err(|error| DataError::io(path, &error))?;
-    Ok(if start.starts_with(&[0, 0]) { Kind::Idx } else { Kind::Csv })
+    Ok(match start {
+        [0, 0, ..] => Kind::Idx,
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => Kind::Npz,
+        _ => Kind::Csv,
+    })
 }
 
 fn table(path: &Path, reading: &Reading) -> Result<Dataset, DataError> {
@@ -127,6 +142,30 @@ fn dataset_of(table: csv::Table, path: &Path, task: Task) -> Result<Dataset, Dat
     let targets = column.finish(task, &path.display().to_string(), &target_name)?;
     let inputs = Inputs { features: Features::Numbers(features), layout: Layout::Columns { names, header } };
     Ok(Dataset { inputs, targets, target_name, given_test_from: None })
+}
+
+/// A column that holds one value tells nothing. Stops at the row where every column has varied.
+fn refuse_constants(features: &[f32], names: &[String], file: &str) -> Result<(), DataError> {
+    let mut rows = features.chunks(names.len().max(1));
+    let n_rows = rows.len();
+    let Some(first) = rows.next() else { return Ok(()) };
+    if n_rows == 1 {
+        return Err(DataError::new("found one row, expected several", file, "add rows to learn from"));
+    }
+    let mut constant = (0..names.len()).collect::<Vec<_>>();
+    for row in rows {
+        constant.retain(|&column| row[column] == first[column]);
+        if constant.is_empty() {
+            return Ok(());
+        }
+    }
+    let all = constant.iter().map(|&column| names[column].as_str()).collect::<Vec<_>>();
+    let all = crate::diagnosis::list(&all, '`');
+    let message = match constant[..] {
+        [only] => format!("column {all} is {} in all {n_rows} rows", first[only]),
+        _ => format!("{} columns hold one value in all {n_rows} rows: {all}", constant.len()),
+    };
+    Err(DataError::new(message, file, "leave constant columns out: nothing can be learned from them"))
 }
 
 /// What only tables have.
@@ -159,6 +198,11 @@ pub(crate) mod fuzz_targets {
             dataset_of(table, path, task)
         };
         read(None).or_else(|_| read(Some("2")))
+    }
+
+    /// An npz file.
+    pub(crate) fn npz(bytes: &[u8], task: Task) -> Result<Dataset, DataError> {
+        npz::read(Cursor::new(bytes), Path::new("fuzz.npz"), &Reading { task, ..Reading::default() })
     }
 
     /// The sizes and the values.

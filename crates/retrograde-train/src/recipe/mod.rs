@@ -331,7 +331,7 @@ impl fmt::Display for Recipe {
         };
         writeln!(
             f,
-            "data = {}  # or a CSV file, an IDX file of images, a folder of IDX files",
+            "data = {}  # or a CSV file, an npz file, an IDX file of images, a folder of IDX files",
             quoted(&data.to_string())
         )?;
         writeln!(

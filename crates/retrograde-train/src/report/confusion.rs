@@ -22,7 +22,7 @@ pub(crate) fn section(names: &[String], counts: &[Vec<usize>]) -> String {
 }
 
 fn table(names: &[String], counts: &[Vec<usize>]) -> String {
-    let mut out = String::from("<div class=\"wide\"><table><thead><tr><th>true \\ predicted</th>");
+    let mut out = String::from("<div class=\"wide matrix\"><table><thead><tr><th></th>");
     names.iter().for_each(|name| {
         let name = escape(name);
         let _ = write!(out, "<th title=\"{name}\">{name}</th>");

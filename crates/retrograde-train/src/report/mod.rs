@@ -107,7 +107,7 @@ fn curves(records: &[Value], layers: &[String]) -> String {
     } else {
         out += &lines("Accuracy", "epoch", &accuracy, Scale::Linear);
     }
-    out += &lines("Norm of the gradient by layer (mean of an epoch)", "epoch", &norms, Scale::Logarithmic);
+    out += &lines("Gradient norm by layer, mean of the epoch", "epoch", &norms, Scale::Logarithmic);
     out += &lines("Learning rate at the end of the epoch", "epoch", &rate, Scale::Linear);
     out + "</div>\n"
 }
@@ -133,7 +133,7 @@ fn mistakes(job: Job<'_>, trained: &Trained) -> String {
             let counts = confusion::matrix(names.len(), pairs());
             let n_wrong = pairs().filter(|(expected, found)| expected != found).count();
             let mut out = format!(
-                "<h2>Confusion matrix</h2>\n<p class=\"note\">{n_wrong} of {} test rows are classified wrongly.</p>\n{}",
+                "<h2>Confusion matrix</h2>\n<p class=\"note\">{n_wrong} of {} test rows are classified wrongly. A line for each true class, a column for each predicted one.</p>\n{}",
                 test.len(),
                 confusion::section(names, &counts)
             );
