@@ -10,6 +10,7 @@ use retrograde_core::trace::fourier::{complex, fft, ifft, im, irfft, re, rfft};
 use retrograde_core::trace::linalg::{
     cholesky, diagonal, eigh, eye, inv, logdet, lower, qr, slogdet, solve, svd, tril, triu, upper,
 };
+use retrograde_core::trace::var::select;
 
 fn uniform(seed: u64, shape: &[usize]) -> Array {
     let unit = rng::uniform(Key::from_seed(seed), shape).to_vec::<f64>().unwrap();
@@ -210,6 +211,17 @@ fn equal_eigenvalues() {
     assert!(reals(&grad(nuclear).call(&low_rank).unwrap()).iter().all(|x| x.is_finite()));
     let vectors = grad(|a: Var| svd(a).0.sum()).call(&low_rank).unwrap();
     assert!(reals(&vectors).iter().any(|x| !x.is_finite()));
+}
+
+#[test]
+fn what_is_not_taken_contributes_nothing() {
+    let a = value(|a| a * 0.0 + eye(DType::F64, 2), &uniform(13, &[2, 2]));
+    let f = |a: Var| {
+        let entry = |m: Var| m.index(0, 0).index(0, 0);
+        let vectors = entry(eigh(a).1) + entry(svd(a).0) + entry(svd(a).2);
+        select(a.sum().gt(100.0), vectors, a.sum())
+    };
+    assert_eq!(grad(f).call(&a).unwrap(), array([[1.0, 1.0], [1.0, 1.0]]));
 }
 
 #[test]

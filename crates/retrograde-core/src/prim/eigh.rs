@@ -45,7 +45,7 @@ impl Rules for Eigh {
         let (columns, rows) = (over_columns(r, w, n), over_rows(r, w, n));
         let gaps = r.sub(columns, rows);
         let f = reciprocal_off_diagonal(r, gaps);
-        let turn = r.mul(s, f);
+        let turn = r.strong_mul(s, f);
         vec![Some(w_dot), Some(dot(r, v, turn))]
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[bool], _: usize) -> (Vec<ValueId>, Vec<bool>) {

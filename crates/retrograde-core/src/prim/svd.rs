@@ -38,7 +38,7 @@ fn turned(r: &mut Rule<'_>, u: ValueId, turn: ValueId, b_dot: ValueId, others: V
     }
     let moved = dot(r, b_dot, others);
     let s = over_columns(r, s, m);
-    let moved = r.div(moved, s);
+    let moved = r.strong_div(moved, s);
     let moved = outside(r, u, moved);
     r.add(u_dot, moved)
 }
@@ -72,7 +72,7 @@ impl Rules for Svd {
         let turn = |r: &mut Rule<'_>, on_columns: ValueId, on_rows: ValueId| {
             let (left, right) = (r.mul(on_columns, columns), r.mul(on_rows, rows));
             let both = r.add(left, right);
-            r.mul(both, f)
+            r.strong_mul(both, f)
         };
         let of_u = turn(r, p, p_t);
         let of_v = turn(r, p_t, p);
