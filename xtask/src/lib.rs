@@ -7,6 +7,7 @@
 //! - [`evidence`]: slow measurements, written to `evidence/`
 //! - [`jax`]: random programs against JAX
 //! - [`ulp`]: errors of the array functions
+//! - [`weight`]: third-party crates and seconds of a clean build, against their bounds
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "chores report to the terminal")]
 
@@ -17,3 +18,4 @@ pub mod jax;
 pub mod source;
 pub mod tidy;
 pub mod ulp;
+pub mod weight;

@@ -1,4 +1,4 @@
-//! `cargo xtask gate | tidy | fuzz | evidence CASE | reference`
+//! `cargo xtask gate | tidy | weight | fuzz | evidence CASE | reference`
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "chores report to the terminal")]
 
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
   gate           format, lints, tests: what must pass before a change goes in
   tidy           the rules of the source tree alone
+  weight         counts the third-party crates of the library against their bounds (--build also times a clean build)
   fuzz --seconds N
                  each reader of data, recipes and checkpoints on damaged input, N seconds long
   evidence CASE  measures, checks what is claimed and writes evidence/CASE.json; without CASE, lists the cases
@@ -19,6 +20,8 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["gate"] => xtask::gate::run(&root, xtask::gate::GATE),
         ["tidy"] => xtask::gate::run(&root, xtask::gate::TIDY),
+        ["weight"] => xtask::weight::run(&root, false),
+        ["weight", "--build"] => xtask::weight::run(&root, true),
         ["reference"] => xtask::ulp::reference(&root),
         ["fuzz", "--seconds", seconds] => xtask::fuzz::run(&root, seconds),
         ["evidence"] => Err(xtask::evidence::list()),

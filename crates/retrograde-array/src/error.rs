@@ -70,4 +70,14 @@ pub enum ArrayError {
         /// Row-major position of the first zero divisor.
         element: usize,
     },
+    /// An operation whose cargo feature this build leaves out.
+    #[error(
+        "{what}: this build has no cargo feature `{feature}`; build with `--features {feature}`, or with default features"
+    )]
+    Feature {
+        /// The operation.
+        what: &'static str,
+        /// The feature it needs.
+        feature: &'static str,
+    },
 }

@@ -1,6 +1,6 @@
 //! Arrays in files: the safetensors format.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -94,8 +94,7 @@ pub fn save_safetensors(
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(format)?;
-    let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
-    let metadata = (!metadata.is_empty()).then_some(metadata);
+    let metadata = (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect());
     let contents = safetensors::serialize(views, metadata).map_err(format)?;
     std::fs::write(path, contents)
         .map_err(|source| IoError::File { path: path.display().to_string(), source })

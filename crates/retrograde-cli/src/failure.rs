@@ -83,7 +83,7 @@ pub(crate) enum Failure {
         resume.as_ref().map(|path| format!("\n  help: `retrograde train --resume {}` goes on", path.display())).unwrap_or_default())]
     Train {
         /// Why.
-        source: TrainError,
+        source: Box<TrainError>,
         /// Where the last good parameters are, when there are any.
         saved: Option<PathBuf>,
         /// The run that can be resumed.

@@ -428,14 +428,14 @@ impl Run<'_> {
         let folder = self.start.folder;
         let resume = matches!(source, TrainError::Interrupted { .. }).then(|| folder.path().into());
         let Some(parameters) = source.parameters() else {
-            return Ok(Failure::Train { source, saved: None, resume });
+            return Ok(Failure::Train { source: Box::new(source), saved: None, resume });
         };
         let scaling =
             Scaling::of(&job.data.inputs, &job.data.targets, &job.fold.train, job.recipe.standardise);
         folder.write_arrays(name, &[tree::leaves(parameters), scaling.arrays()].concat())?;
         self.metrics.append(&json!({ "stopped": source.to_string() }))?;
         let saved = Some(folder.path().join(name));
-        Ok(Failure::Train { source, saved, resume })
+        Ok(Failure::Train { source: Box::new(source), saved, resume })
     }
 }
 

@@ -143,9 +143,9 @@ fn images_with_a_test_part_are_tested_on_it() {
     // A bright row or a bright column.
     let files = |n: u8, name: &str| {
         let image = |i: u8| {
-            (0..16).map(
-                move |p: u8| if (if i % 2 == 0 { p / 4 } else { p % 4 }) == i / 2 % 4 { 200 + i } else { p },
-            )
+            (0..16).map(move |p: u8| {
+                if (if i.is_multiple_of(2) { p / 4 } else { p % 4 }) == i / 2 % 4 { 200 + i } else { p }
+            })
         };
         let header = [0, 0, 8, 3, 0, 0, 0, n, 0, 0, 0, 4, 0, 0, 0, 4];
         let pixels = header.into_iter().chain((0..n).flat_map(image)).collect::<Vec<u8>>();

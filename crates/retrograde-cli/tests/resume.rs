@@ -175,6 +175,13 @@ fn a_run_is_resumed_on_its_own_data_only() {
         error.starts_with("error: the data are not those that the run began with\n  --> run\n"),
         "{error}"
     );
+    fs::write(temp.path().join("t.csv"), rows("a")).unwrap();
+    let recipe = temp.path().join("run/recipe.toml");
+    let text = fs::read_to_string(&recipe).unwrap();
+    fs::write(&recipe, text.replace("epochs = 2", "epochs = 3")).unwrap();
+    let output = command(temp.path(), &["train", "--resume", "run"]).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.starts_with("error: the checkpoint belongs to another run: the recipe differs"), "{error}");
     let output = command(temp.path(), &["train", "--resume", "nothing"]).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(

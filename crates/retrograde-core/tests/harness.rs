@@ -36,6 +36,24 @@ impl Draw {
     fn arrays(&mut self, types: &[Type], range: (f64, f64)) -> Vec<Array> {
         types.iter().map(|ty| self.array(ty, range)).collect()
     }
+    /// Operands of a row, with its diagonals.
+    fn operands(&mut self, types: &[Type], row: &Row) -> Vec<Array> {
+        let mut all = self.arrays(types, row.range);
+        if row.diagonal != 0.0 {
+            all.iter_mut().for_each(|x| add_to_diagonals(x, row.diagonal));
+        }
+        all
+    }
+}
+
+/// Adds `step · (i + 1)` to entry (i, i) of each matrix of the last two axes.
+fn add_to_diagonals(x: &mut Array, step: f64) {
+    let [.., m, n] = x.shape()[..] else { return };
+    let entries = x.make_mut::<f64>().expect("rows with diagonals are of f64");
+    for (at, entry) in entries.iter_mut().enumerate() {
+        let (i, j) = (at / n % m, at % n);
+        *entry += if i == j { step * (i + 1) as f64 } else { 0.0 };
+    }
 }
 
 fn run(program: &Program, inputs: &[Array]) -> Vec<Array> {
@@ -131,13 +149,13 @@ fn check_form(what: &str, program: &Program) {
 }
 
 /// `vmap` over every choice of operands = a loop over the lanes, to the bit.
-fn check_lanes(what: &str, program: &Program, draw: &mut Draw, range: (f64, f64)) {
+fn check_lanes(what: &str, program: &Program, draw: &mut Draw, row: &Row) {
     let types = program.input_types();
     let n_out = program.outputs.len();
     for marks in subsets(&vec![true; types.len()]) {
         let stacked: Vec<Type> =
             types.iter().zip(&marks).map(|(ty, m)| if *m { ty.stacked(LANES) } else { ty.clone() }).collect();
-        let inputs = draw.arrays(&stacked, range);
+        let inputs = draw.operands(&stacked, row);
         let lanes: Vec<Vec<Array>> = (0..LANES)
             .map(|lane| {
                 let own: Vec<Array> = inputs
@@ -237,7 +255,7 @@ fn differences(
 /// Everything the harness asks of a program at `x`, and of its derivatives up to `order`.
 fn check_program(what: &str, program: &Program, x: &[Array], row: &Row, order: u8, draw: &mut Draw) {
     check_text(what, program, x);
-    check_lanes(what, program, draw, row.range);
+    check_lanes(what, program, draw, row);
     let (in_types, out_types) = (program.input_types(), program.output_types());
     let (float_in, float_out) = (floats(&in_types), floats(&out_types));
     if !float_in.contains(&true) || !float_out.contains(&true) {
@@ -334,8 +352,8 @@ fn check_program(what: &str, program: &Program, x: &[Array], row: &Row, order: u
             let backward = cotangent_program(program, &active);
             check_program(&format!("vjp of {what}"), &backward, &[x, &y_bar].concat(), row, order - 1, draw);
         } else if active == float_in {
-            check_lanes(&format!("jvp of {what}"), &tangent_program(program, &active), draw, row.range);
-            check_lanes(&format!("vjp of {what}"), &cotangent_program(program, &active), draw, row.range);
+            check_lanes(&format!("jvp of {what}"), &tangent_program(program, &active), draw, row);
+            check_lanes(&format!("vjp of {what}"), &cotangent_program(program, &active), draw, row);
         }
     }
 }
@@ -457,7 +475,7 @@ fn check(row: &Row, seed: u64) {
     if matches!(row.op, Prim::Record(_) | Prim::Replay(_) | Prim::Retain(_) | Prim::Restore(_)) {
         return check_lowered(&program, row, &mut draw);
     }
-    let x = draw.arrays(&row.inputs, row.range);
+    let x = draw.operands(&row.inputs, row);
     check_as_linear(row.op.name(), &program, &x, &mut draw);
     check_program(row.op.name(), &program, &x, row, row.order, &mut draw);
 }
@@ -527,4 +545,42 @@ fn every_row_passes() {
         }
     }
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// Every primitive that takes bf16 or f32 operands in place of f64 ones runs on them, and gives about the same.
+#[test]
+fn narrow_floats_run_where_they_are_accepted() {
+    let mut n_run = 0;
+    for (name, rows) in Prim::rows() {
+        for row in rows.iter().filter(|row| row.inputs.iter().any(|ty| ty.dtype == DType::F64)) {
+            let mut draw = Draw::new(3);
+            for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::BF16, 0.2)] {
+                let narrowed =
+                    |ty: &Type| if ty.dtype == DType::F64 { ty.with_dtype(dtype) } else { ty.clone() };
+                let types: Vec<Type> = row.inputs.iter().map(narrowed).collect();
+                // Parameters that name a dtype, bodies and bit stacks stay as they are, and then refuse.
+                let Ok(results) = row.op.infer(&types) else { continue };
+                let narrow = draw.arrays(&types, row.range);
+                let same = |(x, ty): (&Array, &Type)| retrograde_array::ops::convert(x, ty.dtype);
+                let wide: Vec<Array> = narrow.iter().zip(&row.inputs).map(same).collect();
+                let found = run(&equation(&row.op, &types), &narrow);
+                let expected = run(&equation(&row.op, &row.inputs), &wide);
+                n_run += 1;
+                for ((found, ty), expected) in found.iter().zip(&results).zip(&expected) {
+                    assert_eq!(Type::of(found), *ty, "{name}");
+                    if ty.dtype == dtype {
+                        let (found, expected) = (reals(found), reals(expected));
+                        let scale = expected.iter().fold(1.0f64, |m, x| m.max(x.abs()));
+                        for (f, e) in found.iter().zip(&expected) {
+                            assert!(
+                                (f - e).abs() <= tolerance * scale,
+                                "{name} of {dtype}: {found:?}, in f64 {expected:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(n_run > 200, "only {n_run} rows ran");
 }

@@ -37,6 +37,8 @@ pub struct Checkpoint {
 pub struct Position {
     /// The key of the run.
     pub key: [u64; 2],
+    /// [`Recipe::checksum`](crate::Recipe::checksum) of the run.
+    pub recipe: u32,
     /// The epoch of the next step, counted from 1.
     pub epoch: u32,
     /// Batches of this epoch that are done.
@@ -287,6 +289,7 @@ pub(crate) mod tests {
         Checkpoint {
             position: Position {
                 key: [1, u64::MAX],
+                recipe: 7,
                 epoch: 3,
                 n_batches: 2,
                 step: 40,

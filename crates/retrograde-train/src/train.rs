@@ -283,6 +283,7 @@ impl Run<'_> {
         let total_steps = u64::from(recipe.epochs) * fold.train.len().div_ceil(batch) as u64;
         let mut position = Position {
             key: key.0,
+            recipe: recipe.checksum(),
             epoch: 1,
             n_batches: 0,
             step: 0,
@@ -298,6 +299,9 @@ impl Run<'_> {
             let n_before = u64::from(from.position.epoch.saturating_sub(1)) * steps_per_epoch;
             if from.position.key != position.key {
                 return Err(TrainError::OtherRun { what: "the seed" });
+            }
+            if from.position.recipe != position.recipe {
+                return Err(TrainError::OtherRun { what: "the recipe" });
             }
             if from.position.norm_sums.len() != position.norm_sums.len()
                 || from.position.epoch == 0
@@ -743,6 +747,9 @@ mod tests {
             Run::start(job, Some(other.clone())),
             Err(TrainError::OtherRun { what: "the network" })
         ));
+        let longer = short().amend("epochs = 9", "test").unwrap();
+        let changed = Run::start(Job { recipe: &longer, ..job }, Some(other.clone()));
+        assert!(matches!(changed, Err(TrainError::OtherRun { what: "the recipe" })));
         let job = Job { key: Key::from_seed(4), ..job };
         assert!(matches!(Run::start(job, Some(other)), Err(TrainError::OtherRun { what: "the seed" })));
     }

@@ -26,6 +26,8 @@ pub mod prelude {
     };
     pub use retrograde_core::trace::place::iota;
     pub use retrograde_core::trace::var::{concat, constant, full, random_bits, select, stack, uniform};
+    pub use retrograde_core::trace::window::{ConvConfig, PoolConfig, avg_pool, conv, max_pool};
+    pub use retrograde_core::trace::{fourier, linalg};
     pub use retrograde_tricks::primal::dense::{Activation, Linear, Mlp};
     pub use retrograde_tricks::primal::loss::cross_entropy;
 }

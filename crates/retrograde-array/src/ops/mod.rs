@@ -14,8 +14,10 @@ mod cumulative;
 mod dot;
 mod elementwise;
 mod fold;
+pub mod fourier;
 mod function;
 mod gather;
+pub mod linalg;
 mod logic;
 mod piecewise;
 mod place;
@@ -26,6 +28,7 @@ mod sort;
 pub(crate) mod strided;
 mod strong;
 mod transpose;
+mod triangle;
 mod window;
 
 pub use broadcast::broadcast;
@@ -48,6 +51,7 @@ pub use slice::{pad_slice, slice};
 pub use sort::argsort;
 pub use strong::{strong_div, strong_mul};
 pub use transpose::{reshape, transpose};
+pub use triangle::{Part, triangle};
 pub use window::{Window, add_windows, window_argmax, windows};
 
 use crate::{Array, DType, Element};

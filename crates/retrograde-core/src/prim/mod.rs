@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod bodies;
+pub mod matrix;
 pub mod policy;
 pub mod rule;
 pub mod rules;
@@ -72,6 +73,8 @@ primitives! {
     sum::Sum, prod::Prod, reduce_max::ReduceMax, reduce_min::ReduceMin, any::Any, logsumexp::Logsumexp,
     argmax::Argmax, argmin::Argmin, argsort::Argsort, cumsum::Cumsum, cumprod::Cumprod, recurrence::Recurrence,
     dot_general::DotGeneral, conv::Conv, window_argmax::WindowArgmax,
+    triangle::Triangle, triangular_solve::TriangularSolve, solve::Solve, logdet::Logdet, cholesky::Cholesky,
+    qr::Qr, eigh::Eigh, svd::Svd, fft::Fft,
     call::Call, scan::Scan, while_loop::While, cond::Cond,
     custom_jvp::CustomJvp, custom_vjp::CustomVjp, linear_call::LinearCall,
     retain::Retain, restore::Restore, record::Record, replay::Replay,

@@ -125,6 +125,9 @@ pub struct Row {
     pub inputs: Vec<Type>,
     /// Entries are drawn from this range (integers: rounded down).
     pub range: (f64, f64),
+    /// What row i of every operand with two or more axes has more on its diagonal: this, times i + 1. Makes matrices with
+    /// independent columns and eigenvalues apart, positive definite where it is above the range.
+    pub diagonal: f64,
     /// Order up to which derivatives are checked against differences; 0 for operations without derivative.
     pub order: u8,
 }
@@ -132,11 +135,16 @@ pub struct Row {
 impl Row {
     /// A row with operands in (-2, 2), derivatives checked to second order.
     pub fn new(op: impl Into<Prim>, inputs: &[Type]) -> Row {
-        Row { op: op.into(), inputs: inputs.to_vec(), range: (-2.0, 2.0), order: 2 }
+        Row { op: op.into(), inputs: inputs.to_vec(), range: (-2.0, 2.0), diagonal: 0.0, order: 2 }
     }
     /// With operands from another range.
     pub fn range(mut self, low: f64, high: f64) -> Row {
         self.range = (low, high);
+        self
+    }
+    /// With more on the diagonals.
+    pub fn diagonal(mut self, step: f64) -> Row {
+        self.diagonal = step;
         self
     }
     /// With derivatives checked up to another order.

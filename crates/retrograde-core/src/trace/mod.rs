@@ -8,14 +8,18 @@
 //! - [`place`]: where entries stand, such as `iota`
 //! - [`control`]: `scan`, `fori`, `map`, `associative_scan`, `while_loop`, `cond`, `switch`, `scope`
 //! - [`custom`]: derivatives of the user's own
+//! - [`linalg`]: linear systems and decompositions of matrices
+//! - [`fourier`]: Fourier transforms
 
 pub mod control;
 pub mod custom;
 pub mod door;
 mod error;
+pub mod fourier;
 mod frame;
 pub mod function;
 mod functions;
+pub mod linalg;
 mod logic;
 pub mod place;
 mod reduce;

@@ -307,6 +307,12 @@ impl Recipe {
         }
     }
 
+    /// A checksum over what decides the result, apart from the data. Where the files lie does not matter.
+    pub fn checksum(&self) -> u32 {
+        let anywhere = Recipe { data: Data::Digits, labels: None, ..self.clone() };
+        crc32fast::hash(anywhere.to_string().as_bytes())
+    }
+
     /// How the data files are to be read.
     pub fn reading(&self) -> Reading {
         Reading {

@@ -34,7 +34,7 @@ pub(crate) enum Scale {
 pub(crate) fn lines(title: &str, x_name: &str, series: &[Series], scale: Scale) -> String {
     draw(title, x_name, series, scale, |line, out, style, x, y| {
         let place = |(px, py): &(f64, f64)| format!("{:.1},{:.1}", x.at(*px), y.at(*py));
-        let _ = match &line[..] {
+        let _ = match line {
             [(px, py)] => {
                 writeln!(
                     out,

@@ -2,8 +2,12 @@
 
 mod data;
 mod elementwise;
+#[cfg(not(all(feature = "linalg", feature = "fft")))]
+mod features;
 mod folds;
 mod layout;
+#[cfg(all(feature = "linalg", feature = "fft"))]
+mod linalg;
 mod logic;
 mod narrow;
 mod product;
