@@ -298,6 +298,65 @@ def window_argmax(p, x):
     return jnp.take_along_axis(at, jnp.argmax(entries, 0)[None], 0)[0]
 
 
+def triangle(p, x):
+    below = {"lower": 0, "strict_lower": -1}
+    above = {"upper": 0, "strict_upper": 1}
+    part = p["part"]
+    if part in below:
+        return jnp.tril(x, below[part])
+    return jnp.triu(x, above[part]) if part in above else jnp.tril(jnp.triu(x))
+
+
+def symmetric(a):
+    """The symmetric matrix of a lower triangle."""
+    return jnp.tril(a) + jnp.swapaxes(jnp.tril(a, -1), -1, -2)
+
+
+def transposed(a, which=True):
+    return jnp.swapaxes(a, -1, -2) if which else a
+
+
+def triangular_solve(p, a, b):
+    config = {"lower": p["lower"], "transpose_a": p["transposed"], "unit_diagonal": p["unit"]}
+    return lax.linalg.triangular_solve(a, b, left_side=True, **config)
+
+
+def qr(p, a):
+    k = min(a.shape[-2:])
+    q, r = jnp.linalg.qr(a[..., :k])
+    sign = jnp.where(jnp.diagonal(r, axis1=-2, axis2=-1) < 0, -1, 1).astype(a.dtype)
+    q, r = q * sign[..., None, :], r * sign[..., :, None]
+    return q, jnp.concatenate([r, transposed(q) @ a[..., k:]], -1)
+
+
+def positive(u):
+    """The sign of the first entry of each column within a thousandth of the largest."""
+    size = jnp.abs(lax.stop_gradient(u))
+    first = jnp.argmax(size >= 0.999 * jnp.max(size, -2, keepdims=True, initial=0), -2, keepdims=True)
+    return jnp.where(jnp.take_along_axis(lax.stop_gradient(u), first, -2) < 0, -1, 1).astype(u.dtype)
+
+
+def eigh(p, a):
+    w, v = jnp.linalg.eigh(symmetric(a), symmetrize_input=False)
+    return (w, v * positive(v)) if a.size else (w, v)
+
+
+def svd(p, a):
+    u, s, vt = jnp.linalg.svd(a, full_matrices=False)
+    sign = positive(u) if u.size else 1
+    return u * sign, s, transposed(vt) * sign
+
+
+def fft(p, z):
+    if z.size == 0:
+        return z
+    wide = z.astype(jnp.float32) if z.dtype == jnp.bfloat16 else z
+    n = z.shape[-2]
+    z_hat = lax.complex(wide[..., 0], wide[..., 1])
+    z_hat = jnp.fft.ifft(z_hat) * n if p["backward"] else jnp.fft.fft(z_hat)
+    return jnp.stack([z_hat.real, z_hat.imag], -1).astype(z.dtype)
+
+
 def convert(p, x):
     to = Type(p["dtype"], ()).jax
     return x != jnp.zeros((), x.dtype) if to == bool else lax.convert_element_type(x, to)
@@ -459,6 +518,15 @@ PRIMITIVES = {
     "dot_general": dot_general,
     "conv": conv,
     "window_argmax": window_argmax,
+    "triangle": triangle,
+    "triangular_solve": triangular_solve,
+    "solve": lambda p, a, b: jnp.linalg.solve(transposed(a, p["transposed"]), b),
+    "logdet": lambda p, a: tuple(jnp.linalg.slogdet(a)),
+    "cholesky": lambda p, a: lax.linalg.cholesky(symmetric(a), symmetrize_input=False),
+    "qr": qr,
+    "eigh": eigh,
+    "svd": svd,
+    "fft": fft,
     "call": Bodies(call),
     "scan": Bodies(scan),
     "while": Bodies(while_loop),
@@ -675,6 +743,7 @@ class Disturbance:
 
 
 UNITS = {DTYPES[name]: unit for name, unit in UNIT.items()}
+UNITS |= {"complex128": UNIT["f64"], "complex64": UNIT["f32"]}
 
 
 def rounding(x, dtype):
@@ -698,7 +767,11 @@ def evaluated(jaxpr, consts, args, disturb):
             ys = scanned(run, p, xs)
         elif name == "cond":
             ys = run(p["branches"][int(xs[0])], xs[1:])
-        elif inner is not None and name != "custom_linear_solve":
+        elif name == "custom_linear_solve":
+            n_before, n_own = sum(p["const_lengths"][:2]), p["const_lengths"][2]
+            rest = xs[sum(p["const_lengths"]):]
+            ys = run(p["jaxprs"].solve, [*xs[n_before:n_before + n_own], *rest])
+        elif inner is not None:
             ys = run(inner, xs) if hasattr(inner, "consts") else evaluated(inner, [], xs, disturb)
         else:
             rounds = disturb is not None and name not in EXACT
