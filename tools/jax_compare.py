@@ -896,12 +896,15 @@ def judged(type, found, expected, others, size, centre=None):
         stable = np.all([o == centre for o in others], axis=0)
         return np.where((found != expected) & stable, np.inf, 0.0), np.where(stable, 0.0, np.inf)
     with np.errstate(all="ignore"):
-        change = np.max([np.abs(o - centre) for o in others], axis=0) / size
+        # A disturbance that leaves the domain of a function says nothing; if all do, the bound is infinite, and counted.
+        moves = np.abs(np.array(others) - centre)
+        change = np.max(np.where(np.isfinite(moves), moves, -1.0), axis=0) / size
+        change = np.where(change < 0, np.inf, change)
         # Below `tiny` the numbers of a dtype are no longer spaced in proportion to their size.
         tiny = {"f64": 2.0**-1022, "f32": 2.0**-126, "bf16": 2.0**-126}[type.dtype]
         bound = K[type.dtype] * (UNIT[type.dtype] * np.abs(expected) + change) + tiny
-        ratio = np.abs(found - expected) / bound
-        return np.where(np.isfinite(found) & np.isfinite(expected), ratio, np.inf), bound
+        ratio = np.where(np.isinf(bound), 0.0, np.abs(found - expected) / bound)
+        return np.where(np.isfinite(found) & np.isfinite(expected) & ~np.isnan(ratio), ratio, np.inf), bound
 
 
 def recorded(record, reference, bounds):
@@ -986,7 +989,7 @@ def write_records(path, records, most):
         seen += Counter(list(ops[id(best)]))
     with open(path, "w") as file:
         for r in sorted(kept, key=lambda r: r["seed"]):
-            file.write(json.dumps(r, separators=(",", ":")) + "\n")
+            file.write(json.dumps(r, separators=(",", ":"), allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":
