@@ -58,7 +58,8 @@ fn beyond(record: &Value, answers: &Answers) -> Vec<String> {
                 let (x, y) = (x.to_f64(), y.to_f64());
                 // `inf` where a comparison is decided by rounding.
                 let bound = bound.as_f64().unwrap_or(f64::INFINITY);
-                if bound.is_finite() && !((x - y).abs() <= bound) {
+                let within = (x - y).abs() <= bound;
+                if bound.is_finite() && !within {
                     beyond.push(format!("{part} {i}, entry {k}: {x:e}, JAX {y:e}, bound {bound:e}"));
                 }
             }
