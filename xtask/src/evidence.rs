@@ -47,7 +47,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "jax",
-        about: "2000 random programs over all primitives: values, gradients and Hessian products within 8 roundings of JAX's",
+        about: "2000 random programs over all primitives: values, gradients and Hessian products within what rounding explains of JAX's",
         run: crate::jax::evidence,
         holds: crate::jax::holds,
     },

@@ -1,12 +1,12 @@
 //! A program under construction that is computed as it grows, so that operands can be chosen by their entries.
 
-use retrograde_array::ops::Comparison;
+use retrograde_array::ops::{self, Comparison};
 use retrograde_array::{Array, DType, Scalar};
 use retrograde_core::exec::{Cause, Executor, Interpreter};
 use retrograde_core::ir::{Kind, Op, Type, ValueId};
 use retrograde_core::prim::{self, Builder, EvalError, Evaluate, Prim, Program, Row, Value};
 
-use crate::choice::{ANY, Around, Choice, vary, within};
+use crate::choice::{ANY, Around, vary, within};
 use crate::{Draws, control};
 
 /// Entries stay below this size, so that nothing built on them leaves the range of any dtype.
@@ -110,12 +110,22 @@ impl<'a> Drawing<'a> {
         let reach: Vec<Type> =
             self.values.iter().map(|(v, _)| self.b.ty(*v).clone()).filter(Type::is_float).collect();
         let choice = vary(row, self.d, &Around { reach: &reach, float: self.float });
-        self.apply(&choice)
+        let mut operands = vec![];
+        for (ty, range) in &choice.operands {
+            let v = self.operand(ty, *range)?;
+            operands.push(if row.diagonal == 0.0 { v } else { self.with_diagonal(v, row.diagonal)? });
+        }
+        self.emit(choice.op, &operands)
     }
-    fn apply(&mut self, choice: &Choice) -> Option<Vec<ValueId>> {
-        let operands: Option<Vec<ValueId>> =
-            choice.operands.iter().map(|(ty, range)| self.operand(ty, *range)).collect();
-        self.emit(choice.op.clone(), &operands?)
+    /// `v` with `step · (i + 1)` added to entry (i, i) of each matrix of its last two axes, as the harness draws operands.
+    fn with_diagonal(&mut self, v: ValueId, step: f64) -> Option<ValueId> {
+        let ty = self.b.ty(v).clone();
+        let [.., m, n] = ty.shape[..] else { return Some(v) };
+        let entry = |at: usize| if at / n % m == at % n { step * (at % n + 1) as f64 } else { 0.0 };
+        let entries = Array::new(ty.shape.clone(), (0..ty.shape.size()).map(entry).collect()).ok()?;
+        let value = ops::convert(&entries, ty.dtype);
+        let diagonal = self.emit1(prim::constant::Constant { value }, &[])?;
+        self.emit1(prim::add::Add, &[v, diagonal])
     }
 
     /// Adds an equation and computes it: nothing where it fails, or where a result is too large or not finite.

@@ -1,7 +1,7 @@
 //! Values, gradients and Hessian–vector products of recorded random programs against those of JAX.
 //!
-//! `jax.jsonl` has a program a line, with JAX's answers and a bound for each entry: eight times what the rounding of each
-//! equation can change it by. `cargo xtask evidence jax` compares thousands and leaves new records in `target/jax/`.
+//! `jax.jsonl` has a program a line, with JAX's answers and a bound for each entry, a multiple of what the rounding of each
+//! equation changes it by. `cargo xtask evidence jax` compares thousands and leaves new records in `target/jax/`.
 
 use std::path::Path;
 
