@@ -490,7 +490,13 @@ fn narrow_error(y: f64, truth: f64) -> f64 {
                 INF
             }
         }
-        (_, true) if y == truth.signum() * INF => 0.0,
+        (_, true) => {
+            if y == truth.signum() * INF {
+                0.0
+            } else {
+                INF
+            }
+        }
         _ => {
             let error = ((y - truth) / ulp_f32(truth)).abs();
             if error.is_nan() { INF } else { error }

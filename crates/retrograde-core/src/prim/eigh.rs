@@ -7,7 +7,8 @@
 //! w and V.
 //! Errors: none; NaN or infinities in A give NaN. Where eigenvalues are equal, their eigenvectors have no derivative and
 //! what comes out is not finite. The eigenvalues' own first derivative stays right there for functions that treat equal
-//! eigenvalues alike, such as a sum; second derivatives go through V̇ and are not finite.
+//! eigenvalues alike, such as a sum; second derivatives go through V̇ and are not finite. What is not used, or not taken by a
+//! `select`, contributes a true zero (Note [strong zero]).
 //! Cost: about 9n³ flops, derivative 8n³. Source: Magnus 1985, On differentiating eigenvalues and eigenvectors; Giles
 //! 2008, §3.1.
 

@@ -6,7 +6,8 @@
 //! V̇ = V (F ∘ (S P + Pᵀ S)) + (I - V Vᵀ) Ȧᵀ U S⁻¹. Reverse keeps U, s and V.
 //! Errors: none; NaN or infinities in A give NaN. Where singular values are equal, or zero with m ≠ n, singular vectors
 //! have no derivative and what comes out is not finite. The singular values' own first derivative stays right for functions
-//! that treat equal values alike; at zero it is one of the slopes of a kink, as for |x|.
+//! that treat equal values alike; at zero it is one of the slopes of a kink, as for |x|. What is not used, or not taken by a
+//! `select`, contributes a true zero (Note [strong zero]).
 //! Cost: about 20 m n k flops, derivative about as much. Source: Townsend 2016, Differentiating the singular value decomposition.
 
 use super::eigh::reciprocal_off_diagonal;
