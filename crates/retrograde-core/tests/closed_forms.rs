@@ -329,6 +329,22 @@ fn smooth_length() {
     check("smooth length", f, &array(x), value, &g, &h);
 }
 
+/// Their second derivatives near zero are small differences of nothing: as accurate as elsewhere.
+#[test]
+fn inverse_functions_near_zero() {
+    let x: f64 = 1e-6;
+    let complement = 1.0 - x * x;
+    let of_asin = x / (complement * complement.sqrt());
+    let rows: [(&str, fn(Var) -> Var, f64); 3] = [
+        ("asin", |x| x.asin().sum(), of_asin),
+        ("acos", |x| x.acos().sum(), -of_asin),
+        ("atanh", |x| x.atanh().sum(), 2.0 * x / (complement * complement)),
+    ];
+    for (what, f, expected) in rows {
+        expect_close(what, &hvp(f).call(&array([x]), &array([1.0])).unwrap(), &[expected]);
+    }
+}
+
 #[test]
 fn the_check_finds_a_wrong_entry() {
     let x = array([0.3, -0.2]);

@@ -1,6 +1,6 @@
 //! `y = arccos x`, entry by entry.   x: [..] number → y: same shape, no unit.
 //!
-//! Derivative -ẋ / √((1 - x)(1 + x)); reverse keeps x. At the edges: -∞ is the derivative at ±1; NaN beyond. Errors: none
+//! Derivative -ẋ / √(1 - x²); reverse keeps x. At the edges: -∞ is the derivative at ±1; NaN beyond. Errors: none
 //! (NaN in, NaN out). Source: any calculus text; bits from `retrograde_array::map`.
 
 use super::structure::float_function;

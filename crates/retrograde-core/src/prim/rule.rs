@@ -133,13 +133,14 @@ impl Rule<'_> {
         let ty = self.ty(like);
         self.full(&ty, value)
     }
-    /// `(1 - x)(1 + x)`, which does not cancel where x is near one.
+    /// `1 - x²`, rounded once. As (1 - x)(1 + x) its derivative -2x would be the sum of 1 - x and -(1 + x), which cancel
+    /// where x is near zero; as the difference of one and a rounded square it would cancel where x is near one.
     pub fn complement(&mut self, x: ValueId) -> ValueId {
         let one = self.number(x, 1.0);
-        let (below, above) = (self.sub(one, x), self.add(one, x));
-        self.mul(below, above)
+        let minus = self.neg(x);
+        self.emit(super::fma::Fma, &[minus, x, one])
     }
-    /// `√((1 - x)(1 + x))`
+    /// `√(1 - x²)`
     pub fn root_of_complement(&mut self, x: ValueId) -> ValueId {
         let complement = self.complement(x);
         self.emit(super::sqrt::Sqrt, &[complement])
