@@ -335,7 +335,8 @@ fn inverse_functions_near_zero() {
     let x: f64 = 1e-6;
     let complement = 1.0 - x * x;
     let of_asin = x / (complement * complement.sqrt());
-    let rows: [(&str, fn(Var) -> Var, f64); 3] = [
+    type Rows = [(&'static str, fn(Var) -> Var, f64); 3];
+    let rows: Rows = [
         ("asin", |x| x.asin().sum(), of_asin),
         ("acos", |x| x.acos().sum(), -of_asin),
         ("atanh", |x| x.atanh().sum(), 2.0 * x / (complement * complement)),
