@@ -27,6 +27,11 @@ const KEYS: [&str; 14] = [
     "programs", "none",
 ];
 
+thread_local! {
+    /// How often an equation of this thread was visited by a simplification: what cost is counted in.
+    pub(super) static VISITS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl Toy {
     /// A note of one integer only: two in a row add up, and zero does nothing.
     fn as_shift(&self) -> Option<i64> {
@@ -140,6 +145,7 @@ impl Op for Toy {
     }
 
     fn map_bodies(&self, f: &mut dyn FnMut(&Program<Toy>) -> Program<Toy>) -> Toy {
+        VISITS.set(VISITS.get() + 1);
         match self {
             Toy::Call(body) => Toy::Call(Arc::new(f(body))),
             other => other.clone(),
