@@ -19,6 +19,8 @@ mod element;
 mod error;
 mod into_array;
 mod layout;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 mod rounding;
 mod scalar;
 mod shape;

@@ -1,4 +1,4 @@
-//! Arrays in files: the safetensors format.
+//! The safetensors format: named arrays and text entries.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use half::f16;
 
-use crate::{Array, ArrayError, DType, Scalar, Shape, bf16};
+use super::{IoError, check_rank, little_endian, read, replace};
+use crate::{Array, DType, Shape, bf16};
 
 /// Named arrays and text entries of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,57 +17,6 @@ pub struct Safetensors {
     pub tensors: Vec<(String, Array)>,
     /// The text entries.
     pub metadata: BTreeMap<String, String>,
-}
-
-/// What can go wrong with a file of arrays.
-#[derive(Debug, thiserror::Error)]
-pub enum IoError {
-    /// The file cannot be read or written.
-    #[error("file {path}: {source}")]
-    File {
-        /// The file.
-        path: String,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// The contents are not a safetensors file, or cannot become one.
-    #[error("safetensors file {path}: {source}")]
-    Format {
-        /// The file.
-        path: String,
-        /// The reason.
-        source: safetensors::SafeTensorError,
-    },
-    /// Two arrays of one name.
-    #[error("two arrays are named `{name}`")]
-    Duplicate {
-        /// The name.
-        name: String,
-    },
-    /// A dtype that arrays do not have.
-    #[error("tensor `{name}` has dtype {dtype}, expected one of F64, F32, F16, BF16, I64, I32, U8, BOOL")]
-    DType {
-        /// The tensor.
-        name: String,
-        /// The dtype found.
-        dtype: String,
-    },
-    /// A `bool` that is neither 0 nor 1.
-    #[error("tensor `{name}` holds byte {byte} where a bool, 0 or 1, was expected")]
-    Bool {
-        /// The tensor.
-        name: String,
-        /// The byte found.
-        byte: u8,
-    },
-    /// A tensor whose values do not fit its shape.
-    #[error("tensor `{name}`: {source}")]
-    Array {
-        /// The tensor.
-        name: String,
-        /// The reason.
-        source: ArrayError,
-    },
 }
 
 /// Writes arrays and text entries to a safetensors file.
@@ -82,7 +32,7 @@ pub fn save_safetensors(
     let format = |source| IoError::Format { path: path.display().to_string(), source };
     let mut bytes = BTreeMap::new();
     for (name, array) in tensors {
-        if bytes.insert(name.as_str(), (array, to_bytes(array))).is_some() {
+        if bytes.insert(name.as_str(), (array, little_endian(array))).is_some() {
             return Err(IoError::Duplicate { name: name.clone() });
         }
     }
@@ -96,8 +46,7 @@ pub fn save_safetensors(
         .map_err(format)?;
     let metadata = (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect());
     let contents = safetensors::serialize(views, metadata).map_err(format)?;
-    std::fs::write(path, contents)
-        .map_err(|source| IoError::File { path: path.display().to_string(), source })
+    replace(path, &contents)
 }
 
 /// Reads a safetensors file. `F16` becomes `f32`, which holds it exactly.
@@ -106,12 +55,14 @@ pub fn save_safetensors(
 /// [`IoError`] when the file cannot be read, is malformed, or holds a dtype that arrays do not have.
 pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Safetensors, IoError> {
     let path = path.as_ref();
+    parse(&read(path)?, path)
+}
+
+fn parse(contents: &[u8], path: &Path) -> Result<Safetensors, IoError> {
     let format = |source| IoError::Format { path: path.display().to_string(), source };
-    let contents =
-        std::fs::read(path).map_err(|source| IoError::File { path: path.display().to_string(), source })?;
-    let (_, header) = SafeTensors::read_metadata(&contents).map_err(format)?;
+    let (_, header) = SafeTensors::read_metadata(contents).map_err(format)?;
     let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
-    let file = SafeTensors::deserialize(&contents).map_err(format)?;
+    let file = SafeTensors::deserialize(contents).map_err(format)?;
     let mut tensors = file
         .iter()
         .map(|(name, view)| Ok((name.to_owned(), from_view(name, &view)?)))
@@ -132,25 +83,9 @@ fn file_dtype(dtype: DType) -> Dtype {
     }
 }
 
-/// The values as little-endian bytes, in row-major order.
-fn to_bytes(array: &Array) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(array.size_bytes());
-    for value in array.scalars() {
-        match value {
-            Scalar::F64(x) => bytes.extend(x.to_le_bytes()),
-            Scalar::F32(x) => bytes.extend(x.to_le_bytes()),
-            Scalar::BF16(x) => bytes.extend(x.to_le_bytes()),
-            Scalar::I64(x) => bytes.extend(x.to_le_bytes()),
-            Scalar::I32(x) => bytes.extend(x.to_le_bytes()),
-            Scalar::U8(x) => bytes.push(x),
-            Scalar::Bool(x) => bytes.push(u8::from(x)),
-        }
-    }
-    bytes
-}
-
 fn from_view(name: &str, view: &TensorView<'_>) -> Result<Array, IoError> {
     let shape = Shape::from(view.shape());
+    check_rank(name, shape.rank())?;
     let bytes = view.data();
     macro_rules! numbers {
         ($t:ty $(, $widen:path)?) => {{
@@ -174,4 +109,60 @@ fn from_view(name: &str, view: &TensorView<'_>) -> Result<Array, IoError> {
         dtype => return Err(IoError::DType { name: name.to_owned(), dtype: format!("{dtype:?}") }),
     };
     array.map_err(|source| IoError::Array { name: name.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::tests::{arrays, damaged};
+
+    fn parsed(bytes: &[u8]) -> Result<Safetensors, IoError> {
+        parse(bytes, Path::new("x.safetensors"))
+    }
+
+    fn bytes_of(tensors: &[(String, Array)]) -> Vec<u8> {
+        let path = std::env::temp_dir().join(format!("retrograde-array-{}.safetensors", std::process::id()));
+        let metadata = BTreeMap::from([("made by".to_owned(), "a test".to_owned())]);
+        save_safetensors(&path, tensors, &metadata).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn every_dtype_comes_back_and_damage_is_an_error() {
+        let tensors = arrays(&DType::ALL);
+        let bytes = bytes_of(&tensors);
+        let found = parsed(&bytes).unwrap();
+        assert_eq!(found.metadata["made by"], "a test");
+        assert_eq!(found.tensors, tensors);
+        damaged(&bytes, |bytes| parsed(bytes).is_ok());
+    }
+
+    #[test]
+    fn halves_are_widened() {
+        let values = [1.5, -0.0, 65504.0].map(f16::from_f32);
+        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let view = TensorView::new(Dtype::F16, vec![3], &bytes).unwrap();
+        let bytes = safetensors::serialize([("x", view)], None).unwrap();
+        assert_eq!(parsed(&bytes).unwrap().tensors[0].1, crate::array([1.5_f32, -0.0, 65504.0]));
+    }
+
+    #[test]
+    fn headers_that_promise_too_much_are_errors() {
+        let file = |header: &str| [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+        for header in [
+            r#"{"x":{"dtype":"F64","shape":[1000000000000],"data_offsets":[0,8000000000000]}}"#,
+            r#"{"x":{"dtype":"F64","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,0]}}"#,
+            r#"{"x":{"dtype":"F64","shape":[2],"data_offsets":[16,0]}}"#,
+            r#"{"x":{"dtype":"C64","shape":[0],"data_offsets":[0,0]}}"#,
+        ] {
+            assert!(parsed(&file(header)).is_err(), "{header}");
+        }
+        let deep =
+            format!(r#"{{"x":{{"dtype":"U8","shape":[{}0],"data_offsets":[0,0]}}}}"#, "1,".repeat(100_000));
+        let error = parsed(&file(&deep)).unwrap_err().to_string();
+        assert_eq!(error, "array `x`: found 100001 axes, expected at most 64");
+        assert!(parsed(&[u64::MAX.to_le_bytes(), [b'{'; 8]].concat()).is_err());
+    }
 }

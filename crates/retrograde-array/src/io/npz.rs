@@ -1,0 +1,130 @@
+//! The npz format of numpy: a zip archive of npy files, stored or deflated.
+
+use std::collections::BTreeSet;
+use std::io::{Cursor, Read, Write};
+use std::path::Path;
+
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use super::{IoError, file_error, npy, read, replace};
+use crate::Array;
+
+/// Reads the arrays of an npz file, in the order of the archive.
+///
+/// # Errors
+/// [`IoError`] when the file cannot be read or is malformed, a checksum is wrong, or an entry is not an npy file that
+/// [`load_npy`](super::load_npy) reads.
+///
+/// ```
+/// use retrograde_array::{array, io};
+/// # let path = std::env::temp_dir().join(format!("retrograde-doc-{}.npz", std::process::id()));
+/// let arrays = vec![("x".to_owned(), array([1.0, 2.0])), ("n".to_owned(), array(3_i64))];
+/// io::save_npz(&path, &arrays)?;
+/// assert_eq!(io::load_npz(&path)?, arrays);
+/// # std::fs::remove_file(path).unwrap();
+/// # Ok::<(), io::IoError>(())
+/// ```
+pub fn load_npz(path: impl AsRef<Path>) -> Result<Vec<(String, Array)>, IoError> {
+    let path = path.as_ref();
+    parse(&read(path)?, path)
+}
+
+/// Writes arrays to an npz file, not compressed. The same arrays give the same bytes.
+///
+/// # Errors
+/// [`IoError`] when the file cannot be written, two arrays share a name, or a dtype is `bf16`, which numpy does not have.
+pub fn save_npz(path: impl AsRef<Path>, arrays: &[(String, Array)]) -> Result<(), IoError> {
+    let path = path.as_ref();
+    replace(path, &bytes(arrays, path)?)
+}
+
+fn bytes(arrays: &[(String, Array)], path: &Path) -> Result<Vec<u8>, IoError> {
+    let zip_error = |source| IoError::Zip { path: path.display().to_string(), source };
+    let mut names = BTreeSet::new();
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, array) in arrays {
+        if !names.insert(name) {
+            return Err(IoError::Duplicate { name: name.clone() });
+        }
+        let contents = npy::bytes(array, &format!("{}, array `{name}`", path.display()))?;
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(zip::DateTime::default())
+            .large_file(u32::try_from(contents.len()).is_err());
+        archive.start_file(format!("{name}.npy"), options).map_err(zip_error)?;
+        archive.write_all(&contents).map_err(|source| file_error(path, source))?;
+    }
+    Ok(archive.finish().map_err(zip_error)?.into_inner())
+}
+
+fn parse(contents: &[u8], path: &Path) -> Result<Vec<(String, Array)>, IoError> {
+    let zip_error = |source| IoError::Zip { path: path.display().to_string(), source };
+    let mut archive = ZipArchive::new(Cursor::new(contents)).map_err(zip_error)?;
+    let mut arrays = Vec::new();
+    for entry_idx in 0..archive.len() {
+        let mut entry = archive.by_index(entry_idx).map_err(zip_error)?;
+        let file_name = entry.name().map_err(zip_error)?.into_owned();
+        let place = format!("{}, array `{file_name}`", path.display());
+        let Some(name) = file_name.strip_suffix(".npy") else {
+            let expected = "names that end in .npy".to_owned();
+            return Err(IoError::Npy { path: place, found: format!("entry `{file_name}`"), expected });
+        };
+        // The size in the directory may be a lie; what is there is read, with its checksum.
+        let mut npy = Vec::new();
+        entry.read_to_end(&mut npy).map_err(|source| zip_error(ZipError::Io(source)))?;
+        arrays.push((name.to_owned(), npy::parse(&npy, &place)?));
+    }
+    Ok(arrays)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::tests::{arrays, damaged};
+    use crate::{DType, array};
+
+    fn parsed(bytes: &[u8]) -> Result<Vec<(String, Array)>, IoError> {
+        parse(bytes, Path::new("x.npz"))
+    }
+
+    #[test]
+    fn arrays_come_back_and_damage_is_an_error() {
+        let arrays = arrays(&[DType::F32, DType::U8]);
+        let contents = bytes(&arrays, Path::new("x.npz")).unwrap();
+        assert_eq!(parsed(&contents).unwrap(), arrays);
+        assert_eq!(contents, bytes(&arrays, Path::new("x.npz")).unwrap());
+        damaged(&contents, |bytes| parsed(bytes).is_ok());
+        assert!(parsed(&bytes(&[], Path::new("x.npz")).unwrap()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn deflated_entries_are_read() {
+        let x = array(vec![1.0_f32; 5000]);
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+        archive.start_file("x.npy", options).unwrap();
+        archive.write_all(&npy::bytes(&x, "x").unwrap()).unwrap();
+        let contents = archive.finish().unwrap().into_inner();
+        assert!(contents.len() < 1000);
+        assert_eq!(parsed(&contents).unwrap(), [("x".to_owned(), x)]);
+        damaged(&contents, |bytes| parsed(bytes).is_ok());
+    }
+
+    #[test]
+    fn other_entries_and_equal_names_are_errors() {
+        let twice = [("x".to_owned(), array(1.0)), ("x".to_owned(), array(2.0))];
+        assert_eq!(bytes(&twice, Path::new("x.npz")).unwrap_err().to_string(), "two arrays are named `x`");
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        archive
+            .start_file(
+                "notes.txt",
+                SimpleFileOptions::default().compression_method(CompressionMethod::Stored),
+            )
+            .unwrap();
+        let contents = archive.finish().unwrap().into_inner();
+        let error = parsed(&contents).unwrap_err().to_string();
+        assert!(error.ends_with("found entry `notes.txt`, expected names that end in .npy"), "{error}");
+    }
+}
