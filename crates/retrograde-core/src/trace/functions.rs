@@ -2,25 +2,14 @@
 //! largest error of each, in units in the last place, is in [`retrograde_array::map`].
 
 use super::frame;
-use super::var::{IntoOperand, Var, caller, matched};
+use super::var::{IntoOperand, Var, caller, matched, unary};
 use crate::prim::{
     acos, acosh, asin, asinh, atan, atan2, atanh, bessel_i0e, bessel_i1e, cbrt, cosh, digamma, erf, erf_inv,
     erfc, exp2, expm1, lgamma, log_bessel_i0, log1p, log2, logistic, polygamma, pow, rsqrt, sinh, softplus,
     tan,
 };
 
-macro_rules! functions {
-    ($($(#[$doc:meta])* $method:ident $prim:expr;)*) => {
-        impl Var { $(
-            $(#[$doc])*
-            #[track_caller]
-            pub fn $method(self) -> Var {
-                frame::record1($prim, &[self], caller())
-            }
-        )* }
-    };
-}
-functions! {
+unary! {
     /// eˣ - 1 without cancellation, entry by entry.
     expm1 expm1::Expm1;
     /// 2ˣ, entry by entry.

@@ -3,7 +3,7 @@
 use std::ops::{BitAnd, BitOr, BitXor, Not, Rem, Shl, Shr};
 
 use super::frame;
-use super::var::{IntoOperand, Var, caller, matched};
+use super::var::{IntoOperand, Var, caller, matched, unary};
 use crate::prim::{abs, ceil, clamp, floor, is_finite, logic, min, not, rem, round, shift, sign};
 use retrograde_array::ops::{Logic, Shift};
 
@@ -45,17 +45,6 @@ impl Not for Var {
     }
 }
 
-macro_rules! unary {
-    ($($(#[$doc:meta])* $method:ident $prim:expr;)*) => {
-        impl Var { $(
-            $(#[$doc])*
-            #[track_caller]
-            pub fn $method(self) -> Var {
-                frame::record1($prim, &[self], caller())
-            }
-        )* }
-    };
-}
 unary! {
     /// |x|, entry by entry; the derivative at 0 is 0.
     abs abs::Abs;

@@ -193,6 +193,7 @@ impl std::iter::Sum for Var {
     }
 }
 
+/// Methods that record one primitive of one operand.
 macro_rules! unary {
     ($($(#[$doc:meta])* $method:ident $prim:expr;)*) => {
         impl Var { $(
@@ -204,6 +205,7 @@ macro_rules! unary {
         )* }
     };
 }
+pub(super) use unary;
 unary! {
     /// √x, entry by entry.
     sqrt sqrt::Sqrt;
