@@ -9,7 +9,7 @@ use std::time::Instant;
 pub const MOST_CRATES: usize = 80;
 /// The same without default features.
 pub const MOST_CRATES_BARE: usize = 25;
-/// Seconds of a clean build with default features.
+/// Seconds of the first build of a project that depends on it, with default features.
 pub const MOST_SECONDS: f64 = 90.0;
 
 /// Counts and prints the third-party crates of the library, and times a clean build where `build` is set.
@@ -24,9 +24,11 @@ pub fn run(root: &Path, build: bool) -> Result<(), String> {
     within("third-party crates with default features", default.len() as f64, MOST_CRATES as f64)?;
     within("third-party crates without default features", bare.len() as f64, MOST_CRATES_BARE as f64)?;
     if build {
-        let seconds = clean_build(root)?;
-        println!("{seconds:.0} s for a clean build with default features (at most {MOST_SECONDS:.0})");
-        within("seconds of a clean build", seconds, MOST_SECONDS)?;
+        let seconds = clean_build(root, &[])?;
+        println!("{seconds:.0} s for the first build of a project that depends on it (at most {MOST_SECONDS:.0})");
+        let release = clean_build(root, &["--release"])?;
+        println!("{release:.0} s with --release");
+        within("seconds of a first build", seconds, MOST_SECONDS)?;
     }
     Ok(())
 }
@@ -67,25 +69,39 @@ fn third_party_in(tree: &str) -> BTreeSet<String> {
     crates.collect()
 }
 
-/// Seconds to build the library into an empty folder, with everything already downloaded.
-fn clean_build(root: &Path) -> Result<f64, String> {
-    let target = root.join("target").join("weight");
-    let empty = || match std::fs::remove_dir_all(&target) {
+/// Seconds of the first build of an empty project whose one dependency is the library, with everything already
+/// downloaded. The project's profiles are cargo's own: what this workspace sets for its tests is not what a user gets.
+fn clean_build(root: &Path, flags: &[&str]) -> Result<f64, String> {
+    let project = root.join("target").join("weight");
+    match std::fs::remove_dir_all(&project) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(format!("cannot empty {}: {error}", target.display()))
+            return Err(format!("cannot empty {}: {error}", project.display()));
         }
-        _ => Ok(()),
+        _ => {}
+    }
+    let library = root.join("crates").join("retrograde");
+    let manifest = format!(
+        "[package]\nname = \"user\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
+         [dependencies]\nretrograde = {{ path = {:?} }}\n",
+        library.display().to_string()
+    );
+    let write = |name: &str, text: &str| {
+        let path = project.join(name);
+        std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
     };
-    empty()?;
+    std::fs::create_dir_all(project.join("src")).map_err(|error| format!("{}: {error}", project.display()))?;
+    write("Cargo.toml", &manifest)?;
+    write("src/main.rs", "fn main() {}\n")?;
+    let lock = std::fs::read_to_string(root.join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
+    write("Cargo.lock", &lock)?;
     let start = Instant::now();
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--package", "retrograde", "--target-dir"]).arg(&target);
-    let status = cargo.current_dir(root).status();
+    cargo.args(["build", "--quiet"]).args(flags).env_remove("CARGO_TARGET_DIR");
+    let status = cargo.current_dir(&project).status();
     let seconds = start.elapsed().as_secs_f64();
-    empty()?;
     match status {
         Ok(status) if status.success() => Ok(seconds),
-        Ok(status) => Err(format!("`cargo build --package retrograde` failed ({status})")),
+        Ok(status) => Err(format!("`cargo build` in {} failed ({status})", project.display())),
         Err(error) => Err(format!("cannot run `cargo build`: {error}")),
     }
 }
