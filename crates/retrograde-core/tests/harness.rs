@@ -1,71 +1,17 @@
 //! One harness over the rows of all primitives: derivatives, batches and text of each, and of its derivatives.
 
-use retrograde_array::rng::{self, Key};
 use retrograde_array::{Array, DType, bits::BitStack, ops};
 use retrograde_core::exec::{Executor, Interpreter};
 use retrograde_core::ir::{Kind, Op, Type, check as check_invariants, parse, print, simplify};
-use retrograde_core::prim::{Prim, Program, Row, Transforms, Value, bodies};
+use retrograde_core::prim::{Prim, Program, Row, Value, bodies};
 use retrograde_core::prim::{replay::Plan, scan::Scan};
-use retrograde_core::transform::{LinearProgram, Standard, is_linear, jvp, linearize, transpose, vmap};
+use retrograde_core::transform::{LinearProgram, is_linear, jvp, linearize, transpose, vmap};
+
+mod common;
+
+use common::{Draw, cotangent_program, equation, expect_bits, floats, is_lowered, run};
 
 const LANES: usize = 3;
-
-/// Draws operands, one key each.
-struct Draw {
-    key: Key,
-    count: u64,
-}
-
-impl Draw {
-    fn new(seed: u64) -> Draw {
-        Draw { key: Key::from_seed(seed), count: 0 }
-    }
-    fn array(&mut self, ty: &Type, (low, high): (f64, f64)) -> Array {
-        self.count += 1;
-        let unit = rng::uniform(self.key.fold_in(self.count), ty.shape.clone()).to_vec::<f64>().unwrap();
-        let entries = unit.iter().map(|u| low + (high - low) * u);
-        let reals = |entries: Vec<f64>| Array::new(ty.shape.clone(), entries).unwrap();
-        match ty.dtype {
-            DType::Bool => {
-                Array::new(ty.shape.clone(), unit.iter().map(|u| *u < 0.5).collect::<Vec<bool>>()).unwrap()
-            }
-            dtype if dtype.is_float() => ops::convert(&reals(entries.collect()), dtype),
-            dtype => ops::convert(&reals(entries.map(f64::floor).collect()), dtype),
-        }
-    }
-    fn arrays(&mut self, types: &[Type], range: (f64, f64)) -> Vec<Array> {
-        types.iter().map(|ty| self.array(ty, range)).collect()
-    }
-    /// Operands of a row, with its diagonals.
-    fn operands(&mut self, types: &[Type], row: &Row) -> Vec<Array> {
-        let mut all = self.arrays(types, row.range);
-        if row.diagonal != 0.0 {
-            all.iter_mut().for_each(|x| add_to_diagonals(x, row.diagonal));
-        }
-        all
-    }
-}
-
-/// Adds `step · (i + 1)` to entry (i, i) of each matrix of the last two axes.
-fn add_to_diagonals(x: &mut Array, step: f64) {
-    let [.., m, n] = x.shape()[..] else { return };
-    let entries = x.make_mut::<f64>().expect("rows with diagonals are of f64");
-    for (at, entry) in entries.iter_mut().enumerate() {
-        let (i, j) = (at / n % m, at % n);
-        *entry += if i == j { step * (i + 1) as f64 } else { 0.0 };
-    }
-}
-
-fn run(program: &Program, inputs: &[Array]) -> Vec<Array> {
-    let values = inputs.iter().cloned().map(Value::Array).collect();
-    let (out, _) =
-        Interpreter::default().run(program, values).unwrap_or_else(|e| panic!("{e}\n{}", print(program)));
-    out.into_iter().map(|v| v.into_array().unwrap()).collect()
-}
-
-fn floats(types: &[Type]) -> Vec<bool> {
-    types.iter().map(Type::is_float).collect()
-}
 
 fn reals(array: &Array) -> Vec<f64> {
     (0..array.size()).map(|i| array.get(i).unwrap().to_f64()).collect()
@@ -94,13 +40,6 @@ fn expect_close(what: &str, found: &[Array], expected: &[Array], tolerance: f64,
                 "{what}: result {k}, entry {i}: {f:e}, expected {e:e}\n{context}"
             );
         }
-    }
-}
-
-fn expect_bits(what: &str, found: &[Array], expected: &[Array], context: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}: number of results\n{context}");
-    for (k, (f, e)) in found.iter().zip(expected).enumerate() {
-        assert!(f.bits_eq(e), "{what}: result {k} is {f:?}, expected {e:?}\n{context}");
     }
 }
 
@@ -193,19 +132,6 @@ fn tangent_program(program: &Program, active: &[bool]) -> Program {
     let whole = jvp(program, active, &floats(&program.output_types())).program;
     let tangents = whole.outputs[program.outputs.len()..].to_vec();
     bodies::restrict(&whole, &vec![true; whole.inputs.len()], &tangents)
-}
-
-/// (x, cotangents of the floating-point results) -> cotangents of the active x.
-fn cotangent_program(program: &Program, active: &[bool]) -> Program {
-    let out_types = program.output_types();
-    let lin = linearize(program, active, &floats(&out_types));
-    let transposed = Standard.transpose(&lin.linear, lin.n_residuals);
-    let seeds = bodies::marked(&out_types, &lin.active);
-    let n_in = program.inputs.len();
-    bodies::build(&[program.input_types(), seeds].concat(), |b, p| {
-        let forward = b.inline(&lin.forward, &p[..n_in]);
-        b.inline(&transposed, &[&forward[out_types.len()..], &p[n_in..]].concat())
-    })
 }
 
 /// Five-point central differences of the floating-point results along `x_dot`, of error O(step⁴). Source: Abramowitz
@@ -463,16 +389,11 @@ fn check_lowered(program: &Program, row: &Row, draw: &mut Draw) {
     }
 }
 
-/// The program of one equation.
-fn equation(op: &Prim, types: &[Type]) -> Program {
-    bodies::build(types, |b, p| b.emit(op.clone(), p))
-}
-
 /// The harness: everything that is asked of a primitive, on random operands.
 fn check(row: &Row, seed: u64) {
     let mut draw = Draw::new(seed);
     let program = equation(&row.op, &row.inputs);
-    if matches!(row.op, Prim::Record(_) | Prim::Replay(_) | Prim::Retain(_) | Prim::Restore(_)) {
+    if is_lowered(&row.op) {
         return check_lowered(&program, row, &mut draw);
     }
     let x = draw.operands(&row.inputs, row);
