@@ -385,6 +385,28 @@ fn check_lowered(program: &Program, row: &Row, draw: &mut Draw) {
             let out = go(row.op.clone(), &row.inputs, values(&floats));
             assert_eq!(out.len(), program.outputs.len());
         }
+        // Unpacked again they are what they were.
+        Prim::PackBits(_) => {
+            let packed = go(row.op.clone(), &row.inputs, values(&floats)).remove(0);
+            let shape = floats[0].shape().to_vec();
+            let unpack = Prim::from(retrograde_core::prim::unpack_bits::UnpackBits { shape });
+            let back = go(unpack, &program.output_types(), vec![packed]).remove(0);
+            expect_bits(what, &[back.array().clone()], &floats, "unpack_bits of pack_bits");
+        }
+        Prim::UnpackBits(_) => {
+            let byte = Array::vector(vec![0b0010_0110_u8, 0, 0b1_0000]);
+            let bits = go(row.op.clone(), &row.inputs, vec![Value::Array(byte)]).remove(0);
+            let set = bits
+                .array()
+                .to_vec::<bool>()
+                .unwrap()
+                .iter()
+                .enumerate()
+                .filter(|b| *b.1)
+                .map(|b| b.0)
+                .collect::<Vec<_>>();
+            assert_eq!(set, [1, 2, 5, 20]);
+        }
         _ => unreachable!("not a lowered operation"),
     }
 }

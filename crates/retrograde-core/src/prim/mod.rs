@@ -77,7 +77,7 @@ primitives! {
     qr::Qr, eigh::Eigh, svd::Svd, fft::Fft,
     call::Call, scan::Scan, while_loop::While, cond::Cond,
     custom_jvp::CustomJvp, custom_vjp::CustomVjp, linear_call::LinearCall,
-    retain::Retain, restore::Restore, record::Record, replay::Replay,
+    retain::Retain, restore::Restore, record::Record, replay::Replay, pack_bits::PackBits, unpack_bits::UnpackBits,
 }
 
 impl Prim {

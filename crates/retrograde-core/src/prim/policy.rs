@@ -9,6 +9,8 @@ pub enum Tape {
     /// Every residual: the reference.
     #[default]
     Store,
+    /// The state before each step of a loop, and of straight-line programs nothing: everything but loops is computed again.
+    Recompute,
     /// Some states of a loop; the rest is computed again.
     Checkpoint(Checkpoint),
     /// The last state and the bits that rounding destroyed; earlier states are reconstructed exactly.
@@ -32,6 +34,7 @@ impl fmt::Display for Tape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Tape::Store => "store",
+            Tape::Recompute => "recompute",
             Tape::Checkpoint(Checkpoint::Sqrt) => "checkpoint-sqrt",
             Tape::Reverse => "reverse",
         })
@@ -43,9 +46,12 @@ impl FromStr for Tape {
     fn from_str(s: &str) -> Result<Tape, String> {
         match s {
             "store" => Ok(Tape::Store),
+            "recompute" => Ok(Tape::Recompute),
             "checkpoint-sqrt" => Ok(Tape::Checkpoint(Checkpoint::Sqrt)),
             "reverse" => Ok(Tape::Reverse),
-            _ => Err(format!("found policy `{s}`, expected one of store, checkpoint-sqrt, reverse")),
+            _ => {
+                Err(format!("found policy `{s}`, expected one of store, recompute, checkpoint-sqrt, reverse"))
+            }
         }
     }
 }

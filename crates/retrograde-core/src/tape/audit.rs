@@ -985,6 +985,10 @@ impl Terms {
                 (Prim::Neg(_), x) => Some(x[0]),
                 _ => None,
             },
+            (Prim::UnpackBits(_), &[x]) => match self.application(x)? {
+                (Prim::PackBits(_), x) => (self.ty(x[0]) == ty).then_some(x[0]),
+                _ => None,
+            },
             (Prim::Reshape(_), &[x]) if self.ty(x) == ty => Some(x),
             (Prim::Reshape(outer), &[x]) => match self.application(x)? {
                 (Prim::Reshape(_), x) => {

@@ -4,7 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::ir::{Equation, Location, Op, Type, ValueId, check, simplify};
+use super::cut::{Parts, TapeEntry, cut};
+use super::minimise::Repeat;
+use super::trim::trim;
+use crate::ir::{Equation, Location, Op, ValueId, check, simplify};
 use crate::prim::record::Record;
 use crate::prim::replay::{Plan, Replay};
 use crate::prim::scan::Scan;
@@ -53,21 +56,6 @@ struct Found {
     reversals: Vec<Reversal>,
 }
 
-/// One value on the tape.
-#[derive(Clone, Debug)]
-pub struct TapeEntry {
-    /// Its type.
-    pub ty: Type,
-    /// The operation that made it.
-    pub op: &'static str,
-    /// Where the user wrote that.
-    pub location: Option<Location>,
-    /// The policy it belongs to.
-    pub policy: Tape,
-    /// Bytes, where they are known before running.
-    pub bytes: Option<usize>,
-}
-
 /// Why a program cannot be lowered as asked.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum LowerError {
@@ -95,7 +83,10 @@ pub fn lower(
         program.clone()
     };
     check::debug_check(&lowered, "lower");
-    Ok(cut(&lowered, n_outputs, n_seeds, found))
+    let repeat = if default == Tape::Recompute { Repeat::All } else { Repeat::Cheap };
+    let Parts { forward, backward, tape } = cut(&lowered, n_outputs, n_seeds, repeat);
+    let Found { n_recorded, notes, reversals } = found;
+    Ok(Lowered { forward, backward, n_outputs, tape, notes, n_recorded, reversals })
 }
 
 /// What the pass needs of a loop.
@@ -145,6 +136,7 @@ struct Recorded {
 
 /// Replaces each pair of a loop and the sweep over its residuals.
 fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program, LowerError> {
+    let program = &trim(program, default);
     let mut made_by: HashMap<ValueId, (usize, usize)> = HashMap::new();
     for (e, equation) in program.equations.iter().enumerate() {
         for (i, v) in equation.outputs.iter().enumerate() {
@@ -287,9 +279,10 @@ fn record(
                 .map_err(|r| LowerError::NotReversible(r, equation.location))?;
             (Arc::new(inverse.record), Arc::new(inverse.inverse), Plan::Reverse)
         }
-        Tape::Checkpoint(Checkpoint::Sqrt) | Tape::Store => {
+        Tape::Checkpoint(Checkpoint::Sqrt) | Tape::Recompute | Tape::Store => {
             let step = bodies::restrict(l.body, &all, &l.body.outputs[..l.n_carry]);
-            let stride = l.length.map_or(1, |n| n.isqrt().max(1));
+            let every = policy == Tape::Recompute && l.length.is_some();
+            let stride = if every { 1 } else { l.length.map_or(1, |n| n.isqrt().max(1)) };
             (Arc::new(body), Arc::new(step), Plan::Every(stride))
         }
     };
@@ -386,79 +379,4 @@ fn replay(
         plan: recorded.plan,
     };
     Ok(b.emit(op.into(), &operands))
-}
-
-/// Cuts a program where the seeds come in. What crosses the cut is the tape.
-fn cut(program: &Program, n_outputs: usize, n_seeds: usize, found: Found) -> Lowered {
-    let n_inputs = program.inputs.len() - n_seeds;
-    let is_seed: Vec<bool> = (0..program.inputs.len()).map(|i| i >= n_inputs).collect();
-    let mut after = bodies::depending(program, &is_seed);
-    let (outputs, rest) = program.outputs.split_at(n_outputs);
-    // What only the second part needs and costs nothing to keep out of the first: constants.
-    let mut producer: Vec<Option<usize>> = vec![None; program.types.len()];
-    for (e, equation) in program.equations.iter().enumerate() {
-        equation.outputs.iter().for_each(|v| producer[v.index()] = Some(e));
-        if equation.outputs.iter().any(|v| after[v.index()]) {
-            equation.outputs.iter().for_each(|v| after[v.index()] = true);
-        }
-    }
-    let is_constant =
-        |v: ValueId| producer[v.index()].is_some_and(|e| program.equations[e].inputs.is_empty());
-    let mut crossing: Vec<ValueId> = vec![];
-    let mut constants: Vec<usize> = vec![];
-    let mut seen = vec![false; program.types.len()];
-    program.inputs.iter().for_each(|v| seen[v.index()] = true);
-    let second: Vec<&Equation<Prim>> =
-        program.equations.iter().filter(|e| e.outputs.iter().any(|v| after[v.index()])).collect();
-    for &v in second.iter().flat_map(|e| &e.inputs).chain(rest) {
-        if after[v.index()] || std::mem::replace(&mut seen[v.index()], true) {
-            continue;
-        }
-        match producer[v.index()] {
-            Some(e) if is_constant(v) => constants.push(e),
-            _ => crossing.push(v),
-        }
-    }
-    let tape = crossing.iter().map(|&v| entry(program, v, producer[v.index()])).collect();
-    let mut forward = program.clone();
-    forward.equations.retain(|e| !e.outputs.iter().any(|v| after[v.index()]));
-    forward.outputs = outputs.iter().chain(&crossing).copied().collect();
-    forward.inputs.truncate(n_inputs);
-    let all = vec![true; n_inputs];
-    let forward_outputs = forward.outputs.clone();
-    let forward = bodies::restrict(&forward, &all, &forward_outputs);
-
-    let mut backward = program.clone();
-    backward.inputs = program.inputs[..n_inputs]
-        .iter()
-        .chain(&crossing)
-        .chain(&program.inputs[n_inputs..])
-        .copied()
-        .collect();
-    backward.equations =
-        constants.iter().map(|&e| &program.equations[e]).chain(second.iter().copied()).cloned().collect();
-    backward.outputs = rest.to_vec();
-    let backward = crate::ir::builder::renumber(backward);
-    check::debug_check(&forward, "cut");
-    check::debug_check(&backward, "cut");
-    let Found { n_recorded, notes, reversals } = found;
-    Lowered { forward, backward, n_outputs, tape, notes, n_recorded, reversals }
-}
-
-fn entry(program: &Program, v: ValueId, producer: Option<usize>) -> TapeEntry {
-    let equation = producer.map(|e| &program.equations[e]);
-    let ty = program.ty(v).clone();
-    let policy = match equation.map(|e| &e.op) {
-        Some(Prim::Record(r)) if r.plan == Plan::Reverse => Tape::Reverse,
-        Some(Prim::Record(_)) => Tape::Checkpoint(Checkpoint::Sqrt),
-        _ => Tape::Store,
-    };
-    let bytes = (ty.kind == crate::ir::Kind::Array).then(|| ty.size_bytes());
-    TapeEntry {
-        ty,
-        op: equation.map_or("input", |e| e.op.name()),
-        location: equation.and_then(|e| e.location),
-        policy,
-        bytes,
-    }
 }

@@ -7,11 +7,16 @@
 
 mod annotate;
 mod audit;
+mod cut;
+mod flow;
 mod lower;
+mod minimise;
 mod report;
+mod trim;
 
 pub use crate::prim::{Checkpoint, Tape};
 pub use annotate::annotate;
 pub use audit::{AuditError, audit};
-pub use lower::{LowerError, Lowered, Reversal, TapeEntry, lower};
+pub use cut::TapeEntry;
+pub use lower::{LowerError, Lowered, Reversal, lower};
 pub use report::{EntryBytes, TapeReport};

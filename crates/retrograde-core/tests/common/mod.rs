@@ -73,7 +73,15 @@ pub(crate) fn expect_bits(what: &str, found: &[Array], expected: &[Array], conte
 
 /// Whether only lowering writes it: it has no derivatives and no batches.
 pub(crate) fn is_lowered(op: &Prim) -> bool {
-    matches!(op, Prim::Record(_) | Prim::Replay(_) | Prim::Retain(_) | Prim::Restore(_))
+    matches!(
+        op,
+        Prim::Record(_)
+            | Prim::Replay(_)
+            | Prim::Retain(_)
+            | Prim::Restore(_)
+            | Prim::PackBits(_)
+            | Prim::UnpackBits(_)
+    )
 }
 
 /// The program of one equation.

@@ -1,0 +1,124 @@
+//! Cuts a program where the seeds come in. What crosses the cut is the tape: as little as residual minimisation allows.
+
+use super::minimise::{Repeat, choose, kept_bytes, packs, producers, rebuild};
+use crate::ir::{Equation, Kind, Location, Op, Type, ValueId, builder, check};
+use crate::prim::pack_bits::PackBits;
+use crate::prim::replay::Plan;
+use crate::prim::unpack_bits::UnpackBits;
+use crate::prim::{Checkpoint, Prim, Program, Tape, bodies};
+
+/// One value on the tape.
+#[derive(Clone, Debug)]
+pub struct TapeEntry {
+    /// Its type.
+    pub ty: Type,
+    /// The operation that made it.
+    pub op: &'static str,
+    /// Where the user wrote that.
+    pub location: Option<Location>,
+    /// The policy it belongs to.
+    pub policy: Tape,
+    /// Bytes, where they are known before running.
+    pub bytes: Option<usize>,
+}
+
+/// A program in two.
+pub(super) struct Parts {
+    /// inputs -> outputs, tape
+    pub(super) forward: Program,
+    /// inputs, tape, seeds -> rest
+    pub(super) backward: Program,
+    pub(super) tape: Vec<TapeEntry>,
+}
+
+/// Cuts (inputs.., seeds.. -> outputs.., rest..) in two. The second part has the inputs at hand and repeats what `repeat`
+/// allows, each equation right before it is first needed.
+pub(super) fn cut(program: &Program, n_outputs: usize, n_seeds: usize, repeat: Repeat) -> Parts {
+    let n_inputs = program.inputs.len() - n_seeds;
+    let is_seed: Vec<bool> = (0..program.inputs.len()).map(|i| i >= n_inputs).collect();
+    let mut after = bodies::depending(program, &is_seed);
+    let (outputs, rest) = program.outputs.split_at(n_outputs);
+    for equation in &program.equations {
+        if equation.outputs.iter().any(|v| after[v.index()]) {
+            equation.outputs.iter().for_each(|v| after[v.index()] = true);
+        }
+    }
+    let second: Vec<&Equation<Prim>> =
+        program.equations.iter().filter(|e| e.outputs.iter().any(|v| after[v.index()])).collect();
+    let mut at_hand = vec![false; program.types.len()];
+    program.inputs.iter().for_each(|v| at_hand[v.index()] = true);
+    let mut needed: Vec<ValueId> =
+        second.iter().flat_map(|e| &e.inputs).chain(rest).copied().filter(|v| !after[v.index()]).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    let cost = |v: ValueId| if at_hand[v.index()] { 0 } else { kept_bytes(program.ty(v)) };
+    let kept = choose(program, &needed, repeat, &cost);
+
+    let producer = producers(program);
+    let tape = kept.iter().map(|&v| entry(program, v, producer[v.index()])).collect();
+    let mut types = program.types.clone();
+    // The tape as it is kept: truth values as bits.
+    let mut packing: Vec<(ValueId, ValueId)> = vec![];
+    let crossing: Vec<ValueId> = kept
+        .iter()
+        .map(|&v| {
+            if !packs(program.ty(v)) {
+                return v;
+            }
+            let packed = ValueId(types.len() as u32);
+            types.push(PackBits::packed(program.ty(v)));
+            packing.push((v, packed));
+            packed
+        })
+        .collect();
+    let equation = |op: Prim, from: ValueId, to: ValueId| Equation {
+        op,
+        inputs: vec![from],
+        outputs: vec![to],
+        location: None,
+    };
+
+    let mut forward = Program { types: types.clone(), ..program.clone() };
+    forward.equations.retain(|e| !e.outputs.iter().any(|v| after[v.index()]));
+    forward.equations.extend(packing.iter().map(|&(v, packed)| equation(PackBits.into(), v, packed)));
+    forward.inputs.truncate(n_inputs);
+    let results: Vec<ValueId> = outputs.iter().chain(&crossing).copied().collect();
+    let forward = bodies::restrict(&forward, &vec![true; n_inputs], &results);
+
+    let mut equations: Vec<Equation<Prim>> = packing
+        .iter()
+        .map(|&(v, packed)| equation(UnpackBits { shape: program.ty(v).shape.to_vec() }.into(), packed, v))
+        .collect();
+    kept.iter().for_each(|v| at_hand[v.index()] = true);
+    for e in second {
+        let missing = e.inputs.iter().copied().filter(|v| !after[v.index()]);
+        rebuild(program, &producer, &mut at_hand, missing, &mut |e| equations.push(e.clone()));
+        equations.push(e.clone());
+    }
+    let missing = rest.iter().copied().filter(|v| !after[v.index()]);
+    rebuild(program, &producer, &mut at_hand, missing, &mut |e| equations.push(e.clone()));
+    let inputs = program.inputs[..n_inputs].iter().chain(&crossing).chain(&program.inputs[n_inputs..]);
+    let backward = Program { inputs: inputs.copied().collect(), equations, outputs: rest.to_vec(), types };
+    let backward = builder::renumber(backward);
+    check::debug_check(&forward, "cut");
+    check::debug_check(&backward, "cut");
+    Parts { forward, backward, tape }
+}
+
+fn entry(program: &Program, v: ValueId, producer: Option<usize>) -> TapeEntry {
+    let equation = producer.map(|e| &program.equations[e]);
+    let ty = if packs(program.ty(v)) { PackBits::packed(program.ty(v)) } else { program.ty(v).clone() };
+    let policy = match equation.map(|e| &e.op) {
+        Some(Prim::Record(r)) if r.plan == Plan::Reverse => Tape::Reverse,
+        Some(Prim::Record(_)) => Tape::Checkpoint(Checkpoint::Sqrt),
+        _ => Tape::Store,
+    };
+    let bytes = (ty.kind == Kind::Array).then(|| ty.size_bytes());
+    TapeEntry {
+        ty,
+        op: equation.map_or("input", |e| e.op.name()),
+        location: equation.and_then(|e| e.location),
+        policy,
+        bytes,
+    }
+}
