@@ -9,7 +9,8 @@ use retrograde_core::trace::function::Function;
 use retrograde_core::trace::var::constant;
 
 const BODIES: usize = 8;
-const POLICIES: [Tape; 4] = [Tape::Store, Tape::Recompute, Tape::Checkpoint(Checkpoint::Sqrt), Tape::Reverse];
+const SQRT: Tape = Tape::Checkpoint(Checkpoint::Sqrt);
+const POLICIES: [Tape; 4] = [Tape::Store, Tape::Recompute, SQRT, Tape::Reverse];
 
 /// A planetary disc: positions and velocities [3, 8], masses [8].
 fn disc() -> (Array, Array, Array) {

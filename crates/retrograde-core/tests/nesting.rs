@@ -10,7 +10,8 @@ use retrograde_core::trace::door::{grad, hessian, hvp, jacobian, jit, jvp, value
 use retrograde_core::trace::var::{constant, full, select};
 
 const SQRT: Tape = Tape::Checkpoint(Checkpoint::Sqrt);
-const POLICIES: [Tape; 3] = [Tape::Store, SQRT, Tape::Reverse];
+const POLICIES: [Tape; 5] =
+    [Tape::Store, Tape::Recompute, SQRT, Tape::Checkpoint(Checkpoint::Slots(3)), Tape::Reverse];
 
 fn uniform(seed: u64, n: usize, low: f64, high: f64) -> Vec<f64> {
     let unit = rng::uniform(Key::from_seed(seed), [n]).to_vec::<f64>().unwrap();

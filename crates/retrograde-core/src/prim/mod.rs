@@ -9,6 +9,7 @@ pub mod matrix;
 pub mod policy;
 pub mod rule;
 pub mod rules;
+pub mod schedule;
 pub mod structure;
 pub mod value;
 

@@ -22,6 +22,10 @@ pub enum Tape {
 pub enum Checkpoint {
     /// About √T of T, and about √T within a segment: each step runs at most twice before its derivative.
     Sqrt,
+    /// At most this many, at least 1, the one at the start among them: of a loop of known length those of the binomial
+    /// schedule, with which no more steps run again than must; of a `while` every k-th, k growing as it goes on. Cost and
+    /// source: `prim::schedule`.
+    Slots(usize),
 }
 
 impl From<Checkpoint> for Tape {
@@ -32,12 +36,13 @@ impl From<Checkpoint> for Tape {
 
 impl fmt::Display for Tape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Tape::Store => "store",
-            Tape::Recompute => "recompute",
-            Tape::Checkpoint(Checkpoint::Sqrt) => "checkpoint-sqrt",
-            Tape::Reverse => "reverse",
-        })
+        match self {
+            Tape::Store => f.write_str("store"),
+            Tape::Recompute => f.write_str("recompute"),
+            Tape::Checkpoint(Checkpoint::Sqrt) => f.write_str("checkpoint-sqrt"),
+            Tape::Checkpoint(Checkpoint::Slots(n)) => write!(f, "checkpoint-{n}"),
+            Tape::Reverse => f.write_str("reverse"),
+        }
     }
 }
 
@@ -52,6 +57,23 @@ impl FromStr for Tape {
             _ => {
                 Err(format!("found policy `{s}`, expected one of store, recompute, checkpoint-sqrt, reverse"))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_parse() {
+        let checkpoints =
+            [Checkpoint::Sqrt, Checkpoint::Slots(1), Checkpoint::Slots(16)].map(Tape::Checkpoint);
+        for policy in [Tape::Store, Tape::Recompute, Tape::Reverse].into_iter().chain(checkpoints) {
+            assert_eq!(policy.to_string().parse(), Ok(policy));
+        }
+        for wrong in ["checkpoint-0", "checkpoint-", "checkpoint--1", "Store", ""] {
+            assert!(wrong.parse::<Tape>().unwrap_err().contains("expected one of"), "{wrong}");
         }
     }
 }

@@ -5,8 +5,9 @@
 //! number of steps is not known before, also that number.
 
 use super::bodies::build;
-use super::replay::{Plan, online_stride};
+use super::replay::Plan;
 use super::scan::{Scan, Stacks};
+use super::schedule::kept_on_the_way;
 use super::while_loop::While;
 use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Value};
 use crate::ir::{Field, Fields, Kind, Mismatch, Type, ValueId};
@@ -38,6 +39,55 @@ pub struct Record {
 impl Record {
     fn state_types(&self) -> Vec<Type> {
         self.body.input_types()[self.n_consts..self.n_consts + self.n_carry].to_vec()
+    }
+}
+
+/// The states that a running loop has kept so far.
+struct States {
+    plan: Plan,
+    /// Before which steps, where that is known before.
+    at: Option<Vec<usize>>,
+    /// Otherwise before every so many.
+    distance: usize,
+    kept: Vec<Vec<Value>>,
+}
+
+impl States {
+    fn new(plan: Plan, length: Option<usize>) -> States {
+        let (at, distance) = match (plan, length) {
+            (Plan::Slots(slots), Some(n)) => (Some(kept_on_the_way(n, slots)), 1),
+            (Plan::Every(k), Some(_)) => (None, k.max(1)),
+            _ => (None, 1),
+        };
+        States { plan, at, distance: if length.is_some() { distance } else { 1 }, kept: vec![] }
+    }
+    /// How many there may be; beyond that every second goes.
+    fn most(&self) -> usize {
+        match self.plan {
+            Plan::Slots(slots) => slots.max(1),
+            _ => 2 * self.distance,
+        }
+    }
+    fn offer(&mut self, step_idx: usize, state: &[Value]) {
+        let wanted = match (&self.at, self.plan) {
+            (_, Plan::Reverse) => false,
+            (Some(at), _) => at.get(self.kept.len()) == Some(&step_idx),
+            (None, _) => step_idx.is_multiple_of(self.distance),
+        };
+        if wanted {
+            self.kept.push(state.to_vec());
+        }
+    }
+    /// Makes room, in a loop whose length is not known.
+    fn thin_out(&mut self) {
+        while self.kept.len() > self.most() {
+            let mut keep = false;
+            self.kept.retain(|_| {
+                keep = !keep;
+                keep
+            });
+            self.distance *= 2;
+        }
     }
 }
 
@@ -98,8 +148,8 @@ impl Rules for Record {
         };
         match self.plan {
             Plan::Reverse => out.push(Type::bits()),
-            Plan::Every(k) => {
-                let stack = |ty: &Type| self.length.map_or_else(|| ty.list(), |n| ty.stacked(n.div_ceil(k.max(1))));
+            Plan::Every(_) | Plan::Slots(_) => {
+                let stack = |ty: &Type| self.length.map_or_else(|| ty.list(), |n| ty.stacked(self.plan.n_states(n)));
                 out.extend(self.state_types().iter().map(stack));
             }
         }
@@ -117,8 +167,7 @@ impl Rules for Record {
         let mut bits = Value::Bits(BitStack::default());
         let n_carry = self.n_carry + usize::from(reverses);
         let mut ys = Stacks::new(&self.body, n_carry, 0);
-        let mut states: Vec<Vec<Value>> = vec![];
-        let mut stride = if let (Plan::Every(k), Some(_)) = (self.plan, self.length) { k } else { 1 };
+        let mut states = States::new(self.plan, self.length);
         let mut step_idx = 0;
         loop {
             let go_on = match (&self.cond, self.length) {
@@ -130,16 +179,9 @@ impl Rules for Record {
             if !go_on {
                 break;
             }
-            if !reverses && step_idx % stride == 0 {
-                states.push(carry.clone());
-                if self.length.is_none() && states.len() > 2 * stride {
-                    let mut keep = false;
-                    states.retain(|_| {
-                        keep = !keep;
-                        keep
-                    });
-                    stride *= 2;
-                }
+            states.offer(step_idx, &carry);
+            if self.length.is_none() {
+                states.thin_out();
             }
             let row = self.length.map_or(0, |n| if self.reverse { n - 1 - step_idx } else { step_idx });
             let mut operands = Vec::with_capacity(self.body.inputs.len());
@@ -156,7 +198,6 @@ impl Rules for Record {
             }
             step_idx += 1;
         }
-        debug_assert!(self.length.is_some() || reverses || stride == online_stride(step_idx));
         carry.extend(ys.finish(self.reverse)?);
         if reverses {
             let mut bits = bits.into_bits()?;
@@ -164,7 +205,7 @@ impl Rules for Record {
             carry.push(Value::Bits(bits));
         } else {
             for (i, ty) in self.state_types().iter().enumerate() {
-                let rows: Vec<Array> = states.iter().map(|s| s[i].array().clone()).collect();
+                let rows: Vec<Array> = states.kept.iter().map(|s| s[i].array().clone()).collect();
                 let stacked = if rows.is_empty() { Array::zeros(ty.dtype, ty.stacked(0).shape) } else { Array::stack(&rows)? };
                 carry.push(Value::Array(stacked));
             }

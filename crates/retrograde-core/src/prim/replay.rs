@@ -8,6 +8,7 @@
 
 use super::bodies::{self, build, parts};
 use super::scan::Stacks;
+use super::schedule::{kept_on_the_way, next_state, online_distance};
 use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Value};
 use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
 use retrograde_array::{Array, DType};
@@ -20,6 +21,8 @@ use std::sync::Arc;
 pub enum Plan {
     /// The state before every k-th step (a `while` starts with 1 and doubles k as it goes, see [`online_stride`]).
     Every(usize),
+    /// The states of the schedule for this many slots, see [`super::schedule`].
+    Slots(usize),
     /// The last state and the bits that rounding destroyed.
     Reverse,
 }
@@ -28,7 +31,19 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Plan::Every(k) => write!(f, "every-{k}"),
+            Plan::Slots(n) => write!(f, "slots-{n}"),
             Plan::Reverse => write!(f, "reverse"),
+        }
+    }
+}
+
+impl Plan {
+    /// How many states a loop of `n_steps` leaves on the tape.
+    pub fn n_states(self, n_steps: usize) -> usize {
+        match self {
+            Plan::Every(k) => n_steps.div_ceil(k.max(1)),
+            Plan::Slots(slots) => kept_on_the_way(n_steps, slots).len(),
+            Plan::Reverse => 0,
         }
     }
 }
@@ -39,9 +54,11 @@ impl FromStr for Plan {
         if s == "reverse" {
             return Ok(Plan::Reverse);
         }
-        match s.strip_prefix("every-").and_then(|k| k.parse().ok()) {
-            Some(k) if k > 0 => Ok(Plan::Every(k)),
-            _ => Err(format!("found plan `{s}`, expected `reverse` or `every-N`")),
+        let number = |prefix| s.strip_prefix(prefix).and_then(|k| k.parse::<usize>().ok()).filter(|k| *k > 0);
+        match (number("every-"), number("slots-")) {
+            (Some(k), _) => Ok(Plan::Every(k)),
+            (_, Some(n)) => Ok(Plan::Slots(n)),
+            _ => Err(format!("found plan `{s}`, expected `reverse`, `every-N` or `slots-N`")),
         }
     }
 }
@@ -138,6 +155,44 @@ impl Replay {
         }
         Ok(())
     }
+    /// Never holds more than `slots` states besides the one it works on.
+    fn sweep_in_slots(&self, cx: &mut dyn Evaluate, o: &mut Operands, slots: usize) -> Result<(), EvalError> {
+        let stacks: Vec<Array> = std::mem::take(&mut o.tape).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
+        let at = match self.length {
+            Some(n) => kept_on_the_way(n, slots),
+            None => (0..o.n_steps).step_by(online_distance(o.n_steps, slots)).collect(),
+        };
+        // Rows of their own: a view would keep them all until the end.
+        let state = |row: usize| stacks.iter().map(|s| Value::Array(s.row(row).compact())).collect::<Vec<_>>();
+        let mut kept: Vec<(usize, Vec<Value>)> = at.into_iter().enumerate().map(|(row, step)| (step, state(row))).collect();
+        drop(stacks);
+        let mut end = o.n_steps;
+        while let Some((start, state)) = kept.last() {
+            let (start, n_steps) = (*start, end - *start);
+            if n_steps == 1 {
+                let (_, state) = kept.pop().ok_or_else(|| EvalError::Broken("a state per step".into()))?;
+                self.back(cx, o, start, state)?;
+                end = start;
+                continue;
+            }
+            // Free slots, and the one that the state at the start takes.
+            let free = (slots + 1).saturating_sub(kept.len()).max(1);
+            let next = if free == 1 { n_steps - 1 } else { next_state(n_steps, free) };
+            let mut state = state.clone();
+            for step_idx in start..start + next {
+                cx.count_recomputed_step();
+                let operands = self.step_operands(o, step_idx, state);
+                state = cx.run(&self.step, operands)?;
+            }
+            if free == 1 {
+                end -= 1;
+                self.back(cx, o, end, state)?;
+            } else {
+                kept.push((start + next, state));
+            }
+        }
+        Ok(())
+    }
     fn sweep_from_the_end(&self, cx: &mut dyn Evaluate, o: &mut Operands) -> Result<(), EvalError> {
         let mut state = std::mem::take(&mut o.tape);
         let mut bits = state.pop().ok_or_else(|| EvalError::Broken("bits on the tape".into()))?;
@@ -213,8 +268,8 @@ impl Rules for Replay {
                 expected.extend(carry.iter().chain(carry).cloned());
                 expected.push(Type::bits());
             }
-            Plan::Every(k) => {
-                expected.extend(carry.iter().map(|ty| self.length.map_or_else(|| ty.list(), |n| ty.stacked(n.div_ceil(k.max(1))))))
+            Plan::Every(_) | Plan::Slots(_) => {
+                expected.extend(carry.iter().map(|ty| self.length.map_or_else(|| ty.list(), |n| ty.stacked(self.plan.n_states(n)))))
             }
         }
         if self.length.is_none() {
@@ -267,6 +322,7 @@ impl Rules for Replay {
                 let stride = if self.length.is_some() { k } else { online_stride(n_steps) };
                 self.sweep_from_checkpoints(cx, &mut operands, stride)?;
             }
+            Plan::Slots(slots) => self.sweep_in_slots(cx, &mut operands, slots)?,
         }
         let Operands { mut carry, ys, .. } = operands;
         carry.extend(ys.finish(!self.reverse)?);
@@ -325,9 +381,9 @@ mod tests {
 
     #[test]
     fn plans_parse() {
-        for plan in [Plan::Every(7), Plan::Reverse] {
+        for plan in [Plan::Every(7), Plan::Slots(3), Plan::Reverse] {
             assert_eq!(plan.to_string().parse(), Ok(plan));
         }
-        assert!("every-0".parse::<Plan>().is_err());
+        assert!("every-0".parse::<Plan>().is_err() && "slots-0".parse::<Plan>().is_err());
     }
 }

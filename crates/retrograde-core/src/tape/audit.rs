@@ -418,14 +418,14 @@ impl Auditor {
                     reverse: op.reverse,
                 });
             }
-            Plan::Every(stride) => {
-                let stride = op.length.map(|_| stride);
+            Plan::Every(_) | Plan::Slots(_) => {
+                let rule = Kept::of(op.plan, op.length.is_some());
                 for states in states {
-                    let ty = match (op.length, stride) {
-                        (Some(n), Some(k)) => self.terms.ty(states).unstacked().stacked(n.div_ceil(k.max(1))),
-                        _ => self.terms.ty(states).clone(),
+                    let ty = match op.length {
+                        Some(n) => self.terms.ty(states).unstacked().stacked(rule.n_states(n)),
+                        None => self.terms.ty(states).clone(),
                     };
-                    results.push(self.terms.make(Node::Checkpoints { states, stride }, &ty));
+                    results.push(self.terms.make(Node::Checkpoints { states, rule }, &ty));
                 }
             }
         }
@@ -447,7 +447,7 @@ impl Auditor {
         let (sweep_consts, rest) = rest.split_at(op.n_sweep_consts);
         let (sweep_inits, sweep_xs) = rest.split_at(op.n_sweep_carry);
         let states = match op.plan {
-            Plan::Every(stride) => self.states_from_checkpoints(op, stride, length, consts, tape, xs)?,
+            Plan::Every(_) | Plan::Slots(_) => self.states_from_checkpoints(op, length, consts, tape, xs)?,
             Plan::Reverse => self.states_from_the_end(op, length, consts, tape, xs)?,
         };
         // The rest is a scan over the states: `back` has them where its carries stand.
@@ -474,43 +474,36 @@ impl Auditor {
     fn states_from_checkpoints(
         &mut self,
         op: &Replay,
-        stride: usize,
         length: Length,
         consts: &[Term],
         tape: &[Term],
         xs: &[Term],
     ) -> Result<Vec<Term>, AuditError> {
-        let expected = op.length.map(|_| stride);
+        let expected = Kept::of(op.plan, op.length.is_some());
         let mut states = vec![];
         let mut inits = vec![];
         for (i, &of_tape) in tape.iter().enumerate() {
             let node = self.terms.node(of_tape);
-            let Node::Checkpoints { states: of, stride: found } = &*node else {
+            let Node::Checkpoints { states: of, rule: found } = &*node else {
                 let found = self.terms.describe(of_tape);
                 return self.wrong(format!("tape value {i}: found {found}, expected checkpoints of a loop"));
             };
             if *found != expected {
-                let word =
-                    |s: Option<usize>| s.map_or("a growing number of steps".into(), |k| format!("{k} steps"));
-                let (found, expected) = (word(*found), word(expected));
-                return self.wrong(format!(
-                    "tape value {i}: found a checkpoint every {found}, read as every {expected}"
-                ));
+                return self.wrong(format!("tape value {i}: found a checkpoint {found}, read as {expected}"));
             }
             let Some(init) = self.terms.start_of(*of) else {
                 return self.unproved(format!("tape value {i}: the checkpoints are not states of a loop"));
             };
             if let (Some(n), Some(&rows)) = (op.length, self.terms.ty(of_tape).shape.first())
-                && rows != n.div_ceil(stride.max(1))
+                && rows != expected.n_states(n)
             {
-                return self.wrong(format!(
-                    "tape value {i}: found {rows} checkpoints for {n} steps, {stride} apart"
-                ));
+                return self
+                    .wrong(format!("tape value {i}: found {rows} checkpoints for {n} steps, {expected}"));
             }
             states.push(*of);
             inits.push(init);
         }
-        if let Err(reason) = op.length.map_or_else(online_schedule, |n| schedule(n, stride)) {
+        if let Err(reason) = expected.visits_every_step(op.length) {
             return self.wrong(reason);
         }
         let (body, reverse) = (&*op.step, op.reverse);
@@ -659,6 +652,131 @@ fn stacked(ty: &Type, length: Length) -> Type {
     }
 }
 
+/// Which states of a loop the tape holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Kept {
+    /// Before every so many steps.
+    Every(usize),
+    /// About √T of an unknown number T: thinned out on the way.
+    Online,
+    /// Those of the binomial schedule in so many slots.
+    Binomial(usize),
+    /// At most so many of an unknown number: thinned out on the way.
+    OnlineIn(usize),
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kept::Every(k) => write!(f, "every {k} steps"),
+            Kept::Online => f.write_str("every growing number of steps"),
+            Kept::Binomial(slots) => write!(f, "by the binomial schedule for {slots} slots"),
+            Kept::OnlineIn(slots) => write!(f, "every growing number of steps in {slots} slots"),
+        }
+    }
+}
+
+impl Kept {
+    fn of(plan: Plan, is_known: bool) -> Kept {
+        match (plan, is_known) {
+            (Plan::Slots(slots), true) => Kept::Binomial(slots),
+            (Plan::Slots(slots), false) => Kept::OnlineIn(slots),
+            (Plan::Every(k), true) => Kept::Every(k),
+            _ => Kept::Online,
+        }
+    }
+    fn n_states(self, n_steps: usize) -> usize {
+        match self {
+            Kept::Binomial(slots) => binomial_states(n_steps, slots).len(),
+            Kept::Every(k) => n_steps.div_ceil(k.max(1)),
+            Kept::Online | Kept::OnlineIn(_) => 0,
+        }
+    }
+    fn visits_every_step(self, length: Option<usize>) -> Result<(), String> {
+        match (self, length) {
+            (Kept::Every(k), Some(n)) => schedule(n, k),
+            (Kept::Binomial(slots), Some(n)) => visits_in_slots(n, slots, &binomial_states(n, slots)),
+            (Kept::OnlineIn(slots), _) => (0..200).try_for_each(|n_steps| {
+                let mut saved: Vec<usize> = vec![];
+                let mut stride = 1;
+                for step in 0..n_steps {
+                    if step % stride == 0 {
+                        saved.push(step);
+                    }
+                    while saved.len() > slots {
+                        saved = saved.into_iter().step_by(2).collect();
+                        stride *= 2;
+                    }
+                }
+                visits_in_slots(n_steps, slots, &saved)
+            }),
+            _ => online_schedule(),
+        }
+    }
+}
+
+/// C(c + r, c) by Pascal's rule, up to a bound.
+fn pascal(c: usize, r: usize, bound: usize) -> usize {
+    let mut row = vec![1usize; r + 1];
+    for _ in 0..c {
+        for j in 1..=r {
+            row[j] = row[j].saturating_add(row[j - 1]).min(bound);
+        }
+        if row[r] == bound {
+            break;
+        }
+    }
+    row[r]
+}
+
+/// Where the next state is put, of `n_steps` steps in `slots` slots.
+fn binomial_split(n_steps: usize, slots: usize) -> usize {
+    let bound = n_steps + 1;
+    let r = (1..).find(|&r| pascal(slots, r, bound) >= n_steps).unwrap_or(1);
+    let far = if r >= 2 { pascal(slots, r - 2, bound) } else { 1 };
+    far.max(n_steps.saturating_sub(pascal(slots - 1, r, bound))).max(1).min(n_steps - 1)
+}
+
+fn binomial_states(n_steps: usize, slots: usize) -> Vec<usize> {
+    let mut at: Vec<usize> = if n_steps > 0 { vec![0] } else { vec![] };
+    while let Some(&last) = at.last() {
+        if at.len() >= slots || n_steps - last < 2 {
+            break;
+        }
+        at.push(last + binomial_split(n_steps - last, slots + 1 - at.len()));
+    }
+    at
+}
+
+/// Follows a sweep that never holds more than `slots` states: each step must be visited once, last to first. Long loops
+/// are followed step by step, without running them.
+fn visits_in_slots(n_steps: usize, slots: usize, saved: &[usize]) -> Result<(), String> {
+    let mut kept = saved.to_vec();
+    let (mut end, mut n_visits) = (n_steps, 0);
+    while let Some(&start) = kept.last() {
+        if kept.len() > slots {
+            return Err(format!("{} states are held, expected at most {slots}", kept.len()));
+        }
+        if start >= end {
+            return Err(format!("step {end} of {n_steps}: the state before step {start} comes too late"));
+        }
+        let free = (slots + 1).saturating_sub(kept.len()).max(1);
+        match end - start {
+            1 => {
+                kept.pop();
+                (end, n_visits) = (start, n_visits + 1);
+            }
+            _ if free == 1 => (end, n_visits) = (end - 1, n_visits + 1),
+            n => kept.push(start + binomial_split(n, free)),
+        }
+    }
+    if end == 0 && n_visits == n_steps {
+        Ok(())
+    } else {
+        Err(format!("steps 0..{end} of {n_steps} are never visited"))
+    }
+}
+
 /// Follows the schedule of `n_steps` steps with a state every `stride` steps: each step must be visited once, last to
 /// first, with its own state. Long loops are shortened to their first two segments and the last.
 fn schedule(n_steps: usize, stride: usize) -> Result<(), String> {
@@ -778,10 +896,10 @@ enum Node {
     Loop(LoopNode),
     /// The length of a list that no loop made.
     LengthOf(Term),
-    /// Some rows of a stack of states; without a stride, those that the online rule keeps.
+    /// Some rows of a stack of states.
     Checkpoints {
         states: Term,
-        stride: Option<usize>,
+        rule: Kept,
     },
     /// What a recording loop starts with.
     NoBits,
@@ -1296,10 +1414,7 @@ impl Terms {
             },
             Node::Loop(_) => "a number of steps".into(),
             Node::LengthOf(_) => "the length of a list".into(),
-            Node::Checkpoints { states, stride: Some(k) } => {
-                format!("every {k}th of {}", self.describe(*states))
-            }
-            Node::Checkpoints { states, .. } => format!("some of {}", self.describe(*states)),
+            Node::Checkpoints { states, rule } => format!("checkpoints {rule} of {}", self.describe(*states)),
             Node::NoBits => "no bits".into(),
             Node::Push { x, .. } => format!("bits with those of {} on top", self.describe(*x)),
             Node::Bits(_) => "the bits of a loop".into(),

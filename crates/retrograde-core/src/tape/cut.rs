@@ -109,8 +109,12 @@ fn entry(program: &Program, v: ValueId, producer: Option<usize>) -> TapeEntry {
     let equation = producer.map(|e| &program.equations[e]);
     let ty = if packs(program.ty(v)) { PackBits::packed(program.ty(v)) } else { program.ty(v).clone() };
     let policy = match equation.map(|e| &e.op) {
-        Some(Prim::Record(r)) if r.plan == Plan::Reverse => Tape::Reverse,
-        Some(Prim::Record(_)) => Tape::Checkpoint(Checkpoint::Sqrt),
+        Some(Prim::Record(r)) => match r.plan {
+            Plan::Reverse => Tape::Reverse,
+            Plan::Slots(slots) => Checkpoint::Slots(slots).into(),
+            Plan::Every(1) if r.length.is_some_and(|n| n > 1) => Tape::Recompute,
+            Plan::Every(_) => Checkpoint::Sqrt.into(),
+        },
         _ => Tape::Store,
     };
     let bytes = (ty.kind == Kind::Array).then(|| ty.size_bytes());

@@ -279,11 +279,14 @@ fn record(
                 .map_err(|r| LowerError::NotReversible(r, equation.location))?;
             (Arc::new(inverse.record), Arc::new(inverse.inverse), Plan::Reverse)
         }
-        Tape::Checkpoint(Checkpoint::Sqrt) | Tape::Recompute | Tape::Store => {
+        Tape::Checkpoint(_) | Tape::Recompute | Tape::Store => {
             let step = bodies::restrict(l.body, &all, &l.body.outputs[..l.n_carry]);
-            let every = policy == Tape::Recompute && l.length.is_some();
-            let stride = if every { 1 } else { l.length.map_or(1, |n| n.isqrt().max(1)) };
-            (Arc::new(body), Arc::new(step), Plan::Every(stride))
+            let plan = match (policy, l.length) {
+                (Tape::Checkpoint(Checkpoint::Slots(slots)), _) => Plan::Slots(slots.max(1)),
+                (Tape::Checkpoint(Checkpoint::Sqrt), Some(n)) => Plan::Every(n.isqrt().max(1)),
+                _ => Plan::Every(1),
+            };
+            (Arc::new(body), Arc::new(step), plan)
         }
     };
     if plan == Plan::Reverse {
