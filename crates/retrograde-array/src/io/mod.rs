@@ -1,21 +1,22 @@
 //! Arrays in files: safetensors, npy and, with the feature `npz`, npz.
 //!
 //! A reader believes no number in a file before it has seen as many bytes: damaged and hostile files are errors, never a panic
-//! or an allocation. A writer puts a complete file in place of the old one, or leaves the old one alone.
+//! or an allocation. A writer puts a complete file in place of the old one, or leaves the old one alone ([`durable`]).
 
+pub mod durable;
 mod npy;
 #[cfg(feature = "npz")]
 mod npz;
 mod safetensors;
 
 pub use self::safetensors::{Safetensors, load_safetensors, save_safetensors};
-pub use npy::{load_npy, save_npy};
+pub use npy::{load_npy, read_npy, save_npy};
 #[cfg(feature = "npz")]
-pub use npz::{load_npz, save_npz};
+pub use npz::{Npz, load_npz, save_npz};
 
 use std::path::Path;
 
-use crate::{Array, ArrayError, Scalar};
+use crate::{Array, ArrayError, Scalar, Shape};
 
 /// What can go wrong with a file of arrays.
 #[derive(Debug, thiserror::Error)]
@@ -62,12 +63,24 @@ pub enum IoError {
         name: String,
     },
     /// A dtype that arrays do not have.
-    #[error("tensor `{name}` has dtype {dtype}, expected one of F64, F32, F16, BF16, I64, I32, U8, BOOL")]
+    #[error("array `{name}` has dtype {dtype}, expected one of {expected}")]
     DType {
-        /// The tensor.
+        /// The array.
         name: String,
         /// The dtype found.
         dtype: String,
+        /// Those that the format has and arrays can hold.
+        expected: &'static str,
+    },
+    /// A header that promises more than may be read.
+    #[error("array `{name}`: found the shape {shape} in the header, expected at most {limit_bytes} bytes")]
+    TooLarge {
+        /// The array.
+        name: String,
+        /// The shape that the header claims.
+        shape: Shape,
+        /// The most bytes that may be read.
+        limit_bytes: u64,
     },
     /// A `bool` that is neither 0 nor 1.
     #[error("array `{name}` holds byte {byte} where a bool, 0 or 1, was expected")]
@@ -110,17 +123,8 @@ fn read(path: &Path) -> Result<Vec<u8>, IoError> {
     std::fs::read(path).map_err(|source| file_error(path, source))
 }
 
-/// Writes a file beside `path` and moves it there once it is complete.
 fn replace(path: &Path, contents: &[u8]) -> Result<(), IoError> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = Path::new(&part);
-    let written = std::fs::write(part, contents).and_then(|()| std::fs::rename(part, path));
-    written.map_err(|source| {
-        // What is left of the attempt is of no use; that it cannot be removed says no more than the error itself.
-        let _ = std::fs::remove_file(part);
-        file_error(path, source)
-    })
+    durable::replace(path, contents).map_err(|source| file_error(path, source))
 }
 
 /// The values as little-endian bytes, in row-major order.
