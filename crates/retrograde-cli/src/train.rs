@@ -433,7 +433,9 @@ impl Run<'_> {
         let scaling =
             Scaling::of(&job.data.inputs, &job.data.targets, &job.fold.train, job.recipe.standardise);
         folder.write_arrays(name, &[tree::leaves(parameters), scaling.arrays()].concat())?;
-        self.metrics.append(&json!({ "stopped": source.to_string() }))?;
+        let reason = source.to_string();
+        let reason = reason.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        self.metrics.append(&json!({ "stopped": reason }))?;
         let saved = Some(folder.path().join(name));
         Ok(Failure::Train { source: Box::new(source), saved, resume })
     }
