@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::bar::Bar;
 use crate::failure::Failure;
+use crate::memory;
 
 /// Set by the interrupt key; the loop looks at it before every step.
 static INTERRUPT: AtomicBool = AtomicBool::new(false);
@@ -179,6 +180,7 @@ fn finish(
             if let Score::Values { r2, .. } = trained.test {
                 result["test_r2"] = r2.into();
             }
+            result["peak_resident_mb"] = memory::peak_resident_mb().into();
             writeln!(out, "{result}")?;
         }
     }

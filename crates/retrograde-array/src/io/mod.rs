@@ -22,7 +22,7 @@ use crate::{Array, ArrayError, Scalar, Shape};
 #[derive(Debug, thiserror::Error)]
 pub enum IoError {
     /// The file cannot be read or written.
-    #[error("file {path}: {source}")]
+    #[error("file {}: {}", shown(path), shown(&source.to_string()))]
     File {
         /// The file.
         path: String,
@@ -30,7 +30,7 @@ pub enum IoError {
         source: std::io::Error,
     },
     /// The contents are not a safetensors file, or cannot become one.
-    #[error("safetensors file {path}: {source}")]
+    #[error("safetensors file {}: {}", shown(path), shown(&source.to_string()))]
     Format {
         /// The file.
         path: String,
@@ -38,7 +38,7 @@ pub enum IoError {
         source: ::safetensors::SafeTensorError,
     },
     /// The contents are not an npy file, or cannot become one.
-    #[error("npy file {path}: found {found}, expected {expected}")]
+    #[error("npy file {}: found {found}, expected {expected}", shown(path))]
     Npy {
         /// The file, and the array in it where there are several.
         path: String,
@@ -49,7 +49,7 @@ pub enum IoError {
     },
     /// The contents are not a zip archive, or cannot become one.
     #[cfg(feature = "npz")]
-    #[error("npz file {path}: {source}")]
+    #[error("npz file {}: {}", shown(path), shown(&source.to_string()))]
     Zip {
         /// The file.
         path: String,
@@ -57,13 +57,13 @@ pub enum IoError {
         source: zip::result::ZipError,
     },
     /// Two arrays of one name.
-    #[error("two arrays are named `{name}`")]
+    #[error("two arrays are named `{}`", shown(name))]
     Duplicate {
         /// The name.
         name: String,
     },
     /// A dtype that arrays do not have.
-    #[error("array `{name}` has dtype {dtype}, expected one of {expected}")]
+    #[error("array `{}` has dtype {dtype}, expected one of {expected}", shown(name))]
     DType {
         /// The array.
         name: String,
@@ -73,7 +73,10 @@ pub enum IoError {
         expected: &'static str,
     },
     /// A header that promises more than may be read.
-    #[error("array `{name}`: found the shape {shape} in the header, expected at most {limit_bytes} bytes")]
+    #[error(
+        "array `{}`: found the shape {shape} in the header, expected at most {limit_bytes} bytes",
+        shown(name)
+    )]
     TooLarge {
         /// The array.
         name: String,
@@ -83,7 +86,7 @@ pub enum IoError {
         limit_bytes: u64,
     },
     /// A `bool` that is neither 0 nor 1.
-    #[error("array `{name}` holds byte {byte} where a bool, 0 or 1, was expected")]
+    #[error("array `{}` holds byte {byte} where a bool, 0 or 1, was expected", shown(name))]
     Bool {
         /// The array.
         name: String,
@@ -91,7 +94,7 @@ pub enum IoError {
         byte: u8,
     },
     /// More axes than any array in use.
-    #[error("array `{name}`: found {rank} axes, expected at most {MAX_RANK}")]
+    #[error("array `{}`: found {rank} axes, expected at most {MAX_RANK}", shown(name))]
     Rank {
         /// The array.
         name: String,
@@ -99,7 +102,7 @@ pub enum IoError {
         rank: usize,
     },
     /// Values that do not fit their shape.
-    #[error("array `{name}`: {source}")]
+    #[error("array `{}`: {source}", shown(name))]
     Array {
         /// The array.
         name: String,
@@ -113,6 +116,14 @@ const MAX_RANK: usize = 64;
 
 fn check_rank(name: &str, rank: usize) -> Result<(), IoError> {
     if rank > MAX_RANK { Err(IoError::Rank { name: name.to_owned(), rank }) } else { Ok(()) }
+}
+
+/// Text of a file for one line of a message: escaped, lest a terminal obeys it, and cut where it is long.
+fn shown(text: &str) -> String {
+    const MAX_CHARS: usize = 200;
+    let mut chars = text.chars();
+    let start: String = chars.by_ref().take(MAX_CHARS).flat_map(char::escape_debug).collect();
+    if chars.next().is_some() { start + "…" } else { start }
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> IoError {

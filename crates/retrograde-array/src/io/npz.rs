@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::npy::{self, MAX_BYTES, read_npy};
-use super::{IoError, file_error, replace};
+use super::{IoError, file_error, replace, shown};
 use crate::Array;
 
 /// Reads the arrays of an npz file, in the order of the archive.
@@ -96,7 +96,11 @@ impl<R: Read + Seek> Npz<R> {
             let place = format!("{}, array `{file_name}`", self.path);
             let Some(name) = file_name.strip_suffix(".npy") else {
                 let expected = "names that end in .npy".to_owned();
-                return Err(IoError::Npy { path: place, found: format!("entry `{file_name}`"), expected });
+                return Err(IoError::Npy {
+                    path: place,
+                    found: format!("entry `{}`", shown(&file_name)),
+                    expected,
+                });
             };
             arrays.push((name.to_owned(), read_npy(entry, &place, limit_bytes)?));
         }
@@ -163,6 +167,14 @@ mod tests {
         assert!(contents.len() < 1000);
         assert_eq!(parsed(&contents).unwrap(), [("x".to_owned(), x)]);
         damaged(&contents, |bytes| parsed(bytes).is_ok());
+    }
+
+    #[test]
+    fn names_that_a_terminal_would_obey_are_escaped() {
+        let contents = bytes(&[("\u{1b}[2J\n".to_owned(), array(1.0))], Path::new("x.npz")).unwrap();
+        let mut npz = Npz::open(Cursor::new(contents), "x.npz").unwrap();
+        let error = npz.read(&npz.names()[0], 1).unwrap_err().to_string();
+        assert!(error.starts_with("array `x.npz, array `\\u{1b}[2J\\n``: found the shape [] "), "{error}");
     }
 
     #[test]

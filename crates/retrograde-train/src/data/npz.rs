@@ -15,7 +15,7 @@ use retrograde_array::{Array, DType, Element, Scalar, ops};
 use super::{
     DataError, Dataset, Features, Inputs, Layout, MAX_BYTES, Reading, Targets, Task, refuse_constants,
 };
-use crate::diagnosis::{list, short};
+use crate::diagnosis::{list, one_line, short};
 
 const INPUTS: [&str; 3] = ["images", "x", "x_train"];
 const TARGETS: [&str; 3] = ["labels", "y", "y_train"];
@@ -134,7 +134,7 @@ fn open<S: Read + Seek>(source: S, path: &Path) -> Result<Npz<S>, DataError> {
             IoError::Zip { source, .. } => source.to_string(),
             other => other.to_string(),
         };
-        let message = format!("the npz file is damaged or cut short: {}", cause.escape_debug());
+        let message = format!("the npz file is damaged or cut short: {}", one_line(&cause));
         DataError::new(message, path.display(), SAVE_AGAIN)
     })
 }
@@ -189,12 +189,12 @@ fn unreadable(name: &str, error: IoError, path: &Path) -> DataError {
             "reshape it, one row for each example",
         ),
         IoError::File { source, .. } => {
-            (format!("cannot unpack it: {}", source.to_string().escape_debug()), SAVE_AGAIN)
+            (format!("cannot unpack it: {}", one_line(&source.to_string())), SAVE_AGAIN)
         }
         IoError::Zip { source, .. } => {
-            (format!("cannot unpack it: {}", source.to_string().escape_debug()), SAVE_AGAIN)
+            (format!("cannot unpack it: {}", one_line(&source.to_string())), SAVE_AGAIN)
         }
-        other => (short(&other.to_string()), SAVE_AGAIN),
+        other => (one_line(&other.to_string()), SAVE_AGAIN),
     };
     DataError::new(format!("array `{name}`: {what}"), path.display(), help)
 }
@@ -215,7 +215,7 @@ fn named(name: &str, array: &Array, path: &Path) -> Result<Named, DataError> {
         let found = array.get(at).map_or(f64::NAN, Scalar::to_f64);
         return Err(DataError::new(
             format!(
-                "array `{name}`: row {}, column {}: found {found}, expected a finite number that f32 can hold",
+                "array `{name}`: row {}, column {}: found {found:?}, expected a finite number that f32 can hold",
                 at / n_columns + 1,
                 at % n_columns + 1,
             ),

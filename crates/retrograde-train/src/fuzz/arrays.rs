@@ -5,7 +5,7 @@ use std::io::Cursor;
 use retrograde_array::io::{self, Npz, load_safetensors, read_npy, save_npy, save_npz, save_safetensors};
 use retrograde_array::{Array, array};
 
-use super::fuzz;
+use super::{fuzz, plain};
 
 /// Files as the writers make them, each after a byte that says which reader is meant.
 fn files() -> Vec<Vec<u8>> {
@@ -23,6 +23,9 @@ fn files() -> Vec<Vec<u8>> {
     keep(1);
     save_safetensors(&path, &named, &[("made by".to_owned(), "a test".to_owned())].into()).unwrap();
     keep(2);
+    // Names that a terminal would obey.
+    save_npz(&path, &[("\u{1b}[2J\n".to_owned(), array(1.0))]).unwrap();
+    keep(1);
     let fortran = "{'descr': '>i2', 'fortran_order': True, 'shape': (2, 3), }\n";
     let start = [b"\0\x93NUMPY\x03\0", &(fortran.len() as u32).to_le_bytes()[..], fortran.as_bytes()];
     files.push([&start.concat()[..], &[0; 12]].concat());
@@ -31,7 +34,8 @@ fn files() -> Vec<Vec<u8>> {
 
 fn one_line(error: &io::IoError) {
     let message = error.to_string();
-    assert!(message.lines().count() == 1 && !message.contains(['\0', '\u{1b}']), "{message:?}");
+    assert!(message.lines().count() == 1, "{message:?}");
+    plain(&message);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use retrograde_array::rng::{self, Key};
 use retrograde_core::trace::tree;
 
-use super::{check, fuzz};
+use super::{check, fuzz, plain};
 use crate::checkpoint::tests::sample;
 use crate::model::{About, Predictor, file_name};
 use crate::standardise::Scaling;
@@ -27,7 +27,10 @@ fn recipes_never_panic() {
         let text = String::from_utf8_lossy(input);
         match Recipe::parse(&text, "r.toml") {
             Ok(recipe) => assert_eq!(Recipe::parse(&recipe.to_string(), "printed").unwrap(), recipe),
-            Err(error) => assert!(error.to_string().starts_with("error: "), "{error}"),
+            Err(error) => {
+                assert!(error.to_string().starts_with("error: "), "{error}");
+                plain(&error.to_string());
+            }
         }
     });
 }
@@ -84,7 +87,10 @@ fn run_folders_never_panic() {
     let path = temp.path().join("run");
     let data = run_folder(&path);
     let good = FILES.map(|file| fs::read(path.join(file)).unwrap());
-    let corpus = (0_u8..).zip(&good).map(|(file, bytes)| [&[file], &bytes[..]].concat()).collect::<Vec<_>>();
+    let mut corpus =
+        (0_u8..).zip(&good).map(|(file, bytes)| [&[file], &bytes[..]].concat()).collect::<Vec<_>>();
+    // A key that a terminal would obey.
+    corpus.push(b"\0{\"\\u001b[2J\\n\":1}".to_vec());
     let n_models = std::cell::Cell::new(0);
     fuzz("run folder", &corpus, |input| {
         let Some((&file, bytes)) = input.split_first() else { return };
@@ -96,7 +102,10 @@ fn run_folders_never_panic() {
         }
         let _ = checkpoint::load(&folder, FILES[4]).map_err(|error| check(&error.to_string()));
         match Recipe::load(&path.join(FILES[1])) {
-            Err(error) => assert!(error.to_string().starts_with("error: "), "{error}"),
+            Err(error) => {
+                assert!(error.to_string().starts_with("error: "), "{error}");
+                plain(&error.to_string());
+            }
             Ok(recipe) => match Predictor::load(&path, &recipe, None) {
                 Err(error) => check(&error.to_string()),
                 Ok(predictor) if predictor.about.layout.n_features() == 2 => {
