@@ -4,6 +4,7 @@
 //! Seconds are of the wall clock; `cpu_seconds` are those that the process was running, by itself and in the kernel, as Linux
 //! counts them in hundredths. Where other programs share the machine the first are larger than the second.
 #![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "writes to the terminal")]
 
 use std::error::Error;
 use std::path::Path;
