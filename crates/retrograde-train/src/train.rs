@@ -151,7 +151,7 @@ pub enum TrainError {
     NoValidation,
     /// A checkpoint of another run.
     #[error(
-        "error: found a checkpoint of another run, expected one of this: {what} differs\n  --> the checkpoint of the run \
+        "error: the checkpoint belongs to another run: {what} differs from this one\n  --> the checkpoint of the run \
          folder\n  help: the recipe in the run folder must stay as it was"
     )]
     OtherRun {
