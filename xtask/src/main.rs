@@ -9,7 +9,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tidy           the rules of the source tree alone
   weight         counts the third-party crates of the library against their bounds (--build also times a clean build)
   fuzz --seconds N
-                 each reader of data, recipes and checkpoints on damaged input, N seconds long
+                 each reader of data, arrays, runs and programs on damaged input, N seconds long
   evidence CASE  measures, checks what is claimed and writes evidence/CASE.json; without CASE, lists the cases
                  (evidence --check CASE writes nothing)
   reference      writes the true values that the tests of the array functions compare with";

@@ -6,10 +6,12 @@
 //! - [`nbody`]: measures gradients through long simulations
 //! - [`bar`]: the progress bar
 //! - [`failure`]: every way to fail, with what to try
+//! - [`memory`]: what the system says of memory
 #![forbid(unsafe_code)]
 
 mod bar;
 mod failure;
+mod memory;
 mod nbody;
 mod predict;
 mod show;

@@ -3,7 +3,6 @@
 //! Drift–kick–drift with h = 0.01 and softened gravity, written as updates in place, so that every policy applies. The
 //! gradient is with respect to first positions, first velocities and masses, of Σ w·x + ½ Σ v² at the end.
 
-use std::fs;
 use std::io::Write;
 use std::process::Command;
 use std::time::Instant;
@@ -17,6 +16,7 @@ use serde::Serialize;
 
 use crate::ALLOCATOR;
 use crate::failure::Failure;
+use crate::memory;
 
 const STEP: f64 = 0.01;
 const SOFTENING_SQUARED: f64 = 1e-4;
@@ -131,7 +131,7 @@ fn measure<F: Fn(State) -> Var>(
 
     let n_values = (6 * args.bodies * args.steps) as f64;
     let n_bits = if args.tape == Tape::Reverse { report.stack_bits() } else { 8 * tape_bytes };
-    let peak_rss_mb = peak_rss_mb();
+    let peak_rss_mb = memory::peak_resident_mb();
     let (reference, reference_policy) = reference(args, start)?;
     let figures = Figures {
         tool: "retrograde",
@@ -175,8 +175,8 @@ fn live_bytes() -> usize {
 /// The gradient of the same simulation in another process, where nothing is shared but the program.
 fn reference(args: &NbodyArgs, start: &Arrays) -> Result<(String, Tape), Failure> {
     let needed = stored_bytes(&gradient(args.steps, Tape::Store), start)?;
-    let fits =
-        needed <= MAX_REFERENCE_BYTES && available_bytes().is_none_or(|free| (needed as u64) < free / 2);
+    let fits = needed <= MAX_REFERENCE_BYTES
+        && memory::available_bytes().is_none_or(|free| (needed as u64) < free / 2);
     let policy = if fits { Tape::Store } else { Checkpoint::Sqrt.into() };
     let failed = |what: String| Failure::Reference(what);
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
@@ -208,7 +208,7 @@ fn stored_bytes<F: Fn(State) -> Var>(door: &Door<F>, start: &Arrays) -> Result<u
 }
 
 fn expect_memory(policy: Tape, needed: usize) -> Result<(), Failure> {
-    match available_bytes() {
+    match memory::available_bytes() {
         Some(free) if needed as u64 > free => Err(Failure::Memory {
             policy: policy.to_string(),
             needed_mb: needed as u64 >> 20,
@@ -216,20 +216,6 @@ fn expect_memory(policy: Tape, needed: usize) -> Result<(), Failure> {
         }),
         _ => Ok(()),
     }
-}
-
-fn available_bytes() -> Option<u64> {
-    Some(kibibytes("/proc/meminfo", "MemAvailable:")? << 10)
-}
-
-fn peak_rss_mb() -> Option<f64> {
-    Some(kibibytes("/proc/self/status", "VmHWM:")? as f64 / 1024.0)
-}
-
-/// A line such as `VmHWM:   5120 kB`; none on systems without such a file.
-fn kibibytes(file: &str, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
 /// All bits of a gradient.

@@ -1,10 +1,10 @@
 //! `retrograde predict`.
 
-use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
+use retrograde::arrays::io::durable;
 use retrograde_train::data::load_inputs;
 use retrograde_train::{About, Predictions, Predictor, Recipe};
 
@@ -48,7 +48,8 @@ pub(crate) fn run(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Failure
         Some(path) => {
             let mut bytes = vec![];
             write(&predictions, &about, &mut bytes)?;
-            install(path, &bytes).map_err(|source| Failure::Unwritable { path: path.clone(), source })?;
+            durable::replace(path, &bytes)
+                .map_err(|source| Failure::Unwritable { path: path.clone(), source })?;
             let n_rows = inputs.n_rows();
             Ok(writeln!(out, "{n_rows} predictions in {}", path.display())?)
         }
@@ -77,18 +78,4 @@ fn write(predictions: &Predictions, about: &About, out: &mut dyn Write) -> Resul
         }
     }
     Ok(csv.flush()?)
-}
-
-/// Writes the whole file or nothing.
-fn install(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".part-{}", std::process::id()));
-    let part = path.with_file_name(name);
-    let written = fs::File::create_new(&part)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&part, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    written
 }

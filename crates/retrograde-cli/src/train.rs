@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::bar::Bar;
 use crate::failure::Failure;
+use crate::memory;
 
 /// Set by the interrupt key; the loop looks at it before every step.
 static INTERRUPT: AtomicBool = AtomicBool::new(false);
@@ -179,6 +180,7 @@ fn finish(
             if let Score::Values { r2, .. } = trained.test {
                 result["test_r2"] = r2.into();
             }
+            result["peak_resident_mb"] = memory::peak_resident_mb().into();
             writeln!(out, "{result}")?;
         }
     }
@@ -433,7 +435,9 @@ impl Run<'_> {
         let scaling =
             Scaling::of(&job.data.inputs, &job.data.targets, &job.fold.train, job.recipe.standardise);
         folder.write_arrays(name, &[tree::leaves(parameters), scaling.arrays()].concat())?;
-        self.metrics.append(&json!({ "stopped": source.to_string() }))?;
+        let reason = source.to_string();
+        let reason = reason.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        self.metrics.append(&json!({ "stopped": reason }))?;
         let saved = Some(folder.path().join(name));
         Ok(Failure::Train { source: Box::new(source), saved, resume })
     }

@@ -88,7 +88,7 @@ fn an_existing_run_folder_is_refused() {
     let error = fail(temp.path(), &train(&["--out", "mine"]));
     assert_eq!(
         error,
-        "error: mine exists already and is never overwritten\n  help: name another folder with `--out`, or move this one away\n"
+        "error: the run folder exists already and is never overwritten\n  --> mine\n  help: name another folder with `--out`, or move this one away\n"
     );
     assert_eq!(fs::read_dir(temp.path().join("mine")).unwrap().count(), 0);
 }
@@ -152,7 +152,9 @@ fn a_loss_that_is_not_finite_stops_with_step_place_and_parameters() {
     ];
     let error = fail(temp.path(), &train(&args));
     assert!(
-        error.starts_with("error: step 2 (epoch 1): the loss is not finite\n  first in dot_general: "),
+        error.starts_with(
+            "error: step 2 (epoch 1): the loss is not finite, expected finite numbers\n  --> first in dot_general: "
+        ),
         "{error}"
     );
     assert!(error.contains("train.rs:") && error.contains("help: lower `learning_rate`"), "{error}");

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use retrograde_array::Array;
 use serde::{Deserialize, Serialize};
 
+use crate::diagnosis::one_line;
 use crate::{RunFolder, RunFolderError};
 
 const NAME: &[u8] = b"retrograde checkpoint 1\n";
@@ -173,7 +174,7 @@ fn decode_body(body: &[u8]) -> Result<Checkpoint, CheckpointError> {
     let damaged = |what: &str| CheckpointError::Header(what.into());
     let end = body.iter().position(|&byte| byte == 0).ok_or_else(|| damaged("it has no end"))?;
     let header = serde_json::from_slice::<Header>(&body[..end]);
-    let header = header.map_err(|error| CheckpointError::Header(error.to_string()))?;
+    let header = header.map_err(|error| CheckpointError::Header(one_line(&error.to_string())))?;
     let sizes = header
         .leaves
         .iter()
@@ -197,7 +198,8 @@ fn decode_body(body: &[u8]) -> Result<Checkpoint, CheckpointError> {
                 rest = more;
                 let values =
                     bytes.as_chunks().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect::<Vec<_>>();
-                Array::new(&shape[..], values).map_err(|error| CheckpointError::Header(error.to_string()))
+                Array::new(&shape[..], values)
+                    .map_err(|error| CheckpointError::Header(one_line(&error.to_string())))
             })
             .collect::<Result<Vec<_>, _>>()
     };

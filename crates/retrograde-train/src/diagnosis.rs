@@ -28,9 +28,17 @@ impl fmt::Display for Diagnosis {
 
 /// User text for one line of a message: escaped, and cut where it is long.
 pub(crate) fn short(text: &str) -> String {
-    const MAX_CHARS: usize = 40;
+    cut(text, 40)
+}
+
+/// What another library says of a file, in which there may be text of the file: escaped, and cut where it is very long.
+pub(crate) fn one_line(text: &str) -> String {
+    cut(text, 300)
+}
+
+fn cut(text: &str, max_chars: usize) -> String {
     let mut chars = text.chars();
-    let start = chars.by_ref().take(MAX_CHARS).flat_map(char::escape_debug).collect::<String>();
+    let start = chars.by_ref().take(max_chars).flat_map(char::escape_debug).collect::<String>();
     if chars.next().is_some() { start + "…" } else { start }
 }
 

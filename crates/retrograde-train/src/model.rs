@@ -15,6 +15,7 @@ use retrograde_tricks::primal::dense::Mlp;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Dataset, Inputs, Layout, Targets};
+use crate::diagnosis::one_line;
 use crate::evaluate::{largest, log_probabilities, outputs};
 use crate::standardise::{Columns, Scaling};
 use crate::train::{like, network};
@@ -64,7 +65,7 @@ impl About {
         let bytes = fs::read(&path).map_err(|error| missing(run, &path, &error))?;
         serde_json::from_slice(&bytes).map_err(|error| {
             wrong(
-                format!("found {error}, expected what `retrograde train` wrote"),
+                format!("found {}, expected what `retrograde train` wrote", one_line(&error.to_string())),
                 &path,
                 "train the run again",
             )
@@ -115,7 +116,7 @@ impl Predictor {
             return Err(missing(run, &path, &absent));
         }
         let file = load_safetensors(&path).map_err(|error| {
-            wrong(error.to_string(), &path, "the file is damaged: resume or repeat the training")
+            wrong(one_line(&error.to_string()), &path, "the file is damaged: resume or repeat the training")
         })?;
         let mut tensors = file.tensors;
         let n_in = about.layout.n_features();

@@ -6,14 +6,14 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use retrograde_array::Array;
-use retrograde_array::io::{IoError, save_safetensors};
+use retrograde_array::io::{IoError, durable, save_safetensors};
 use serde::Serialize;
 
 /// Why a run cannot keep its files.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFolderError {
     /// The folder is there already.
-    #[error("{} exists already and is never overwritten\n  help: name another folder with `--out`, or move this one away", path.display())]
+    #[error("error: the run folder exists already and is never overwritten\n  --> {}\n  help: name another folder with `--out`, or move this one away", path.display())]
     Exists {
         /// The folder.
         path: PathBuf,
@@ -33,22 +33,31 @@ pub enum RunFolderError {
         path: PathBuf,
     },
     /// The name is not that of a file in the folder.
-    #[error("{name:?} is not a plain file name")]
+    #[error("error: found the file name {name:?}, expected letters, digits, `_`, `-` and `.`, the first no `.`\n  --> {}\n  help: name a file in the folder itself", path.display())]
     Name {
+        /// The folder.
+        path: PathBuf,
         /// The name asked for.
         name: String,
     },
     /// The record cannot be a line of the metrics.
-    #[error("a metrics record must be a JSON object, found {found}")]
+    #[error("error: found {found} as a record of the metrics, expected a JSON object\n  --> {}\n  help: append a structure or a map", path.display())]
     Record {
+        /// The file of the metrics.
+        path: PathBuf,
         /// What it came out as, or why it did not.
         found: String,
     },
     /// The arrays cannot be written.
-    #[error("cannot write the parameters: {0}")]
-    Arrays(#[from] IoError),
+    #[error("error: cannot write the arrays: {source}\n  --> {}\n  help: {}", path.display(), remedy(source))]
+    Arrays {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: IoError,
+    },
     /// The system refused.
-    #[error("cannot {verb} {}: {source}", path.display())]
+    #[error("error: cannot {verb} it: {source}\n  --> {}\n  help: {}", path.display(), remedy_of(source))]
     Io {
         /// What was tried.
         verb: &'static str,
@@ -57,6 +66,27 @@ pub enum RunFolderError {
         /// The reason.
         source: io::Error,
     },
+}
+
+/// What to try when the system refuses.
+fn remedy_of(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "make room on the disk, then `retrograde train --resume RUN` goes on: what was written before is whole"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "name a folder that may be written to with `--out`, or change the permissions"
+        }
+        ErrorKind::NotFound => "do not move or remove the folder of a run while it is at work",
+        _ => "look for something in the way and check the disk; what was written before is whole",
+    }
+}
+
+fn remedy(error: &IoError) -> &'static str {
+    match error {
+        IoError::File { source, .. } => remedy_of(source),
+        _ => "give the arrays different names",
+    }
 }
 
 /// The folder of one run. It is this process's alone until dropped.
@@ -138,8 +168,7 @@ impl RunFolder {
     /// The name is not plain; the system refuses, and then the old file stays.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunFolderError> {
         let path = self.file(name)?;
-        let part = self.part(name);
-        self.install(&part, &path, write_synced(&part, bytes))
+        durable::replace(&path, bytes).map_err(|source| refused("write", &path, source))
     }
 
     /// As [`RunFolder::write`]; the old file, where there is one, is kept under the other name. At every moment one of the
@@ -154,12 +183,7 @@ impl RunFolder {
         bytes: &[u8],
     ) -> Result<(), RunFolderError> {
         let (path, previous) = (self.file(name)?, self.file(previous)?);
-        let part = self.part(name);
-        let written = write_synced(&part, bytes).and_then(|()| match fs::rename(&path, &previous) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            result => result,
-        });
-        self.install(&part, &path, written)
+        durable::replace_keeping(&path, &previous, bytes).map_err(|source| refused("write", &path, source))
     }
 
     /// Writes named arrays as safetensors, whole or not at all like [`RunFolder::write`].
@@ -168,9 +192,8 @@ impl RunFolder {
     /// The name is not plain; two arrays share a name; the system refuses.
     pub fn write_arrays(&self, name: &str, arrays: &[(String, Array)]) -> Result<(), RunFolderError> {
         let path = self.file(name)?;
-        let part = self.part(name);
-        save_safetensors(&part, arrays, &BTreeMap::new())?;
-        self.install(&part, &path, File::open(&part).and_then(|file| file.sync_all()))
+        save_safetensors(&path, arrays, &BTreeMap::new())
+            .map_err(|source| RunFolderError::Arrays { path, source })
     }
 
     /// Gives a file another name.
@@ -179,21 +202,7 @@ impl RunFolder {
     /// A name is not plain; the system refuses.
     pub fn rename(&self, name: &str, to: &str) -> Result<(), RunFolderError> {
         let (path, to) = (self.file(name)?, self.file(to)?);
-        let renamed = fs::rename(&path, to).and_then(|()| sync_folder(&self.path));
-        renamed.map_err(|source| refused("rename", &path, source))
-    }
-
-    fn part(&self, name: &str) -> PathBuf {
-        self.path.join(format!(".{name}.part-{}", std::process::id()))
-    }
-
-    /// Renames a written part into its place; the rename is on the disk when the folder is.
-    fn install(&self, part: &Path, path: &Path, written: io::Result<()>) -> Result<(), RunFolderError> {
-        let installed = written.and_then(|()| fs::rename(part, path)).and_then(|()| sync_folder(&self.path));
-        installed.map_err(|source| {
-            let _ = fs::remove_file(part);
-            refused("write", path, source)
-        })
+        durable::rename(&path, &to).map_err(|source| refused("rename", &path, source))
     }
 
     /// Takes back what was recorded after a checkpoint: keeps the whole lines of `metrics.jsonl` that `keep` accepts.
@@ -242,7 +251,7 @@ impl RunFolder {
         if plain(name) == name && !name.starts_with('.') {
             Ok(self.path.join(name))
         } else {
-            Err(RunFolderError::Name { name: name.into() })
+            Err(RunFolderError::Name { path: self.path.clone(), name: name.into() })
         }
     }
 }
@@ -262,24 +271,14 @@ impl Metrics {
     /// The record is no object; the system refuses.
     pub fn append(&mut self, record: &impl Serialize) -> Result<(), RunFolderError> {
         let line = serde_json::to_string(record);
-        let mut line = line.map_err(|error| RunFolderError::Record { found: error.to_string() })?;
+        let no_object = |found| RunFolderError::Record { path: self.path.clone(), found };
+        let mut line = line.map_err(|error| no_object(error.to_string()))?;
         if !line.starts_with('{') {
-            return Err(RunFolderError::Record { found: line });
+            return Err(no_object(line));
         }
         line.push('\n');
         self.file.write_all(line.as_bytes()).map_err(|source| refused("append to", &self.path, source))
     }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Without this a rename may be lost when the power fails. Where folders cannot be opened there is nothing to do.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
 fn refused(verb: &'static str, path: &Path, source: io::Error) -> RunFolderError {
@@ -326,7 +325,7 @@ mod tests {
         assert_eq!(
             error,
             format!(
-                "{} exists already and is never overwritten\n  help: name another folder with `--out`, or move this one away",
+                "error: the run folder exists already and is never overwritten\n  --> {}\n  help: name another folder with `--out`, or move this one away",
                 path.display()
             )
         );
@@ -374,10 +373,25 @@ mod tests {
         // Renaming onto a folder fails: the error names the file, and no part stays behind.
         fs::create_dir(folder.path().join("taken")).unwrap();
         let error = folder.write("taken", b"x").unwrap_err().to_string();
-        assert!(error.starts_with("cannot write ") && error.contains("taken"), "{error}");
+        let start = format!(
+            "\n  --> {}\n  help: look for something in the way",
+            folder.path().join("taken").display()
+        );
+        assert!(error.starts_with("error: cannot write it: ") && error.contains(&start), "{error}");
+        let twice = [("x".to_owned(), Array::scalar(1.0)), ("x".to_owned(), Array::scalar(2.0))];
+        let error = folder.write_arrays("taken", &twice).unwrap_err().to_string();
+        assert!(
+            error.starts_with("error: cannot write the arrays: two arrays are named `x`\n  --> "),
+            "{error}"
+        );
+        assert!(error.ends_with("\n  help: give the arrays different names"), "{error}");
         assert_eq!(names(folder.path()), ["report.json", "taken"]);
         for name in ["../escape", "a/b", "", ".", "..", ".hidden"] {
-            assert!(matches!(folder.write(name, b""), Err(RunFolderError::Name { .. })), "{name:?}");
+            let error = folder.write(name, b"").unwrap_err();
+            assert!(matches!(error, RunFolderError::Name { .. }), "{name:?}");
+            assert!(
+                error.to_string().starts_with(&format!("error: found the file name {name:?}, expected "))
+            );
         }
     }
 
@@ -415,7 +429,9 @@ mod tests {
         metrics.append(&json!({ "epoch": 2, "loss": f64::NAN })).unwrap();
         folder.metrics().unwrap().append(&json!({ "epoch": 3 })).unwrap();
         let error = metrics.append(&[1, 2]).unwrap_err().to_string();
-        assert_eq!(error, "a metrics record must be a JSON object, found [1,2]");
+        let place = folder.path().join("metrics.jsonl");
+        let expected = "error: found [1,2] as a record of the metrics, expected a JSON object\n  --> ";
+        assert_eq!(error, format!("{expected}{}\n  help: append a structure or a map", place.display()));
         let text = fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
         let parse = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
         let lines = text.lines().map(parse).collect::<Vec<_>>();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::data::Targets;
+use crate::diagnosis::short;
 
 /// One way to divide the rows. The lists ascend and have no row in common.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -19,14 +20,17 @@ pub struct Fold {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SplitError {
     /// One fold leaves nothing to train on.
-    #[error("found {found} folds, expected at least 2")]
+    #[error(
+        "error: found {found} folds, expected at least 2\n  --> --folds {found}\n  help: try `--folds 5`, or leave it out"
+    )]
     TooFewFolds {
         /// How many were asked for.
         found: usize,
     },
     /// A class would be missing from some test rows.
     #[error(
-        "class {class} has {found} rows, expected at least one for each of the {n_folds} folds; ask for fewer folds"
+        "error: found {found} rows of the class \"{class}\", expected at least one for each of the {n_folds} folds\n  \
+         --> --folds {n_folds}\n  help: ask for fewer folds, bring more rows of the class, or leave the class out"
     )]
     TooFewRows {
         /// The name of the class.
@@ -36,9 +40,17 @@ pub enum SplitError {
         /// The folds asked for.
         n_folds: usize,
     },
-    /// There is nothing to divide.
-    #[error("found no rows to divide into folds")]
-    NoRows,
+    /// Fewer rows than folds.
+    #[error(
+        "error: found {found} rows, expected at least one for each of the {n_folds} folds\n  --> --folds {n_folds}\n  \
+         help: ask for fewer folds, or bring more rows"
+    )]
+    FewerRowsThanFolds {
+        /// The rows.
+        found: usize,
+        /// The folds asked for.
+        n_folds: usize,
+    },
 }
 
 /// Divides the rows into `n_folds` test sets, each row in exactly one. The sizes of the test sets differ by at most one,
@@ -57,19 +69,20 @@ pub fn stratified_folds(
     if n_folds < 2 {
         return Err(SplitError::TooFewFolds { found: n_folds });
     }
-    if targets.is_empty() {
-        return Err(SplitError::NoRows);
-    }
     let n_rows = targets.len();
+    if n_rows < n_folds {
+        return Err(SplitError::FewerRowsThanFolds { found: n_rows, n_folds });
+    }
     let classes = rows_by_class(targets, &(0..n_rows).collect::<Vec<_>>());
     // Dealt like cards: each class goes on where the one before it stopped, which keeps the sizes even.
     let mut fold_of = vec![0; n_rows];
     let mut next = 0;
     for (class, rows) in &classes {
         if rows.len() < n_folds {
+            // Numbers are of one class, which has as many rows as there are.
             let class = match targets {
-                Targets::Classes { names, .. } => names[*class as usize].clone(),
-                Targets::Values(_) => "all".into(),
+                Targets::Classes { names, .. } => short(&names[*class as usize]),
+                Targets::Values(_) => String::new(),
             };
             return Err(SplitError::TooFewRows { class, found: rows.len(), n_folds });
         }
@@ -198,12 +211,26 @@ mod tests {
             let error = stratified_folds(&classes(labels), n_folds, &mut stride(1)).unwrap_err();
             assert_eq!(error.to_string(), expected);
         };
-        check(&[0, 1], 1, "found 1 folds, expected at least 2");
-        check(&[], 5, "found no rows to divide into folds");
+        check(
+            &[0, 1],
+            1,
+            "error: found 1 folds, expected at least 2\n  --> --folds 1\n  help: try `--folds 5`, or leave it out",
+        );
+        for n_rows in [0, 4] {
+            check(
+                &vec![0; n_rows],
+                5,
+                &format!(
+                    "error: found {n_rows} rows, expected at least one for each of the 5 folds\n  --> --folds 5\n  help: ask \
+                     for fewer folds, or bring more rows"
+                ),
+            );
+        }
         check(
             &[0, 0, 7],
             2,
-            "class 7 has 1 rows, expected at least one for each of the 2 folds; ask for fewer folds",
+            "error: found 1 rows of the class \"7\", expected at least one for each of the 2 folds\n  --> --folds 2\n  help: \
+             ask for fewer folds, bring more rows of the class, or leave the class out",
         );
     }
 

@@ -122,8 +122,8 @@ pub enum TrainError {
     },
     /// A network that would not fit.
     #[error(
-        "the network has {parameters} parameters and up to {activations} values between layers for {rows} rows, \
-         expected at most {MAX_VALUES} of each\n  help: lower `model.hidden` or `batch`"
+        "error: the network has {parameters} parameters and up to {activations} values between layers for {rows} rows, \
+         expected at most {MAX_VALUES} of each\n  --> `model.hidden` of the recipe\n  help: lower `model.hidden` or `batch`"
     )]
     TooLarge {
         /// Weights and biases.
@@ -135,8 +135,8 @@ pub enum TrainError {
     },
     /// Nothing to train or to test on.
     #[error(
-        "found {train} rows to train on and {test} to test on, expected at least one of each\n  help: bring more rows, or \
-         change the shares under `[split]`"
+        "error: found {train} rows to train on and {test} to test on, expected at least one of each\n  --> `split` of the \
+         recipe\n  help: bring more rows, or change the shares under `[split]`"
     )]
     NoRows {
         /// Training rows.
@@ -146,12 +146,13 @@ pub enum TrainError {
     },
     /// Early stopping has nothing to go by.
     #[error(
-        "found no row to validate on, expected at least one\n  help: raise `split.validation`, or leave out `patience`"
+        "error: found no row to validate on, expected at least one\n  --> `split.validation` of the recipe\n  help: raise `split.validation`, or leave out `patience`"
     )]
     NoValidation,
     /// A checkpoint of another run.
     #[error(
-        "the checkpoint belongs to another run: {what} differs\n  help: the recipe in the run folder must stay as it was"
+        "error: the checkpoint belongs to another run: {what} differs from this one\n  --> the checkpoint of the run \
+         folder\n  help: the recipe in the run folder must stay as it was"
     )]
     OtherRun {
         /// What tells them apart.
@@ -196,9 +197,13 @@ pub struct NotFinite {
 impl fmt::Display for NotFinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let NotFinite { step, epoch, what, place, learning_rate, .. } = self;
-        write!(f, "step {step} (epoch {epoch}): {what} is not finite")?;
-        if let Some(place) = place {
-            write!(f, "\n  first in {place}")?;
+        write!(
+            f,
+            "error: step {step} (epoch {epoch}): {what} is not finite, expected finite numbers\n  --> "
+        )?;
+        match place {
+            Some(place) => write!(f, "first in {place}")?,
+            None => write!(f, "training step {step}")?,
         }
         write!(f, "\n  help: lower `learning_rate` (it was {learning_rate:e} in this step) or raise `batch`")
     }
@@ -829,7 +834,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("step 2 (epoch 1): the loss is not finite\n  first in dot_general: ")
+                .starts_with("error: step 2 (epoch 1): the loss is not finite, expected finite numbers\n  --> first in dot_general: ")
         );
     }
 
@@ -839,7 +844,10 @@ mod tests {
         let error = run(&recipe, 1).0.unwrap_err();
         let text = error.to_string();
         assert!(
-            text.starts_with("step 1 (epoch 1): the update of `hidden.0.weight` is not finite\n  help: "),
+            text.starts_with(
+                "error: step 1 (epoch 1): the update of `hidden.0.weight` is not finite, expected finite numbers\n  --> training \
+                 step 1\n  help: "
+            ),
             "{text}"
         );
         assert!(tree::leaves(error.parameters().unwrap()).iter().all(|(_, leaf)| is_finite(leaf)));
@@ -851,7 +859,7 @@ mod tests {
         let run = |interrupt: bool| {
             let mut listeners = Listeners {
                 progress: &mut Silent,
-                metrics: &mut |_| Err(RunFolderError::Name { name: "full".into() }),
+                metrics: &mut |_| Err(RunFolderError::Name { path: "run".into(), name: "full".into() }),
                 checkpoint: &mut |_| Ok(()),
                 checkpoint_every: Duration::MAX,
                 interrupt: &AtomicBool::new(interrupt),
@@ -867,7 +875,22 @@ mod tests {
     fn networks_too_large_are_refused_before_they_are_made() {
         let recipe = short().amend("model.hidden = [65536, 65536]", "test").unwrap();
         let text = run(&recipe, 1).0.unwrap_err().to_string();
-        assert!(text.starts_with("the network has 4299948042 parameters"), "{text}");
-        assert!(text.contains("help: lower `model.hidden`"));
+        assert!(text.starts_with("error: the network has 4299948042 parameters"), "{text}");
+        assert!(text.contains("\n  --> `model.hidden` of the recipe\n  help: lower `model.hidden`"));
+        let (data, fold) = (digits(), Fold { train: vec![0], ..Fold::default() });
+        let error = check_size(&short(), &data, &fold).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "error: found 1 rows to train on and 0 to test on, expected at least one of each\n  --> `split` of the recipe\n  \
+             help: bring more rows, or change the shares under `[split]`"
+        );
+        let fold = Fold { test: vec![1], ..fold };
+        let recipe = short().amend("patience = 2", "test").unwrap();
+        let error = check_size(&recipe, &data, &fold).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "error: found no row to validate on, expected at least one\n  --> `split.validation` of the recipe\n  help: raise \
+             `split.validation`, or leave out `patience`"
+        );
     }
 }

@@ -146,12 +146,18 @@ fn images_and_labels() {
 
 /// An archive as `numpy.savez` writes it: arrays with their type, shape and values.
 fn npz(arrays: &[(&str, &str, &str, Vec<u8>)]) -> Vec<u8> {
+    npz_in("False", arrays)
+}
+
+/// The same, column by column where `fortran_order` is `True`.
+fn npz_in(fortran_order: &str, arrays: &[(&str, &str, &str, Vec<u8>)]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(Cursor::new(vec![]));
     let options =
         zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     for (name, descr, shape, values) in arrays {
         writer.start_file(format!("{name}.npy"), options).unwrap();
-        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let header =
+            format!("{{'descr': '{descr}', 'fortran_order': {fortran_order}, 'shape': {shape}, }}\n");
         let length = (header.len() as u16).to_le_bytes();
         let start = [b"\x93NUMPY\x01\0", &length[..], header.as_bytes()].concat();
         writer.write_all(&[&start[..], values].concat()).unwrap();
@@ -188,10 +194,26 @@ fn arrays() {
     check("npz_fewer_values_than_claimed", npz(&[("x", "<f8", "(3, 4000)", vec![0; 24]), y(&[0, 1, 0])]));
     check("npz_shape_too_large", npz(&[("x", "<f8", "(99999999999, 2)", vec![0; 8]), y(&[0, 1, 0])]));
     check("npz_one_hot", npz(&[x(), ("y", "<i8", "(3, 2)", i64s(&[0, 1, 0, 1, 1, 0]))]));
+    check("npz_too_large_a_number", npz(&[("x", "<f8", "(3, 1)", f64s(&[1.0, 1e60, 2.0])), y(&[0, 1, 0])]));
+    check("npz_no_bool", npz(&[("x", "|b1", "(3, 1)", vec![0, 1, 2]), y(&[0, 1, 0])]));
+    check("npz_of_no_arrays", npz(&[]));
+    check("npz_header_damaged", npz(&[("x", "<f8'\u{1b}", "(3, 1)", f64s(&[1.0, 3.0, 2.0])), y(&[0, 1, 0])]));
+    check("npz_values_damaged", {
+        let mut bytes = good.clone();
+        bytes[60] ^= 0xff;
+        bytes
+    });
+    check("npz_gzipped", gzip(&good));
     check("npz_constant_column", npz(&[("x", "<f8", "(3, 1)", f64s(&[7.0; 3])), y(&[0, 1, 0])]));
+
+    // Columns one after another, as numpy keeps transposed arrays.
+    let columns = ("x", "<f8", "(3, 2)", f64s(&[1.0, 3.0, 4.0, 2.0, 5.0, 4.0]));
+    fs::write(&path, npz_in("True", &[columns, y(&[0, 1, 0])])).unwrap();
+    let transposed = load(&path, &Reading::default()).unwrap();
 
     fs::write(&path, &good).unwrap();
     let data = load(&path, &Reading::default()).unwrap();
+    assert_eq!(data, transposed);
     assert_eq!((data.inputs.row(1), data.targets.labels()), (vec![3.0, 5.0], Some(&[0, 1, 0][..])));
     assert_eq!(load_inputs(&path, &data.inputs.layout, "y").unwrap(), data.inputs);
     let images = ("x_train", "|u1", "(2, 2, 1)", vec![0, 51, 102, 255]);

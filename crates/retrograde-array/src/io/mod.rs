@@ -1,27 +1,28 @@
 //! Arrays in files: safetensors, npy and, with the feature `npz`, npz.
 //!
 //! A reader believes no number in a file before it has seen as many bytes: damaged and hostile files are errors, never a panic
-//! or an allocation. A writer puts a complete file in place of the old one, or leaves the old one alone.
+//! or an allocation. A writer puts a complete file in place of the old one, or leaves the old one alone ([`durable`]).
 
+pub mod durable;
 mod npy;
 #[cfg(feature = "npz")]
 mod npz;
 mod safetensors;
 
 pub use self::safetensors::{Safetensors, load_safetensors, save_safetensors};
-pub use npy::{load_npy, save_npy};
+pub use npy::{load_npy, read_npy, save_npy};
 #[cfg(feature = "npz")]
-pub use npz::{load_npz, save_npz};
+pub use npz::{Npz, load_npz, save_npz};
 
 use std::path::Path;
 
-use crate::{Array, ArrayError, Scalar};
+use crate::{Array, ArrayError, Scalar, Shape};
 
 /// What can go wrong with a file of arrays.
 #[derive(Debug, thiserror::Error)]
 pub enum IoError {
     /// The file cannot be read or written.
-    #[error("file {path}: {source}")]
+    #[error("file {}: {}", shown(path), shown(&source.to_string()))]
     File {
         /// The file.
         path: String,
@@ -29,7 +30,7 @@ pub enum IoError {
         source: std::io::Error,
     },
     /// The contents are not a safetensors file, or cannot become one.
-    #[error("safetensors file {path}: {source}")]
+    #[error("safetensors file {}: {}", shown(path), shown(&source.to_string()))]
     Format {
         /// The file.
         path: String,
@@ -37,7 +38,7 @@ pub enum IoError {
         source: ::safetensors::SafeTensorError,
     },
     /// The contents are not an npy file, or cannot become one.
-    #[error("npy file {path}: found {found}, expected {expected}")]
+    #[error("npy file {}: found {found}, expected {expected}", shown(path))]
     Npy {
         /// The file, and the array in it where there are several.
         path: String,
@@ -48,7 +49,7 @@ pub enum IoError {
     },
     /// The contents are not a zip archive, or cannot become one.
     #[cfg(feature = "npz")]
-    #[error("npz file {path}: {source}")]
+    #[error("npz file {}: {}", shown(path), shown(&source.to_string()))]
     Zip {
         /// The file.
         path: String,
@@ -56,21 +57,36 @@ pub enum IoError {
         source: zip::result::ZipError,
     },
     /// Two arrays of one name.
-    #[error("two arrays are named `{name}`")]
+    #[error("two arrays are named `{}`", shown(name))]
     Duplicate {
         /// The name.
         name: String,
     },
     /// A dtype that arrays do not have.
-    #[error("tensor `{name}` has dtype {dtype}, expected one of F64, F32, F16, BF16, I64, I32, U8, BOOL")]
+    #[error("array `{}` has dtype {dtype}, expected one of {expected}", shown(name))]
     DType {
-        /// The tensor.
+        /// The array.
         name: String,
         /// The dtype found.
         dtype: String,
+        /// Those that the format has and arrays can hold.
+        expected: &'static str,
+    },
+    /// A header that promises more than may be read.
+    #[error(
+        "array `{}`: found the shape {shape} in the header, expected at most {limit_bytes} bytes",
+        shown(name)
+    )]
+    TooLarge {
+        /// The array.
+        name: String,
+        /// The shape that the header claims.
+        shape: Shape,
+        /// The most bytes that may be read.
+        limit_bytes: u64,
     },
     /// A `bool` that is neither 0 nor 1.
-    #[error("array `{name}` holds byte {byte} where a bool, 0 or 1, was expected")]
+    #[error("array `{}` holds byte {byte} where a bool, 0 or 1, was expected", shown(name))]
     Bool {
         /// The array.
         name: String,
@@ -78,7 +94,7 @@ pub enum IoError {
         byte: u8,
     },
     /// More axes than any array in use.
-    #[error("array `{name}`: found {rank} axes, expected at most {MAX_RANK}")]
+    #[error("array `{}`: found {rank} axes, expected at most {MAX_RANK}", shown(name))]
     Rank {
         /// The array.
         name: String,
@@ -86,7 +102,7 @@ pub enum IoError {
         rank: usize,
     },
     /// Values that do not fit their shape.
-    #[error("array `{name}`: {source}")]
+    #[error("array `{}`: {source}", shown(name))]
     Array {
         /// The array.
         name: String,
@@ -102,6 +118,14 @@ fn check_rank(name: &str, rank: usize) -> Result<(), IoError> {
     if rank > MAX_RANK { Err(IoError::Rank { name: name.to_owned(), rank }) } else { Ok(()) }
 }
 
+/// Text of a file for one line of a message: escaped, lest a terminal obeys it, and cut where it is long.
+fn shown(text: &str) -> String {
+    const MAX_CHARS: usize = 200;
+    let mut chars = text.chars();
+    let start: String = chars.by_ref().take(MAX_CHARS).flat_map(char::escape_debug).collect();
+    if chars.next().is_some() { start + "…" } else { start }
+}
+
 fn file_error(path: &Path, source: std::io::Error) -> IoError {
     IoError::File { path: path.display().to_string(), source }
 }
@@ -110,17 +134,8 @@ fn read(path: &Path) -> Result<Vec<u8>, IoError> {
     std::fs::read(path).map_err(|source| file_error(path, source))
 }
 
-/// Writes a file beside `path` and moves it there once it is complete.
 fn replace(path: &Path, contents: &[u8]) -> Result<(), IoError> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = Path::new(&part);
-    let written = std::fs::write(part, contents).and_then(|()| std::fs::rename(part, path));
-    written.map_err(|source| {
-        // What is left of the attempt is of no use; that it cannot be removed says no more than the error itself.
-        let _ = std::fs::remove_file(part);
-        file_error(path, source)
-    })
+    durable::replace(path, contents).map_err(|source| file_error(path, source))
 }
 
 /// The values as little-endian bytes, in row-major order.

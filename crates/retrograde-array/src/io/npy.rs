@@ -8,14 +8,20 @@
 //! numpy, NEP 1 (a simple file format for numpy arrays), versions 1.0 to 3.0. Not the crate `npyz`: it allocates and multiplies
 //! what the header says before it has seen the data.
 
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use half::f16;
 
-use super::{IoError, check_rank, little_endian, read, replace};
+use super::{IoError, check_rank, file_error, little_endian, replace, shown};
 use crate::{Array, DType, Element, Shape, ops};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
+/// The longest header text that is read; that of an array of 64 axes has less than 2000 bytes.
+const MAX_HEADER: usize = 1 << 16;
+/// The most bytes that any array may have.
+pub(super) const MAX_BYTES: u64 = isize::MAX as u64;
 
 /// Reads an npy file.
 ///
@@ -33,7 +39,28 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 /// ```
 pub fn load_npy(path: impl AsRef<Path>) -> Result<Array, IoError> {
     let path = path.as_ref();
-    parse(&read(path)?, &path.display().to_string())
+    let file = File::open(path).map_err(|source| file_error(path, source))?;
+    read_npy(file, &path.display().to_string(), MAX_BYTES)
+}
+
+/// Reads an array in npy format from any source, to its end; `name` names it in errors.
+///
+/// # Errors
+/// See [`load_npy`]; a header that claims more than `limit_bytes`; bytes after the last value.
+///
+/// # Cost
+/// Memory grows with the bytes that arrive, whatever the header claims.
+///
+/// ```
+/// use retrograde_array::{array, io::read_npy};
+/// let header = "{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }";
+/// let file = [b"\x93NUMPY\x01\0", &[57, 0][..], header.as_bytes(), &[7, 0, 0, 0, 9, 0, 0, 0]].concat();
+/// assert_eq!(read_npy(&file[..], "x", 1 << 20)?, array([7, 9]));
+/// assert!(read_npy(&file[..], "x", 4).unwrap_err().to_string().ends_with("expected at most 4 bytes"));
+/// # Ok::<(), retrograde_array::io::IoError>(())
+/// ```
+pub fn read_npy(mut source: impl Read, name: &str, limit_bytes: u64) -> Result<Array, IoError> {
+    read(&mut source, name, limit_bytes)
 }
 
 /// Writes an npy file.
@@ -79,52 +106,109 @@ pub(super) fn bytes(array: &Array, place: &str) -> Result<Vec<u8>, IoError> {
     Ok(out)
 }
 
-/// The array in the contents of an npy file; `place` is for errors.
-pub(super) fn parse(bytes: &[u8], place: &str) -> Result<Array, IoError> {
+/// See [`read_npy`].
+fn read(source: &mut dyn Read, name: &str, limit_bytes: u64) -> Result<Array, IoError> {
     let wrong = |found: String, expected: &str| IoError::Npy {
-        path: place.to_owned(),
+        path: name.to_owned(),
         found,
         expected: expected.to_owned(),
     };
-    let (text, data) = split(bytes).map_err(|(found, expected)| wrong(found, expected))?;
-    let header = Header::parse(text)
+    let io = |source| IoError::File { path: name.to_owned(), source };
+    let text = header_text(source).map_err(|fault| match fault {
+        Fault::Malformed(found, expected) => wrong(found, expected),
+        Fault::Io(error) => io(error),
+    })?;
+    let header = Header::parse(&text)
         .map_err(|(at, found, expected)| wrong(format!("{found} at byte {at} of the header"), expected))?;
-    check_rank(place, header.lens.len())?;
+    check_rank(name, header.lens.len())?;
     let Some((is_little, kind)) = kind(header.descr) else {
-        let expected = "one of f8, f4, f2, i8, i4, i2, i1, u4, u2, u1, b1";
-        return Err(wrong(format!("dtype `{}`", header.descr), expected));
+        return Err(IoError::DType {
+            name: name.to_owned(),
+            dtype: format!("`{}`", shown(header.descr)),
+            expected: "f8, f4, f2, i8, i4, i2, i1, u4, u2, u1, b1",
+        });
     };
     let shape = Shape::from(header.lens);
-    let expected = shape.checked_size().and_then(|n| n.checked_mul(kind.size_bytes()));
-    if expected != Some(data.len()) {
-        let bytes = expected.map_or("more bytes than memory has".to_owned(), |n| format!("{n} bytes"));
-        return Err(wrong(format!("{} bytes of data", data.len()), &format!("{bytes} for shape {shape}")));
-    }
+    let n_bytes = shape.checked_size().and_then(|n| n.checked_mul(kind.size_bytes()));
+    let Some(n_bytes) = n_bytes.filter(|&n_bytes| n_bytes as u64 <= limit_bytes.min(MAX_BYTES)) else {
+        let limit_bytes = limit_bytes.min(MAX_BYTES);
+        return Err(IoError::TooLarge { name: name.to_owned(), shape, limit_bytes });
+    };
     // Column-major is row-major with the axes in opposite order.
-    let stored = if header.is_fortran { shape.iter().rev().copied().collect() } else { shape };
-    let array = kind.array(stored, data, is_little, place)?;
+    let stored = if header.is_fortran { shape.iter().rev().copied().collect() } else { shape.clone() };
+    let array = kind.array(stored, source, is_little, name)?;
+    let array = array.map_err(|found| {
+        wrong(format!("{found} bytes of data"), &format!("{n_bytes} bytes for shape {shape}"))
+    })?;
+    if fill(source, &mut [0]).map_err(io)? > 0 {
+        let found = format!("more than {n_bytes} bytes of data");
+        return Err(wrong(found, &format!("{n_bytes} bytes for shape {shape}")));
+    }
     let axes: Vec<usize> = (0..array.rank()).rev().collect();
     Ok(if header.is_fortran { ops::transpose(&array, &axes) } else { array })
 }
 
-/// What is wrong with the bytes, and what to try.
-type Malformed = (String, &'static str);
+/// What is wrong with the start of a file.
+enum Fault {
+    /// What is there, and what should be.
+    Malformed(String, &'static str),
+    Io(io::Error),
+}
 
-/// Header text and data.
-fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| {
-        (format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(6)])), "\\x93NUMPY")
-    })?;
-    let (len, rest) = match *rest {
-        [1, 0, l0, l1, ref rest @ ..] => (u32::from(u16::from_le_bytes([l0, l1])), rest),
-        [2 | 3, 0, l0, l1, l2, l3, ref rest @ ..] => (u32::from_le_bytes([l0, l1, l2, l3]), rest),
-        [major, minor, _, _, ..] => {
-            return Err((format!("version {major}.{minor}"), "version 1.0, 2.0 or 3.0"));
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault::Io(error)
+    }
+}
+
+/// Reads magic, version, and the text between these and the data.
+fn header_text(source: &mut dyn Read) -> Result<Vec<u8>, Fault> {
+    let malformed = |found: String, expected| Err(Fault::Malformed(found, expected));
+    let mut start = [0; 8];
+    let n = fill(source, &mut start)?;
+    if !start[..n].starts_with(MAGIC) {
+        return malformed(format!("{:?}", String::from_utf8_lossy(&start[..n.min(6)])), "\\x93NUMPY");
+    }
+    if n < start.len() {
+        return malformed(format!("{n} bytes"), "a header");
+    }
+    let mut len = [0; 4];
+    let n_len = match start[6..] {
+        [1, 0] => 2,
+        [2 | 3, 0] => 4,
+        [major, minor, ..] => {
+            return malformed(format!("version {major}.{minor}"), "version 1.0, 2.0 or 3.0");
         }
-        _ => return Err((format!("{} bytes", bytes.len()), "a header")),
+        _ => return malformed("no version".to_owned(), "version 1.0, 2.0 or 3.0"),
     };
-    rest.split_at_checked(len as usize)
-        .ok_or_else(|| (format!("{} bytes after a header length of {len}", rest.len()), "the whole header"))
+    let n = fill(source, &mut len[..n_len])?;
+    if n < n_len {
+        return malformed(format!("{} bytes", start.len() + n), "a header");
+    }
+    let len = u32::from_le_bytes(len);
+    let mut text = Vec::new();
+    source.take(u64::from(len).min(MAX_HEADER as u64 + 1)).read_to_end(&mut text)?;
+    if text.len() > MAX_HEADER {
+        return malformed(format!("a header of {len} bytes"), "one of at most 65536 bytes");
+    }
+    if text.len() < len as usize {
+        return malformed(format!("{} bytes after a header length of {len}", text.len()), "the whole header");
+    }
+    Ok(text)
+}
+
+/// Reads until the bytes are full or the source ends; how many there are.
+fn fill(source: &mut dyn Read, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut n = 0;
+    while n < bytes.len() {
+        match source.read(&mut bytes[n..]) {
+            Ok(0) => break,
+            Ok(more) => n += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(n)
 }
 
 /// What the header says.
@@ -158,7 +242,11 @@ impl<'a> Header<'a> {
                 _ => false,
             };
             if !is_new {
-                return Err((start, format!("key `{key}`"), "descr, fortran_order and shape, once each"));
+                return Err((
+                    start,
+                    format!("key `{}`", shown(key)),
+                    "descr, fortran_order and shape, once each",
+                ));
             }
             if !cursor.eat(',') {
                 cursor.expect('}', "`,` or `}`")?;
@@ -228,7 +316,7 @@ impl<'a> Cursor<'a> {
         match self.run(char::is_alphanumeric) {
             "True" => Ok(true),
             "False" => Ok(false),
-            word => Err((start, format!("`{word}`"), "True or False")),
+            word => Err((start, format!("`{}`", shown(word)), "True or False")),
         }
     }
 
@@ -240,7 +328,9 @@ impl<'a> Cursor<'a> {
             self.space();
             let start = self.at;
             let digits = self.run(|c| c.is_ascii_digit());
-            let len = digits.parse().map_err(|_| (start, format!("`{digits}`"), "the length of an axis"))?;
+            let len = digits
+                .parse()
+                .map_err(|_| (start, format!("`{}`", shown(digits)), "the length of an axis"))?;
             lens.push(len);
             if !self.eat(',') {
                 self.expect(')', "`,` or `)`")?;
@@ -301,18 +391,22 @@ impl Kind {
         }
     }
 
-    fn array(self, shape: Shape, data: &[u8], is_little: bool, place: &str) -> Result<Array, IoError> {
+    /// Reads an array, or the number of bytes that there are where they are too few.
+    fn array(
+        self,
+        shape: Shape,
+        source: &mut dyn Read,
+        is_little: bool,
+        name: &str,
+    ) -> Result<Result<Array, u64>, IoError> {
         macro_rules! numbers {
             ($t:ty, $widen:expr) => {
-                decode(shape, data, |bytes| {
+                array_of(shape, source, name, |bytes| {
                     $widen(if is_little { <$t>::from_le_bytes(bytes) } else { <$t>::from_be_bytes(bytes) })
                 })
             };
         }
-        if let (Kind::Bool, Some(&byte)) = (self, data.iter().find(|&&byte| byte > 1)) {
-            return Err(IoError::Bool { name: place.to_owned(), byte });
-        }
-        let array = match self {
+        match self {
             Kind::F64 => numbers!(f64, f64::from),
             Kind::F32 => numbers!(f32, f32::from),
             Kind::F16 => numbers!(f16, f16::to_f32),
@@ -323,19 +417,44 @@ impl Kind {
             Kind::U32 => numbers!(u32, i64::from),
             Kind::U16 => numbers!(u16, i32::from),
             Kind::U8 => numbers!(u8, u8::from),
-            Kind::Bool => decode(shape, data, |[byte]| byte == 1),
-        };
-        array.map_err(|source| IoError::Array { name: place.to_owned(), source })
+            Kind::Bool => {
+                let bytes = numbers!(u8, u8::from)?;
+                let wrong = bytes.as_ref().ok().and_then(|bytes| {
+                    bytes.as_slice::<u8>().unwrap_or_default().iter().copied().find(|&byte| byte > 1)
+                });
+                match wrong {
+                    Some(byte) => Err(IoError::Bool { name: name.to_owned(), byte }),
+                    None => Ok(bytes.map(|bytes| ops::convert(&bytes, DType::Bool))),
+                }
+            }
+        }
     }
 }
 
-fn decode<T: Element, const N: usize>(
+/// Reads as many values as the shape has in blocks, so that memory grows with the bytes that arrive; or the number of bytes
+/// that there are. The caller knows that the size in bytes does not overflow.
+fn array_of<T: Element, const N: usize>(
     shape: Shape,
-    data: &[u8],
+    source: &mut dyn Read,
+    name: &str,
     value: impl Fn([u8; N]) -> T,
-) -> Result<Array, crate::ArrayError> {
-    let (values, _) = data.as_chunks::<N>();
-    Array::new(shape, values.iter().map(|&bytes| value(bytes)).collect())
+) -> Result<Result<Array, u64>, IoError> {
+    const BLOCK_VALUES: usize = 1 << 13;
+    let n = shape.checked_size().unwrap_or_default();
+    let mut block = vec![0; n.min(BLOCK_VALUES) * N];
+    let mut values = Vec::with_capacity(n.min(BLOCK_VALUES));
+    while values.len() < n {
+        let n_wanted = (n - values.len()).min(BLOCK_VALUES) * N;
+        let n_found = fill(source, &mut block[..n_wanted])
+            .map_err(|source| IoError::File { path: name.to_owned(), source })?;
+        if n_found < n_wanted {
+            return Ok(Err((values.len() * N + n_found) as u64));
+        }
+        values.extend(block[..n_wanted].as_chunks::<N>().0.iter().map(|&bytes| value(bytes)));
+    }
+    values.shrink_to_fit();
+    let array = Array::new(shape, values);
+    array.map(Ok).map_err(|source| IoError::Array { name: name.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -345,6 +464,10 @@ mod tests {
     use crate::io::tests::{arrays, damaged};
 
     const DTYPES: [DType; 6] = [DType::F64, DType::F32, DType::I64, DType::I32, DType::U8, DType::Bool];
+
+    fn parse(bytes: &[u8], name: &str) -> Result<Array, IoError> {
+        read_npy(bytes, name, MAX_BYTES)
+    }
 
     fn file(header: &str, data: &[u8]) -> Vec<u8> {
         [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes(), data].concat()
@@ -408,7 +531,7 @@ mod tests {
         );
         assert_eq!(
             f8("(9999999999, 9999999999)", &[0; 8]),
-            "npy file x.npy: found 8 bytes of data, expected more bytes than memory has for shape [9999999999,9999999999]"
+            "array `x.npy`: found the shape [9999999999,9999999999] in the header, expected at most 9223372036854775807 bytes"
         );
         assert_eq!(
             f8("(99999999999999999999,)", &[]),
@@ -433,12 +556,18 @@ mod tests {
         ] {
             assert!(error(&file(header, &[])).contains("of the header"), "{header}");
         }
+        let key = error(&file(&format!("{{'\u{1b}{}': ", "x".repeat(1000)), &[]));
+        assert!(key.len() < 400 && key.contains("\\u{1b}xxx"), "{key}");
         assert!(error(&[MAGIC, &[4, 0, 0, 0]].concat()).contains("version 4.0"));
         assert!(error(&[MAGIC, &[2, 0, 255, 255, 255, 255, b'{']].concat()).contains("the whole header"));
+        let long = [MAGIC, &[2, 0, 0, 0, 2, 0], &[b' '; 1 << 17]].concat();
+        assert!(
+            error(&long).ends_with("found a header of 131072 bytes, expected one of at most 65536 bytes")
+        );
     }
 
     #[test]
-    fn a_file_is_replaced_or_left_alone() {
+    fn a_file_stays_when_it_cannot_be_replaced() {
         let folder = std::env::temp_dir().join(format!("retrograde-array-npy-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         let path = folder.join("x.npy");
@@ -449,5 +578,38 @@ mod tests {
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(load_npy(&path).unwrap_err().to_string().starts_with("file "));
+    }
+
+    /// A source that gives a byte at a time and, at its end, an error.
+    struct Trickle<'a>(&'a [u8]);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            let Some((first, rest)) = self.0.split_first() else { return Err(ErrorKind::BrokenPipe.into()) };
+            self.0 = rest;
+            bytes[..1].fill(*first);
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn any_source_is_read_and_its_errors_are_kept() {
+        let x = array((0..20_000).map(f64::from).collect::<Vec<_>>());
+        let bytes = bytes(&x, "x").unwrap();
+        assert_eq!(read_npy(Trickle(&bytes).take(bytes.len() as u64), "x", MAX_BYTES).unwrap(), x);
+        // The end is looked for, and there is the error.
+        let error = read_npy(Trickle(&bytes), "x", MAX_BYTES).unwrap_err();
+        assert!(matches!(&error, IoError::File { path, .. } if path == "x"), "{error}");
+        let limit = x.size_bytes() as u64;
+        assert_eq!(read_npy(&bytes[..], "x", limit).unwrap(), x);
+        assert_eq!(
+            read_npy(&bytes[..], "x", limit - 1).unwrap_err().to_string(),
+            "array `x`: found the shape [20000] in the header, expected at most 159999 bytes"
+        );
+        let error = read_npy(&[&bytes[..], &[0]].concat()[..], "x", limit).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "npy file x: found more than 160000 bytes of data, expected 160000 bytes for shape [20000]"
+        );
     }
 }

@@ -1,14 +1,16 @@
 //! The npz format of numpy: a zip archive of npy files, stored or deflated.
 
 use std::collections::BTreeSet;
-use std::io::{Cursor, Read, Write};
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use super::{IoError, file_error, npy, read, replace};
+use super::npy::{self, MAX_BYTES, read_npy};
+use super::{IoError, file_error, replace, shown};
 use crate::Array;
 
 /// Reads the arrays of an npz file, in the order of the archive.
@@ -28,7 +30,82 @@ use crate::Array;
 /// ```
 pub fn load_npz(path: impl AsRef<Path>) -> Result<Vec<(String, Array)>, IoError> {
     let path = path.as_ref();
-    parse(&read(path)?, path)
+    let file = File::open(path).map_err(|source| file_error(path, source))?;
+    Npz::open(file, &path.display().to_string())?.read_all(MAX_BYTES)
+}
+
+/// An npz archive whose arrays are read one by one.
+///
+/// ```
+/// use retrograde_array::{array, io::{self, Npz}};
+/// # let path = std::env::temp_dir().join(format!("retrograde-doc-npz-{}.npz", std::process::id()));
+/// io::save_npz(&path, &[("x".to_owned(), array([1.0, 2.0])), ("n".to_owned(), array(3_i64))])?;
+/// let mut npz = Npz::open(std::fs::File::open(&path).unwrap(), "an example")?;
+/// assert_eq!(npz.names(), ["x", "n"]);
+/// assert_eq!(npz.read("n", 1 << 20)?, Some(array(3_i64)));
+/// assert_eq!(npz.read("y", 1 << 20)?, None);
+/// # std::fs::remove_file(path).unwrap();
+/// # Ok::<(), io::IoError>(())
+/// ```
+pub struct Npz<R> {
+    archive: ZipArchive<R>,
+    path: String,
+}
+
+impl<R: Read + Seek> Npz<R> {
+    /// Reads the directory of an archive; `path` names it in errors.
+    ///
+    /// # Errors
+    /// The source is no zip archive, or is cut short.
+    pub fn open(source: R, path: &str) -> Result<Npz<R>, IoError> {
+        let path = path.to_owned();
+        match ZipArchive::new(source) {
+            Ok(archive) => Ok(Npz { archive, path }),
+            Err(source) => Err(IoError::Zip { path, source }),
+        }
+    }
+
+    /// The names of the arrays, in the order of the archive.
+    pub fn names(&self) -> Vec<String> {
+        let names = self.archive.file_names().filter_map(Result::ok);
+        names.filter_map(|name| Some(name.strip_suffix(".npy")?.to_owned())).collect()
+    }
+
+    /// Reads one array and no other; `None` when none has this name.
+    ///
+    /// # Errors
+    /// It is malformed, its checksum is wrong, or its header claims more than `limit_bytes`.
+    ///
+    /// # Cost
+    /// Memory grows with the bytes that arrive, whatever archive and header claim.
+    pub fn read(&mut self, name: &str, limit_bytes: u64) -> Result<Option<Array>, IoError> {
+        let place = format!("{}, array `{name}`", self.path);
+        match self.archive.by_name(&format!("{name}.npy")) {
+            Ok(entry) => read_npy(entry, &place, limit_bytes).map(Some),
+            Err(ZipError::FileNotFound) => Ok(None),
+            Err(source) => Err(IoError::Zip { path: place, source }),
+        }
+    }
+
+    fn read_all(&mut self, limit_bytes: u64) -> Result<Vec<(String, Array)>, IoError> {
+        let zip_error = |source| IoError::Zip { path: self.path.clone(), source };
+        let mut arrays = Vec::new();
+        for entry_idx in 0..self.archive.len() {
+            let entry = self.archive.by_index(entry_idx).map_err(zip_error)?;
+            let file_name = entry.name().map_err(zip_error)?.into_owned();
+            let place = format!("{}, array `{file_name}`", self.path);
+            let Some(name) = file_name.strip_suffix(".npy") else {
+                let expected = "names that end in .npy".to_owned();
+                return Err(IoError::Npy {
+                    path: place,
+                    found: format!("entry `{}`", shown(&file_name)),
+                    expected,
+                });
+            };
+            arrays.push((name.to_owned(), read_npy(entry, &place, limit_bytes)?));
+        }
+        Ok(arrays)
+    }
 }
 
 /// Writes arrays to an npz file, not compressed. The same arrays give the same bytes.
@@ -59,26 +136,6 @@ fn bytes(arrays: &[(String, Array)], path: &Path) -> Result<Vec<u8>, IoError> {
     Ok(archive.finish().map_err(zip_error)?.into_inner())
 }
 
-fn parse(contents: &[u8], path: &Path) -> Result<Vec<(String, Array)>, IoError> {
-    let zip_error = |source| IoError::Zip { path: path.display().to_string(), source };
-    let mut archive = ZipArchive::new(Cursor::new(contents)).map_err(zip_error)?;
-    let mut arrays = Vec::new();
-    for entry_idx in 0..archive.len() {
-        let mut entry = archive.by_index(entry_idx).map_err(zip_error)?;
-        let file_name = entry.name().map_err(zip_error)?.into_owned();
-        let place = format!("{}, array `{file_name}`", path.display());
-        let Some(name) = file_name.strip_suffix(".npy") else {
-            let expected = "names that end in .npy".to_owned();
-            return Err(IoError::Npy { path: place, found: format!("entry `{file_name}`"), expected });
-        };
-        // The size in the directory may be a lie; what is there is read, with its checksum.
-        let mut npy = Vec::new();
-        entry.read_to_end(&mut npy).map_err(|source| zip_error(ZipError::Io(source)))?;
-        arrays.push((name.to_owned(), npy::parse(&npy, &place)?));
-    }
-    Ok(arrays)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,7 +143,7 @@ mod tests {
     use crate::{DType, array};
 
     fn parsed(bytes: &[u8]) -> Result<Vec<(String, Array)>, IoError> {
-        parse(bytes, Path::new("x.npz"))
+        Npz::open(Cursor::new(bytes), "x.npz")?.read_all(MAX_BYTES)
     }
 
     #[test]
@@ -110,6 +167,14 @@ mod tests {
         assert!(contents.len() < 1000);
         assert_eq!(parsed(&contents).unwrap(), [("x".to_owned(), x)]);
         damaged(&contents, |bytes| parsed(bytes).is_ok());
+    }
+
+    #[test]
+    fn names_that_a_terminal_would_obey_are_escaped() {
+        let contents = bytes(&[("\u{1b}[2J\n".to_owned(), array(1.0))], Path::new("x.npz")).unwrap();
+        let mut npz = Npz::open(Cursor::new(contents), "x.npz").unwrap();
+        let error = npz.read(&npz.names()[0], 1).unwrap_err().to_string();
+        assert!(error.starts_with("array `x.npz, array `\\u{1b}[2J\\n``: found the shape [] "), "{error}");
     }
 
     #[test]

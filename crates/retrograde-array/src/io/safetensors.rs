@@ -106,7 +106,13 @@ fn from_view(name: &str, view: &TensorView<'_>) -> Result<Array, IoError> {
             Some(&byte) => return Err(IoError::Bool { name: name.to_owned(), byte }),
             None => Array::new(shape, bytes.iter().map(|&byte| byte == 1).collect::<Vec<_>>()),
         },
-        dtype => return Err(IoError::DType { name: name.to_owned(), dtype: format!("{dtype:?}") }),
+        dtype => {
+            return Err(IoError::DType {
+                name: name.to_owned(),
+                dtype: format!("{dtype:?}"),
+                expected: "F64, F32, F16, BF16, I64, I32, U8, BOOL",
+            });
+        }
     };
     array.map_err(|source| IoError::Array { name: name.to_owned(), source })
 }

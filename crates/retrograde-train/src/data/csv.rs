@@ -7,8 +7,8 @@ use std::fmt;
 use std::io::BufRead;
 use std::path::Path;
 
-use csv::{ByteRecord, ErrorKind, ReaderBuilder, Trim};
-
+use super::number::number;
+use super::records::{Record, Records};
 use super::target::TargetColumn;
 use super::{DataError, MAX_VALUES, gzip, refuse_constants};
 use crate::choice::choice;
@@ -95,24 +95,15 @@ pub(crate) fn read(
     wanted: &Wanted<'_>,
 ) -> Result<Table, DataError> {
     let file = path.display().to_string();
-    let failed = |error: csv::Error| match error.kind() {
-        ErrorKind::Io(error) => DataError::io(path, error),
-        _ => DataError::new(error.to_string(), path.display(), "write the file again as CSV"),
-    };
-    let delimiter = delimiter(source.fill_buf().map_err(|error| DataError::io(path, &error))?);
+    let io = |error| DataError::io(path, &error);
+    let delimiter = delimiter(source.fill_buf().map_err(io)?);
     let mark = b"\xef\xbb\xbf"; // the byte order mark that some spreadsheets write
-    if source.fill_buf().map_err(|error| DataError::io(path, &error))?.starts_with(mark) {
+    if source.fill_buf().map_err(io)?.starts_with(mark) {
         source.consume(mark.len());
     }
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .trim(Trim::None)
-        .buffer_capacity(1 << 16)
-        .from_reader(source);
-    let mut record = ByteRecord::new();
-    if !reader.read_byte_record(&mut record).map_err(failed)? {
+    let mut records = Records::new(source, delimiter);
+    let mut record = Record::default();
+    if !records.read(&mut record).map_err(io)? {
         return Err(DataError::new(
             "the file is empty",
             &file,
@@ -130,12 +121,12 @@ pub(crate) fn read(
         row: vec![0.0; names.len()],
         features: vec![],
         target: TargetColumn::default(),
-        header_line: if has_header { record.position().map(csv::Position::line) } else { None },
+        header_line: has_header.then_some(record.line),
     };
     if !has_header {
         rows.push(&record)?;
     }
-    while reader.read_byte_record(&mut record).map_err(failed)? {
+    while records.read(&mut record).map_err(io)? {
         rows.push(&record)?;
     }
     if rows.features.is_empty() {
@@ -165,8 +156,8 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn push(&mut self, record: &ByteRecord) -> Result<(), DataError> {
-        let line = record.position().map_or(0, csv::Position::line);
+    fn push(&mut self, record: &Record) -> Result<(), DataError> {
+        let line = record.line;
         let place = |column: Option<usize>| Place {
             file: self.file.into(),
             line,
@@ -181,14 +172,13 @@ impl Rows<'_> {
                 "give every row one field for each column; text with separators in it needs quotes",
             ));
         }
-        for (idx, (field, role)) in record.iter().zip(self.roles).enumerate() {
+        for (idx, (field, role)) in record.fields().zip(self.roles).enumerate() {
             if *role == Role::Ignored || (*role == Role::Target && !self.training) {
                 continue;
             }
             let text = field.trim_ascii();
             let wrong = |message: String, help: &str| Err(DataError::new(message, place(Some(idx)), help));
-            let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f32>().ok());
-            let number = number.filter(|number| number.is_finite());
+            let number = number(text).filter(|number| number.is_finite());
             match (role, number) {
                 (Role::Feature(position), Some(number)) => {
                     self.row[*position] = number;
@@ -273,11 +263,11 @@ fn is_number(field: &[u8]) -> bool {
     std::str::from_utf8(field.trim_ascii()).is_ok_and(|text| text.parse::<f64>().is_ok())
 }
 
-fn is_header(first: &ByteRecord, header: Header, file: &str) -> Result<bool, DataError> {
+fn is_header(first: &Record, header: Header, file: &str) -> Result<bool, DataError> {
     match header {
-        Header::Auto => Ok(!first.iter().any(is_number)),
+        Header::Auto => Ok(!first.fields().any(is_number)),
         Header::No => Ok(false),
-        Header::Yes if first.iter().all(is_number) => Err(DataError::new(
+        Header::Yes if first.fields().all(is_number) => Err(DataError::new(
             "a header was asked for, and the first line holds nothing but numbers",
             format!("{file}:1"),
             "leave out `--header yes`, or add a line that names the columns",
@@ -286,13 +276,13 @@ fn is_header(first: &ByteRecord, header: Header, file: &str) -> Result<bool, Dat
     }
 }
 
-fn names(first: &ByteRecord, has_header: bool, file: &str) -> Result<Vec<String>, DataError> {
+fn names(first: &Record, has_header: bool, file: &str) -> Result<Vec<String>, DataError> {
     if !has_header {
         return Ok((1..=first.len()).map(|number| number.to_string()).collect());
     }
     let text = |field: &[u8]| String::from_utf8_lossy(field.trim_ascii()).into_owned();
-    let names = first.iter().map(text).collect::<Vec<_>>();
-    let line = first.position().map_or(1, csv::Position::line);
+    let names = first.fields().map(text).collect::<Vec<_>>();
+    let line = first.line;
     let mut sorted = names.iter().enumerate().map(|(idx, name)| (name, idx)).collect::<Vec<_>>();
     sorted.sort();
     let twice = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0).min_by_key(|pair| pair[1].1);

@@ -54,10 +54,10 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Values in a row.
+    /// Values in a row; as many as there can be where the sizes, which may come from a file, are larger.
     pub fn n_features(&self) -> usize {
         match self {
-            Layout::Images { height, width } => height * width,
+            Layout::Images { height, width } => height.saturating_mul(*width),
             Layout::Columns { names, .. } => names.len(),
         }
     }

@@ -10,6 +10,8 @@ use super::DataError;
 
 /// Enough to make system calls rare.
 const BUFFER_BYTES: usize = 1 << 17;
+/// RFC 1952, section 2.3.1.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Opens a file and unpacks it as it is read. A damaged or cut gzip file is an error of the reads.
 ///
@@ -24,9 +26,19 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead>, DataError> {
     unpack(file).map_err(io)
 }
 
+/// Whether a file is gzipped.
+///
+/// # Errors
+/// It is missing or cannot be read.
+pub(crate) fn is_packed(path: &Path) -> Result<bool, DataError> {
+    let mut start = vec![];
+    let io = |error| DataError::io(path, &error);
+    File::open(path).map_err(io)?.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(io)?;
+    Ok(start == MAGIC)
+}
+
 /// The bytes of a reader, unpacked if they are gzipped.
 pub(crate) fn unpack(source: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
-    const MAGIC: [u8; 2] = [0x1f, 0x8b]; // RFC 1952, section 2.3.1
     let mut source = BufReader::with_capacity(BUFFER_BYTES, source);
     if source.fill_buf()?.starts_with(&MAGIC) {
         Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(source))))

@@ -8,6 +8,8 @@ mod gzip;
 mod idx;
 mod images;
 mod npz;
+mod number;
+mod records;
 mod target;
 
 use std::fs::File;
@@ -59,14 +61,14 @@ impl Default for Reading {
 /// See the module.
 ///
 /// # Cost
-/// One pass, about 100 MB of CSV a second; 4 bytes for each value of a table, 1 for each pixel.
+/// One pass, well above 100 MB of CSV a second; 4 bytes for each value of a table, 1 for each pixel.
 pub fn load(path: &Path, reading: &Reading) -> Result<Dataset, DataError> {
     match kind(path)? {
         Kind::Idx => {
             refuse_for_images(path, reading)?;
             images::load(path, reading.labels.as_deref().map(Path::new))
         }
-        Kind::Npz => npz::read(file(path)?, path, reading),
+        Kind::Npz => npz::read(archive(path)?, path, reading),
         Kind::Csv => {
             if let Some(labels) = &reading.labels {
                 return Err(DataError::new(
@@ -92,7 +94,7 @@ pub fn load_inputs(path: &Path, layout: &Layout, target_name: &str) -> Result<In
             let table = csv::load(path, header, &wanted)?;
             Ok(Inputs { features: Features::Numbers(table.features), layout: layout.clone() })
         }
-        (Kind::Npz, _) => same_layout(npz::read_inputs(file(path)?, path)?, layout, path),
+        (Kind::Npz, _) => same_layout(npz::read_inputs(archive(path)?, path)?, layout, path),
         (Kind::Idx, Layout::Images { .. }) => same_layout(images::load_inputs(path)?, layout, path),
         (Kind::Csv, _) => Err(DataError::new(
             format!("found a table, expected {layout} as when training"),
@@ -118,7 +120,15 @@ fn same_layout(inputs: Inputs, layout: &Layout, path: &Path) -> Result<Inputs, D
     ))
 }
 
-fn file(path: &Path) -> Result<File, DataError> {
+/// A zip archive is read from its end, which a gzipped one does not have.
+fn archive(path: &Path) -> Result<File, DataError> {
+    if gzip::is_packed(path)? {
+        return Err(DataError::new(
+            "found a gzipped npz file, expected the npz file itself",
+            path.display(),
+            "unpack it with `gunzip`; npz files can be compressed themselves, by `numpy.savez_compressed`",
+        ));
+    }
     File::open(path).map_err(|error| DataError::io(path, &error))
 }
 
@@ -212,6 +222,20 @@ pub(crate) mod fuzz_targets {
             dataset_of(table, path, task)
         };
         read(None).or_else(|_| read(Some("2")))
+    }
+
+    /// A table of rows to predict.
+    pub(crate) fn rows_to_predict(
+        bytes: &[u8],
+        names: &[String],
+        has_header: bool,
+        target: &str,
+    ) -> Result<Features, DataError> {
+        let path = Path::new("fuzz.csv");
+        let source = unpack(Cursor::new(bytes.to_vec())).map_err(|error| DataError::io(path, &error))?;
+        let header = if has_header { Header::Yes } else { Header::No };
+        let wanted = csv::Wanted::Prediction { features: names, target };
+        Ok(Features::Numbers(csv::read(source, path, header, &wanted)?.features))
     }
 
     /// An npz file.

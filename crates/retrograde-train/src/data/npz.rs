@@ -3,17 +3,19 @@
 //! The inputs are called `images`, `x` or `x_train`, the targets `labels`, `y` or `y_train`; `x_test` and `y_test` are the test
 //! part. Bytes `[n, height, width]` are images, of which 255 stands for 1; numbers `[n, columns]` are a table.
 //!
-//! Source: numpy.lib.format, version 1.0 to 3.0 of the `.npy` format, NumPy Enhancement Proposal 1 (2007).
+//! Archive and arrays are read by [`retrograde_array::io::Npz`], each array alone.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use zip::ZipArchive;
+use retrograde_array::io::{IoError, Npz};
+use retrograde_array::{Array, DType, Element, Scalar, ops};
 
 use super::{
     DataError, Dataset, Features, Inputs, Layout, MAX_BYTES, Reading, Targets, Task, refuse_constants,
 };
+use crate::diagnosis::{list, one_line, short};
 
 const INPUTS: [&str; 3] = ["images", "x", "x_train"];
 const TARGETS: [&str; 3] = ["labels", "y", "y_train"];
@@ -95,7 +97,7 @@ pub(crate) fn read_inputs(source: impl Read + Seek, path: &Path) -> Result<Input
 }
 
 /// One array of an archive.
-struct Npy {
+struct Named {
     name: String,
     shape: Vec<usize>,
     values: Values,
@@ -126,139 +128,118 @@ impl Values {
     }
 }
 
-fn open<S: Read + Seek>(source: S, path: &Path) -> Result<ZipArchive<S>, DataError> {
-    ZipArchive::new(source).map_err(|error| {
-        DataError::new(
-            format!("the npz file is damaged or cut short: {error}"),
-            path.display(),
-            "save it again with `numpy.savez`",
-        )
+fn open<S: Read + Seek>(source: S, path: &Path) -> Result<Npz<S>, DataError> {
+    Npz::open(source, &path.display().to_string()).map_err(|error| {
+        let cause = match error {
+            IoError::Zip { source, .. } => source.to_string(),
+            other => other.to_string(),
+        };
+        let message = format!("the npz file is damaged or cut short: {}", one_line(&cause));
+        DataError::new(message, path.display(), SAVE_AGAIN)
     })
 }
 
-fn find(archive: &mut ZipArchive<impl Read + Seek>, names: &[&str], path: &Path) -> Result<Npy, DataError> {
+const SAVE_AGAIN: &str = "save it again with `numpy.savez`";
+
+fn find(archive: &mut Npz<impl Read + Seek>, names: &[&str], path: &Path) -> Result<Named, DataError> {
     for name in names {
         if let Some(found) = array(archive, name, path)? {
             return Ok(found);
         }
     }
-    let held =
-        archive.file_names().filter_map(Result::ok).map(|name| name.trim_end_matches(".npy").to_owned());
-    let held = held.collect::<Vec<_>>();
+    let held = archive.names();
     let held = held.iter().map(String::as_str).collect::<Vec<_>>();
     let known = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
+    let found = match held[..] {
+        [] => "no array".into(),
+        _ => format!("the arrays {}", list(&held, '`')),
+    };
     Err(DataError::new(
-        format!("found the arrays {}, expected {known} among them", crate::diagnosis::list(&held, '`')),
+        format!("found {found}, expected {known} among them"),
         path.display(),
         "save with `numpy.savez(FILE, x=…, y=…)`",
     ))
 }
 
-fn array(
-    archive: &mut ZipArchive<impl Read + Seek>,
-    name: &str,
-    path: &Path,
-) -> Result<Option<Npy>, DataError> {
-    let Ok(file) = archive.by_name(&format!("{name}.npy")) else { return Ok(None) };
-    npy(file, name, path).map(Some)
+fn array(archive: &mut Npz<impl Read + Seek>, name: &str, path: &Path) -> Result<Option<Named>, DataError> {
+    match archive.read(name, MAX_BYTES) {
+        Ok(None) => Ok(None),
+        Ok(Some(array)) => named(name, &array, path).map(Some),
+        Err(error) => Err(unreadable(name, error, path)),
+    }
 }
 
-/// Reads one `.npy`: memory grows with the bytes that arrive.
-fn npy(mut source: impl Read, name: &str, path: &Path) -> Result<Npy, DataError> {
-    let wrong =
-        |what: String, help: &str| DataError::new(format!("array `{name}`: {what}"), path.display(), help);
-    let damaged = |what: &str| wrong(what.into(), "save the file again with `numpy.savez`");
-    let mut take = |n_bytes: u64| {
-        let mut bytes = vec![];
-        source.by_ref().take(n_bytes).read_to_end(&mut bytes).map(|_| bytes)
-    };
-    let mut read = |n_bytes: u64| match take(n_bytes) {
-        Ok(bytes) if bytes.len() as u64 == n_bytes => Ok(bytes),
-        Ok(bytes) => Err(damaged(&format!("found {} bytes, expected {n_bytes}", bytes.len()))),
-        Err(error) => Err(damaged(&format!("cannot unpack it: {error}"))),
-    };
-    let start = read(8)?;
-    let length = match start[..] {
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _] => {
-            read(2)?.try_into().map(|bytes| u64::from(u16::from_le_bytes(bytes)))
-        }
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _] => {
-            read(4)?.try_into().map(|bytes| u64::from(u32::from_le_bytes(bytes)))
-        }
-        _ => return Err(damaged("it does not start as an npy file")),
-    };
-    let length =
-        length.ok().filter(|&length| length <= 1 << 16).ok_or_else(|| damaged("its header is too long"))?;
-    let header = read(length)?;
-    let header = String::from_utf8_lossy(&header);
-    let value = |key: &str| header.split_once(&format!("'{key}':")).map(|(_, rest)| rest.trim_start());
-    let quoted = |rest: &str| rest.strip_prefix('\'')?.split_once('\'').map(|(text, _)| text.to_owned());
-    let descr = value("descr").and_then(quoted).ok_or_else(|| damaged("its header names no simple type"))?;
-    if !value("fortran_order").is_some_and(|rest| rest.starts_with("False")) {
-        return Err(wrong("it is in Fortran order".into(), "save `numpy.ascontiguousarray(…)` of it"));
-    }
-    let shape =
-        value("shape").and_then(|rest| rest.strip_prefix('(')?.split_once(')')).and_then(|(sizes, _)| {
-            let sizes = sizes.split(',').map(str::trim).filter(|size| !size.is_empty());
-            sizes.map(|size| size.parse::<usize>().ok()).collect::<Option<Vec<_>>>()
-        });
-    let shape = shape.ok_or_else(|| damaged("its header has no shape"))?;
-    let width = match descr.as_str() {
-        "|u1" | "|b1" => 1,
-        "<i4" | "<f4" => 4,
-        "<i8" | "<f8" => 8,
-        _ => {
-            return Err(wrong(
-                format!(
-                    "found the type {}, expected u1, i4, i8, f4 or f8, little-endian",
-                    crate::diagnosis::short(&descr)
-                ),
-                "convert it with `.astype(…)`",
-            ));
-        }
-    };
-    let n_bytes = shape.iter().try_fold(width, |product: u64, &size| product.checked_mul(size as u64));
-    let n_bytes = n_bytes.filter(|&bytes| bytes <= MAX_BYTES).ok_or_else(|| {
-        wrong(
-            format!("the header claims the shape {shape:?}, more than {MAX_BYTES} bytes"),
+/// What is wrong with an array, in the words of a data file.
+fn unreadable(name: &str, error: IoError, path: &Path) -> DataError {
+    let (what, help) = match error {
+        IoError::Npy { found, expected, .. } => (format!("found {found}, expected {expected}"), SAVE_AGAIN),
+        IoError::DType { dtype, expected, .. } => (
+            format!("found the dtype {}, expected one of {expected}", short(&dtype)),
+            "convert it with `.astype(…)`",
+        ),
+        IoError::TooLarge { shape, limit_bytes, .. } => (
+            format!("the header claims the shape {:?}, more than {limit_bytes} bytes", shape.to_vec()),
             "divide the data",
-        )
-    })?;
-    let bytes = read(n_bytes)?;
-    let values = match descr.as_str() {
-        "<i4" => {
-            Values::Integers(bytes.as_chunks().0.iter().map(|&b| i32::from_le_bytes(b).into()).collect())
+        ),
+        IoError::Bool { byte, .. } => {
+            (format!("found the byte {byte} for a bool, expected 0 or 1"), SAVE_AGAIN)
         }
-        "<i8" => Values::Integers(bytes.as_chunks().0.iter().map(|&b| i64::from_le_bytes(b)).collect()),
-        "<f4" => Values::Numbers(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
-        "<f8" => Values::Numbers(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect()),
-        _ => Values::Bytes(bytes),
+        IoError::Rank { rank, .. } => (
+            format!("found {rank} axes, expected [rows, columns], [rows, height, width] or [rows]"),
+            "reshape it, one row for each example",
+        ),
+        IoError::File { source, .. } => {
+            (format!("cannot unpack it: {}", one_line(&source.to_string())), SAVE_AGAIN)
+        }
+        IoError::Zip { source, .. } => {
+            (format!("cannot unpack it: {}", one_line(&source.to_string())), SAVE_AGAIN)
+        }
+        other => (one_line(&other.to_string()), SAVE_AGAIN),
     };
-    if let Values::Numbers(values) = &values
-        && let Some(at) = values.iter().position(|value| !value.is_finite())
+    DataError::new(format!("array `{name}`: {what}"), path.display(), help)
+}
+
+/// # Errors
+/// A number that is not finite, or too large for `f32`.
+fn named(name: &str, array: &Array, path: &Path) -> Result<Named, DataError> {
+    let shape = array.shape().to_vec();
+    let values = match array.dtype() {
+        DType::U8 | DType::Bool => Values::Bytes(values(array, DType::U8)),
+        DType::I64 | DType::I32 => Values::Integers(values(array, DType::I64)),
+        _ => Values::Numbers(values(array, DType::F32)),
+    };
+    if let Values::Numbers(numbers) = &values
+        && let Some(at) = numbers.iter().position(|value| !value.is_finite())
     {
         let n_columns = shape.iter().skip(1).product::<usize>().max(1);
-        return Err(wrong(
+        let found = array.get(at).map_or(f64::NAN, Scalar::to_f64);
+        return Err(DataError::new(
             format!(
-                "row {}, column {}: found {}, expected a finite f32",
+                "array `{name}`: row {}, column {}: found {found:?}, expected a finite number that f32 can hold",
                 at / n_columns + 1,
                 at % n_columns + 1,
-                values[at]
             ),
-            "fill in or leave out what is missing",
+            path.display(),
+            "fill in or leave out what is missing, and scale what is too large",
         ));
     }
-    Ok(Npy { name: name.into(), shape, values })
+    Ok(Named { name: name.into(), shape, values })
 }
 
-fn inputs(array: Npy, path: &Path) -> Result<Inputs, DataError> {
-    let Npy { name, shape, values } = array;
+/// The values in row-major order, converted to a type that holds them.
+fn values<T: Element>(array: &Array, dtype: DType) -> Vec<T> {
+    let values = if array.dtype() == dtype { array.to_vec() } else { ops::convert(array, dtype).to_vec() };
+    values.unwrap_or_else(|| panic!("an array of {dtype} holds no such values; this is a bug in retrograde"))
+}
+
+fn inputs(array: Named, path: &Path) -> Result<Inputs, DataError> {
+    let Named { name, shape, values } = array;
     let wrong = |message: String, help: &str| Err(DataError::new(message, path.display(), help));
     let layout = match shape[..] {
-        [n, height, width] | [n, height, width, 1] if n * height * width > 0 => {
+        [n, height, width] | [n, height, width, 1] if n > 0 && height > 0 && width > 0 => {
             Layout::Images { height, width }
         }
-        [n, columns] if n * columns > 0 => {
+        [n, columns] if n > 0 && columns > 0 => {
             let names = (1..=columns).map(|column| column.to_string()).collect();
             Layout::Columns { names, header: false }
         }
@@ -283,7 +264,7 @@ fn inputs(array: Npy, path: &Path) -> Result<Inputs, DataError> {
 }
 
 /// Integers are classes unless numbers are asked for, and numbers are numbers unless classes are.
-fn targets_of(array: Npy, task: Task, path: &Path) -> Result<Targets, DataError> {
+fn targets_of(array: Named, task: Task, path: &Path) -> Result<Targets, DataError> {
     let wrong = |message: String, help: &str| Err(DataError::new(message, path.display(), help));
     let name = array.name;
     let numbers = match (array.values, task) {

@@ -20,7 +20,7 @@ use toml::de::DeTable;
 
 use crate::choice::{Choice, choice};
 use crate::data::{Header, Reading, Targets, Task};
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, one_line};
 use reader::{KEYS, Reader};
 
 /// What to train and how. Every key has a default; printing a recipe gives TOML that parses back to it.
@@ -264,7 +264,7 @@ impl Recipe {
         match DeTable::parse(text) {
             Ok(table) => reader.table(KEYS, &mut recipe, table.get_ref()),
             Err(error) => {
-                let message = error.message().replace('\n', ", ");
+                let message = one_line(&error.message().replace('\n', ", "));
                 let span = error.span().unwrap_or(0..0);
                 reader.mistake(span.start, format!("not TOML: {message}"), None);
             }
