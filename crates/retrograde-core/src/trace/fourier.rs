@@ -13,6 +13,21 @@ use crate::prim::fft;
 use retrograde_array::DType;
 
 /// A complex array from its parts.   re, im: `[..]` → `[.., 2]`
+///
+/// # Errors
+/// At the front door, where shapes or dtypes differ.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, fourier::{complex, im, re}};
+/// use retrograde_array::array;
+/// let f = |x: Var, y: Var| {
+///     let z = complex(x, y);
+///     (z, re(z), im(z))
+/// };
+/// let (x, y) = (array([1.0, 2.0]), array([3.0, 4.0]));
+/// assert_eq!(jit(f).call((&x, &y))?, (array([[1.0, 3.0], [2.0, 4.0]]), x, y));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn complex(re: Var, im: Var) -> Var {
     let part = |x: Var| x.reshape([&x.shape()[..], &[1]].concat());
@@ -55,6 +70,19 @@ pub fn fft(z: Var) -> Var {
 }
 
 /// z_j = (1/n) Σ_k ẑ_k exp(2πi jk/n), the inverse of [`fft`].   z: `[.., n, 2]` → the same shape
+///
+/// # Errors
+/// As [`fft`].
+/// # Cost
+/// That of [`fft`].
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, fourier::ifft};
+/// use retrograde_array::array;
+/// let constant = array([[4.0, 0.0], [0.0, 0.0]]); // coefficient 0 alone
+/// assert_eq!(jit(|z: Var| ifft(z)).call(&constant)?, array([[2.0, 0.0], [2.0, 0.0]]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn ifft(z: Var) -> Var {
     let location = caller();
