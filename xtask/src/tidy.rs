@@ -34,7 +34,11 @@ pub const PRINTING_ALLOWED: &[&str] = &["crates/retrograde-cli/", "xtask/"];
 /// Where every public function is shown in an example.
 pub const SHOWN: &[&str] = &[
     "crates/retrograde-array/src/",
+    "crates/retrograde-core/src/exec/",
+    "crates/retrograde-core/src/ir/",
+    "crates/retrograde-core/src/tape/",
     "crates/retrograde-core/src/trace/",
+    "crates/retrograde-core/src/transform/",
     "crates/retrograde-solve/src/",
     "crates/retrograde-tricks/src/",
 ];
