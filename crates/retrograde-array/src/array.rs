@@ -11,7 +11,7 @@ use crate::ops::strided::row_major;
 use crate::{ArrayError, DType, Data, Element, Scalar, Shape, bf16};
 
 /// A shared array. Cloning copies a shape and a pointer, never the values; nor do transposes, slices, broadcasts and
-/// reversals of more than a few entries, which are views of the same buffer (Note [views] of `layout`).
+/// reversals of more than a few entries, which are views of the same buffer (Note \[views\] of `layout`).
 ///
 /// Operations see entries in row-major order, whatever the storage: their results are the same to the bit.
 /// Equality and hash go by bits: all NaNs are equal, `-0` differs from `+0`.

@@ -2,7 +2,7 @@
 
 use crate::{Array, Element, Shape};
 
-/// What [`array`] accepts: scalars, nested Rust arrays up to four deep, vectors and slices.
+/// What [`array()`] accepts: scalars, nested Rust arrays up to four deep, vectors and slices.
 ///
 /// ```
 /// use retrograde_array::{Array, IntoArray};

@@ -55,7 +55,7 @@ macro_rules! primitives {
         /// Every primitive.
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub enum Prim { $(
-            #[doc = concat!("See [`", stringify!($module), "`].")]
+            #[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")]
             $name($module::$name),
         )* }
         /// Runs the rule of whichever primitive it is.

@@ -69,12 +69,12 @@ pub fn fft(z: Var) -> Var {
     frame::record1(fft::Fft { backward: false }, &[z], caller())
 }
 
-/// z_j = (1/n) Σ_k ẑ_k exp(2πi jk/n), the inverse of [`fft`].   z: `[.., n, 2]` → the same shape
+/// z_j = (1/n) Σ_k ẑ_k exp(2πi jk/n), the inverse of [`fft()`].   z: `[.., n, 2]` → the same shape
 ///
 /// # Errors
-/// As [`fft`].
+/// As [`fft()`].
 /// # Cost
-/// That of [`fft`].
+/// That of [`fft()`].
 ///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit, fourier::ifft};
@@ -103,7 +103,7 @@ fn length(z: Var, from_end: usize) -> usize {
 /// # Errors
 /// At the front door, where x has no axis, is empty along it, or is not floating-point.
 /// # Cost
-/// That of [`fft`].
+/// That of [`fft()`].
 ///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit, fourier::{irfft, rfft}};
@@ -135,7 +135,7 @@ pub fn rfft(x: Var) -> Var {
 /// # Errors
 /// At the front door, where z does not have n/2 + 1 coefficients, n is 0, or z is not floating-point.
 /// # Cost
-/// That of [`fft`] of length n.
+/// That of [`fft()`] of length n.
 #[track_caller]
 pub fn irfft(z: Var, n: usize) -> Var {
     let location = caller();

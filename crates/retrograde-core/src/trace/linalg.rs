@@ -120,7 +120,7 @@ fn columns(a: Var, b: Var, location: Location, f: impl FnOnce(Var) -> Var) -> Va
     frame::blame(location, || f(b.reshape([&shape[..], &[1]].concat())).reshape(shape))
 }
 
-/// The inverse.   a: `[.., n, n]`; infinities, NaN or very large numbers where A is singular. Prefer [`solve`] where the
+/// The inverse.   a: `[.., n, n]`; infinities, NaN or very large numbers where A is singular. Prefer [`solve()`] where the
 /// inverse only multiplies: it is faster and loses fewer digits.
 ///
 /// # Errors
@@ -297,7 +297,7 @@ pub fn qr(a: Var) -> (Var, Var) {
 /// Eigenvalues and eigenvectors of symmetric matrices, A = V diag(w) Vᵀ.   a: `[.., n, n]` → w: `[.., n]`, ascending;
 /// v: `[.., n, n]`, columns.
 ///
-/// Only the lower triangle of A counts, as for [`cholesky`]. Of each eigenvector the first entry within a thousandth of the
+/// Only the lower triangle of A counts, as for [`cholesky()`]. Of each eigenvector the first entry within a thousandth of the
 /// largest magnitude is positive. Where eigenvalues are equal, the derivative of their eigenvectors, and the second one of
 /// the eigenvalues, is not finite.
 ///

@@ -16,8 +16,12 @@ use retrograde_array::{Array, DType, Scalar, Shape};
 /// A value while a function is being traced.
 ///
 /// `Copy`, without lifetime, not `Send`; it knows its trace, and its use elsewhere is an error with a line number. There
-/// is no comparison and no conversion to a number, so `if x > y` does not compile: use [`select`], `cond`, `while_loop`.
+/// is no comparison and no conversion to a number, so `if x > y` does not compile: use [`select()`], `cond`, `while_loop`.
 /// Operators need equal shapes and dtypes; only rank 0 and literals adapt to the other operand.
+///
+/// Operands, axes and shapes that do not fit are errors at the front door, with the line of the call. Where no cost is stated,
+/// it is one operation per entry, and a few for the derivative; what the derivative keeps, and its value at kinks and edges, is
+/// in the file of the primitive of that name, in [`prim`](crate::prim).
 ///
 /// ```
 /// use retrograde_core::trace::{Var, door::{grad, jit}};

@@ -10,7 +10,7 @@ use retrograde_derive::Tree;
 /// Where the initialisation comes from.
 pub const CITE: &str = "X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010, eq. 16";
 
-/// `y = x w + b`.   x: [n, in], w: [in, out], b: [out] → y: [n, out].
+/// `y = x w + b`.   x: `[n, in]`, w: `[in, out]`, b: `[out]` → y: `[n, out]`.
 ///
 /// ```
 /// use retrograde_array::{DType, array, rng::Key};
@@ -26,9 +26,9 @@ pub const CITE: &str = "X. Glorot, Y. Bengio, Understanding the difficulty of tr
 /// ```
 #[derive(Tree, Clone, Debug)]
 pub struct Linear<T> {
-    /// [in, out]
+    /// `[in, out]`
     pub weight: T,
-    /// [out]
+    /// `[out]`
     pub bias: T,
 }
 
@@ -110,7 +110,7 @@ pub struct Mlp<T> {
 }
 
 impl Mlp<Var> {
-    /// The output: [n, in] → [n, out].
+    /// The output: `[n, in]` → `[n, out]`.
     #[track_caller]
     pub fn apply(&self, x: Var) -> Var {
         // A loop rather than a fold: a closure would hide the caller's line from errors.

@@ -8,7 +8,7 @@ use retrograde_core::trace::{Var, mistake};
 /// Where the shift comes from.
 pub const CITE: &str = "P. Blanchard, D. J. Higham, N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA J. Numer. Anal. 41 (2021)";
 
-/// Mean of −ln softmax(logits)[label].   logits: [n, classes], labels: i64 [n] → number.
+/// Mean of `−ln softmax(logits)[label]`.   logits: `[n, classes]`, labels: i64 `[n]` → number.
 ///
 /// The largest logit of each row is subtracted first (without derivative), so logits of ±10⁴ are fine. Law: exact;
 /// the derivative with respect to the logits is (softmax − one-hot)/n.

@@ -156,7 +156,7 @@ pub fn qr(a: &Array) -> Result<[Array; 2], ArrayError> {
 /// Eigenvalues, ascending, and orthonormal eigenvectors of a symmetric matrix, of which only the lower triangle is read:
 /// A = V diag(w) Vᵀ.
 ///
-/// a: `[.., n, n]` → w `[.., n]`, v `[.., n, n]` with eigenvectors as columns; signs by Note [signs]. Equal eigenvalues
+/// a: `[.., n, n]` → w `[.., n]`, v `[.., n, n]` with eigenvectors as columns; signs by Note \[signs\]. Equal eigenvalues
 /// leave the basis of their space to the algorithm. Cost: about 9n³ flops.
 ///
 /// # Errors
@@ -181,7 +181,7 @@ pub fn eigh(a: &Array) -> Result<[Array; 2], ArrayError> {
 /// The reduced singular value decomposition A = U diag(s) Vᵀ, s descending and ≥ 0.
 ///
 /// a: `[.., m, n]` → u `[.., m, k]`, s `[.., k]`, v `[.., n, k]`, k = min(m, n); singular vectors are columns, signs by
-/// Note [signs] of u. Equal singular values leave their basis to the algorithm. Cost: about 20 m n k flops.
+/// Note \[signs\] of u. Equal singular values leave their basis to the algorithm. Cost: about 20 m n k flops.
 ///
 /// # Errors
 /// [`ArrayError::Feature`]
