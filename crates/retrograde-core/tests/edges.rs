@@ -54,9 +54,12 @@ fn an_infinite_slope_on_a_taken_path_stays() {
     assert_eq!(forward, array(INF));
 }
 
+/// What, the function, where, and its slope there.
+type Slope = (&'static str, fn(Var) -> Var, f64, f64);
+
 #[test]
 fn slopes_at_edges_are_those_that_the_primitives_state() {
-    let slopes: [(&str, fn(Var) -> Var, f64, f64); 36] = [
+    let slopes: [Slope; 36] = [
         ("abs", Var::abs, 0.0, 0.0),
         ("sign", Var::sign, 0.0, 0.0),
         ("floor", Var::floor, 1.0, 0.0),

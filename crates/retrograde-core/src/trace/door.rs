@@ -951,6 +951,12 @@ pub struct Vmap<F> {
 ///
 /// It is itself a function of traced values: `jit(vmap(f)).call(..)` runs it, `grad(vmap(f))`, `vmap(grad(f))` nest.
 ///
+/// # Errors
+/// At the front door, where arguments have no leading axis or leading axes of different lengths.
+///
+/// # Cost
+/// That of n calls, in one program whose size does not depend on n.
+///
 /// ```
 /// use retrograde_core::trace::{Var, door::{grad, jit, vmap}};
 /// use retrograde_array::array;
