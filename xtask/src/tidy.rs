@@ -31,6 +31,18 @@ pub const UNSAFE_ALLOWED: &[&str] = &["crates/retrograde-array/src/kernel/"];
 /// Where printing is the job.
 pub const PRINTING_ALLOWED: &[&str] = &["crates/retrograde-cli/", "xtask/"];
 
+/// Where every public function is shown in an example.
+pub const SHOWN: &[&str] = &[
+    "crates/retrograde-array/src/",
+    "crates/retrograde-core/src/exec/",
+    "crates/retrograde-core/src/ir/",
+    "crates/retrograde-core/src/tape/",
+    "crates/retrograde-core/src/trace/",
+    "crates/retrograde-core/src/transform/",
+    "crates/retrograde-solve/src/",
+    "crates/retrograde-tricks/src/",
+];
+
 /// Inside `retrograde-core`, a module imports only from those before it in [`CORE_FLOORS`].
 pub fn floors_inside_core(files: &[SourceFile]) -> Vec<String> {
     let floor_of = |name: &str| CORE_FLOORS.iter().position(|floor| *floor == name);
@@ -270,6 +282,130 @@ pub fn primitives_are_registered(table: &SourceFile, files: &[SourceFile]) -> Ve
         Ok(())
     }));
     offences
+}
+
+/// Every public function under [`SHOWN`], methods of public traits included, is shown in a fenced example: in its own
+/// documentation, or by a call or path in another example of its file. A macro that makes public functions has the example
+/// in its text, or each of its documented rows counts as the function that is named after the documentation. Paths that
+/// begin with an entry of `missing` are not there yet; an entry that is no longer needed is an offence.
+pub fn functions_are_shown(files: &[SourceFile], missing: &[&str]) -> Vec<String> {
+    let files = files.iter().filter(|file| SHOWN.iter().any(|prefix| file.path.starts_with(prefix)));
+    let files = files.cloned().collect::<Vec<_>>();
+    let codes = files.iter().filter_map(|file| file.code().ok());
+    let makers = codes.flat_map(|code| macros_of_functions(&code)).collect::<BTreeSet<_>>();
+    let offences = each(&files, |file, offences| {
+        let code = file.code()?;
+        let shown = shown_names(&docs(&code, 0..code.len()));
+        for (name_at, item_at) in public_functions(&code, &makers) {
+            let (name, own) = (&code[name_at].text, docs_before(&code, item_at));
+            let by_rows = name == "$" && own.is_empty();
+            if !(shown.contains(name) || own.contains("```") || by_rows) {
+                offences.push(format!("{}:{}: no example shows `{name}`", file.path, code[name_at].line));
+            }
+        }
+        Ok(())
+    });
+    let (waiting, mut offences): (Vec<_>, Vec<_>) =
+        offences.into_iter().partition(|offence| missing.iter().any(|entry| offence.starts_with(entry)));
+    let is_stale = |entry: &&&str| !waiting.iter().any(|offence| offence.starts_with(**entry));
+    let stale = missing.iter().filter(is_stale);
+    offences.extend(stale.map(|entry| format!("{entry}: everything is shown, take it off the list")));
+    offences
+}
+
+/// The macros with a `pub fn $name` that has no example of its own.
+fn macros_of_functions(code: &[Token]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut last = None;
+    for at in 0..code.len() {
+        if reads(code, at, &["macro_rules", "!"]) {
+            last = code.get(at + 2).map(|name| name.text.clone());
+        }
+        if reads(code, at, &["pub", "fn", "$"]) && !docs_before(code, at).contains("```") {
+            names.extend(last.clone());
+        }
+    }
+    names
+}
+
+/// The public functions, methods of public traits and documented rows of `makers`: where the name stands, and where the item
+/// begins. A name that a macro fills in is `$`.
+fn public_functions(code: &[Token], makers: &BTreeSet<String>) -> Vec<(usize, usize)> {
+    let mut found = vec![];
+    for at in 0..code.len() {
+        let in_group = |open: usize| open + 1..after_group(code, open).saturating_sub(1);
+        if reads(code, at, &["pub", "fn"]) || reads(code, at, &["pub", "const", "fn"]) {
+            let name_at = if code[at + 1].text == "fn" { at + 2 } else { at + 3 };
+            found.push((name_at, at));
+        } else if reads(code, at, &["pub", "trait"]) {
+            let body = (at..code.len()).find(|&i| code[i].text == "{" && code[i].depth == code[at].depth);
+            let of_body = |i: &usize| code[*i].text == "fn" && code[*i].depth == code[at].depth + 1;
+            found.extend(body.into_iter().flat_map(in_group).filter(of_body).map(|i| (i + 1, i)));
+        } else if makers.contains(&code[at].text) && reads(code, at + 1, &["!"]) {
+            let row = |i: &usize| {
+                let starts = code[*i].depth == code[at].depth + 1 && code[*i].text != "#";
+                starts && !docs_before(code, *i).is_empty()
+            };
+            found.extend(in_group(at + 2).filter(row).map(|i| (i, i)));
+        }
+    }
+    found
+}
+
+/// The lines of the doc comments among these tokens.
+fn docs(code: &[Token], range: std::ops::Range<usize>) -> String {
+    let mut text = String::new();
+    for at in range {
+        if reads(code, at, &["[", "doc", "="]) {
+            let literals =
+                code[at + 3..after_group(code, at)].iter().filter(|token| token.text.starts_with('"'));
+            literals.for_each(|literal| text += &literal.text.trim_matches('"').replace("\\n", "\n"));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// The doc comments right before a token, other attributes between them.
+fn docs_before(code: &[Token], at: usize) -> String {
+    let mut start = at;
+    while start > 0 && code[start - 1].text == "]" {
+        let depth = code[start - 1].depth;
+        let open = code[..start - 1].iter().rposition(|token| token.depth == depth);
+        match open {
+            Some(open) if open > 0 && code[open - 1].text == "#" => start = open - 1,
+            _ => break,
+        }
+    }
+    docs(code, start..at)
+}
+
+/// The names that the fenced examples of a documentation call, `name(` and `name::<`, or reach by a path, `Type::name`.
+fn shown_names(docs: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut fence = None;
+    for line in docs.lines().map(str::trim) {
+        if let Some(info) = line.strip_prefix("```") {
+            let is_example = matches!(info, "" | "rust" | "no_run" | "should_panic");
+            fence = if fence.is_none() { Some(is_example) } else { None };
+            continue;
+        }
+        let code = line.strip_prefix("# ").unwrap_or(line);
+        if fence != Some(true) || code.starts_with("use ") {
+            continue;
+        }
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let mut rest = code;
+        while let Some(start) = rest.find(is_word) {
+            let (before, from) = rest.split_at(start);
+            let (word, after) = from.split_at(from.find(|c| !is_word(c)).unwrap_or(from.len()));
+            if before.ends_with("::") || after.starts_with('(') || after.starts_with("::<") {
+                names.insert(word.to_owned());
+            }
+            rest = after;
+        }
+    }
+    names
 }
 
 /// Each file gives the README's test command word for word.

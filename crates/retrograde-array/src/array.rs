@@ -11,10 +11,18 @@ use crate::ops::strided::row_major;
 use crate::{ArrayError, DType, Data, Element, Scalar, Shape, bf16};
 
 /// A shared array. Cloning copies a shape and a pointer, never the values; nor do transposes, slices, broadcasts and
-/// reversals of more than a few entries, which are views of the same buffer (Note [views] of `layout`).
+/// reversals of more than a few entries, which are views of the same buffer (Note \[views\] of `layout`).
 ///
 /// Operations see entries in row-major order, whatever the storage: their results are the same to the bit.
 /// Equality and hash go by bits: all NaNs are equal, `-0` differs from `+0`.
+///
+/// ```
+/// use retrograde_array::{Array, DType, array};
+/// let x = array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+/// assert_eq!((x.shape().to_string(), x.dtype(), x.rank()), ("[2,3]".to_owned(), DType::F64, 2));
+/// assert_eq!((x.size(), x.size_bytes(), x.strides()), (6, 48, vec![3, 1]));
+/// assert_ne!(array(0.0), array(-0.0));
+/// ```
 #[derive(Clone)]
 pub struct Array {
     shape: Shape,
@@ -28,6 +36,14 @@ impl Array {
     ///
     /// # Errors
     /// [`ArrayError::Size`] when the number of values is not the size of the shape.
+    ///
+    /// ```
+    /// use retrograde_array::Array;
+    /// assert_eq!(Array::new([2, 2], vec![1, 2, 3, 4])?.to_string(), "[[1, 2],\n [3, 4]]");
+    /// let error = Array::new([2, 2], vec![1, 2, 3]).unwrap_err();
+    /// assert_eq!(error.to_string(), "3 values do not fill shape [2,2], which has 4 elements");
+    /// # Ok::<(), retrograde_array::ArrayError>(())
+    /// ```
     pub fn new<T: Element>(shape: impl Into<Shape>, values: Vec<T>) -> Result<Array, ArrayError> {
         let shape = shape.into();
         match shape.checked_size() {
@@ -40,6 +56,12 @@ impl Array {
     }
 
     /// The array of rank 0 holding `value`.
+    ///
+    /// ```
+    /// use retrograde_array::{Array, array};
+    /// assert_eq!(Array::scalar(2.0).rank(), 0);
+    /// assert_eq!(Array::vector(vec![2.0, 3.0]), array([2.0, 3.0]));
+    /// ```
     pub fn scalar<T: Element>(value: T) -> Array {
         Array::from_parts(Shape::scalar(), vec![value])
     }
@@ -53,6 +75,12 @@ impl Array {
     ///
     /// # Panics
     /// When `value` has another dtype, or the shape overflows memory: both are internal misuse.
+    ///
+    /// ```
+    /// use retrograde_array::{Array, DType, Scalar, array};
+    /// assert_eq!(Array::full(DType::F32, [2], Scalar::F32(0.5)), array([0.5_f32, 0.5]));
+    /// assert_eq!(Array::zeros(DType::Bool, [2]), array([false, false]));
+    /// ```
     pub fn full(dtype: DType, shape: impl Into<Shape>, value: Scalar) -> Array {
         assert!(value.dtype() == dtype, "full: value {value} is not {dtype}; this is a bug in retrograde");
         let shape = shape.into();
@@ -132,6 +160,14 @@ impl Array {
     /// The same array, holding no memory but its own entries: a view is copied.
     ///
     /// For arrays that are kept: a view keeps the whole buffer alive that it is part of.
+    ///
+    /// ```
+    /// use retrograde_array::{array, ops};
+    /// let column = ops::slice(&array(vec![7_u8; 10_000]).reshaped([5000, 2])?, &[0, 0], &[5000, 1], &[1, 1]);
+    /// assert_eq!((column.strides(), column.compact().strides()), (vec![2, 1], vec![1, 1]));
+    /// assert_eq!(column.compact(), column);
+    /// # Ok::<(), retrograde_array::ArrayError>(())
+    /// ```
     pub fn compact(&self) -> Array {
         let buffer = match &self.layout {
             Some(layout) => layout.copied(&self.buffer, &self.shape),
@@ -169,6 +205,14 @@ impl Array {
     ///
     /// # Cost
     /// None, but for a view whose entries do not lie one after another: it copies them once and keeps the copy.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// let x = array([[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(x.as_slice::<f64>(), Some(&[1.0, 2.0, 3.0, 4.0][..]));
+    /// assert_eq!(x.as_slice::<f32>(), None);
+    /// assert_eq!(x.to_vec::<f64>(), Some(vec![1.0, 2.0, 3.0, 4.0]));
+    /// ```
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
         match &self.layout {
             None => self.buffer(),
@@ -182,6 +226,14 @@ impl Array {
     }
 
     /// The values for writing, `None` when `T` is not the dtype. Copies them first if the buffer is shared.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// let x = array([1, 2]);
+    /// let mut y = x.clone();
+    /// y.make_mut::<i32>().unwrap()[0] = 9;
+    /// assert_eq!((x, y), (array([1, 2]), array([9, 2])));
+    /// ```
     pub fn make_mut<T: Element>(&mut self) -> Option<&mut [T]> {
         if self.layout.is_some() {
             *self = self.compact();
@@ -195,6 +247,11 @@ impl Array {
     }
 
     /// The only element, `None` when there is not exactly one or `T` is not the dtype.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// assert_eq!((array([[3.0]]).item::<f64>(), array([3.0, 4.0]).item::<f64>()), (Some(3.0), None));
+    /// ```
     pub fn item<T: Element>(&self) -> Option<T> {
         match self.as_slice::<T>()? {
             [value] => Some(*value),
@@ -203,6 +260,13 @@ impl Array {
     }
 
     /// The element at a row-major position, `None` past the end.
+    ///
+    /// ```
+    /// use retrograde_array::{Scalar, array};
+    /// let x = array([[1, 2], [3, 4]]);
+    /// assert_eq!((x.get(2), x.get(4)), (Some(Scalar::I32(3)), None));
+    /// assert_eq!(x.scalars().last(), Some(Scalar::I32(4)));
+    /// ```
     pub fn get(&self, position: usize) -> Option<Scalar> {
         if position >= self.size() {
             return None;
@@ -217,6 +281,13 @@ impl Array {
     }
 
     /// True when dtype, shape and every bit agree; all NaNs are equal, `-0` differs from `+0`.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// assert!(array([f64::NAN]).bits_eq(&array([f64::NAN])));
+    /// assert!(!array([0.0]).bits_eq(&array([-0.0])));
+    /// assert!(!array([1.0]).bits_eq(&array([1.0_f32])));
+    /// ```
     pub fn bits_eq(&self, other: &Array) -> bool {
         fn same<T: Element>(a: &Array, b: &Array) -> bool {
             match (a.as_slice::<T>(), b.as_slice::<T>()) {
@@ -231,6 +302,13 @@ impl Array {
     ///
     /// # Errors
     /// [`ArrayError::Size`] when the sizes differ.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// assert_eq!(array([1, 2, 3, 4]).reshaped([2, 2])?, array([[1, 2], [3, 4]]));
+    /// assert!(array([1, 2, 3, 4]).reshaped([3]).is_err());
+    /// # Ok::<(), retrograde_array::ArrayError>(())
+    /// ```
     pub fn reshaped(&self, shape: impl Into<Shape>) -> Result<Array, ArrayError> {
         let shape = shape.into();
         match shape.checked_size() {
@@ -256,6 +334,11 @@ impl Array {
     ///
     /// # Panics
     /// When the array is a scalar or `i` is outside the axis: internal misuse.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// assert_eq!(array([[1, 2], [3, 4]]).row(1), array([3, 4]));
+    /// ```
     pub fn row(&self, i: usize) -> Array {
         assert!(
             self.rank() > 0 && i < self.shape[0],
@@ -272,6 +355,14 @@ impl Array {
     ///
     /// # Errors
     /// [`ArrayError::Empty`] for no arrays; [`ArrayError::DType`] or [`ArrayError::Shape`] when they differ.
+    ///
+    /// ```
+    /// use retrograde_array::{Array, array};
+    /// assert_eq!(Array::stack(&[array([1, 2]), array([3, 4])])?, array([[1, 2], [3, 4]]));
+    /// let error = Array::stack(&[array([1, 2]), array([3, 4, 5])]).unwrap_err();
+    /// assert_eq!(error.to_string(), "shape [3] found where [2] was expected");
+    /// # Ok::<(), retrograde_array::ArrayError>(())
+    /// ```
     pub fn stack(arrays: &[Array]) -> Result<Array, ArrayError> {
         fn join<T: Element>(arrays: &[Array], shape: Shape) -> Array {
             let mut values = Vec::with_capacity(shape.size());

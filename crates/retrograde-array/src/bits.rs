@@ -24,6 +24,16 @@ fn mask(n_bits: u32) -> u64 {
 
 impl BitStack {
     /// An empty stack.
+    ///
+    /// ```
+    /// use retrograde_array::bits::BitStack;
+    /// let mut stack = BitStack::new();
+    /// assert!(stack.is_empty());
+    /// stack.push(0b1010, 4);
+    /// stack.flip(0);
+    /// stack.shrink();
+    /// assert_eq!(stack.pop(4), Some(0b1011));
+    /// ```
     pub fn new() -> BitStack {
         BitStack::default()
     }

@@ -5,6 +5,12 @@ use std::sync::Arc;
 use crate::{DType, Element, bf16};
 
 /// A shared buffer of one dtype.
+///
+/// ```
+/// use retrograde_array::{DType, Data};
+/// let data = Data::F32(vec![1.0, 2.0].into());
+/// assert_eq!((data.dtype(), data.len(), data.is_empty()), (DType::F32, 2, false));
+/// ```
 #[derive(Debug, Clone)]
 pub enum Data {
     /// `f64` values.

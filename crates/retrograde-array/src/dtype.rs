@@ -12,6 +12,14 @@ use crate::ArrayError;
 /// assert_eq!("f32".parse::<DType>().unwrap(), DType::F32);
 /// assert_eq!(DType::I64.to_string(), "i64");
 /// ```
+///
+/// ```
+/// use retrograde_array::DType;
+/// assert_eq!((DType::BF16.name(), DType::BF16.size_bytes()), ("bf16", 2));
+/// assert_eq!((DType::U8.is_int(), DType::Bool.is_int(), DType::BF16.is_float()), (true, false, true));
+/// let error = "f16".parse::<DType>().unwrap_err();
+/// assert_eq!(error.to_string(), "unknown dtype `f16`, expected one of f64, f32, bf16, i64, i32, u8, bool");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DType {
     /// 64-bit IEEE floating point.

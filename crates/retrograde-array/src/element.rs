@@ -10,6 +10,16 @@ mod sealed {
 }
 
 /// A Rust type that can be an array element: `f64`, `f32`, [`bf16`](struct@bf16), `i64`, `i32`, `u8` or `bool`. Sealed.
+///
+/// ```
+/// use retrograde_array::{Element, Scalar};
+/// use std::sync::Arc;
+/// let mut data = f32::wrap(Arc::new(vec![1.5]));
+/// assert_eq!((f32::unwrap(&data).unwrap().len(), f64::unwrap(&data)), (1, None));
+/// Arc::make_mut(f32::unwrap_mut(&mut data).unwrap()).push(2.5);
+/// assert_eq!(2.5_f32.to_scalar(), Scalar::F32(2.5));
+/// assert_eq!((f64::NAN.key() == (-f64::NAN).key(), 0.0_f64.key() == (-0.0_f64).key()), (true, false));
+/// ```
 pub trait Element: sealed::Sealed + Copy + Default + PartialEq + Debug + Send + Sync + 'static {
     /// The dtype of this Rust type.
     const DTYPE: DType;

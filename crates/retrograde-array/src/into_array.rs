@@ -2,7 +2,15 @@
 
 use crate::{Array, Element, Shape};
 
-/// What [`array`] accepts: scalars, nested Rust arrays up to four deep, vectors and slices.
+/// What [`array()`] accepts: scalars, nested Rust arrays up to four deep, vectors and slices.
+///
+/// ```
+/// use retrograde_array::{Array, IntoArray};
+/// fn total(x: impl IntoArray) -> usize {
+///     x.into_array().size()
+/// }
+/// assert_eq!((total(1.0), total([[1, 2], [3, 4]]), total(&vec![true; 3])), (1, 4, 3));
+/// ```
 pub trait IntoArray {
     /// The array of these values.
     fn into_array(self) -> Array;

@@ -33,6 +33,11 @@ pub enum Scalar {
 
 impl Scalar {
     /// The dtype of the value.
+    ///
+    /// ```
+    /// use retrograde_array::{DType, Scalar};
+    /// assert_eq!((Scalar::U8(7).dtype(), Scalar::Bool(true).to_f64()), (DType::U8, 1.0));
+    /// ```
     pub const fn dtype(self) -> DType {
         match self {
             Scalar::F64(_) => DType::F64,

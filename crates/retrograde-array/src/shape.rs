@@ -15,6 +15,11 @@ pub struct Shape(pub Vec<usize>);
 
 impl Shape {
     /// The shape of a single value: no axes.
+    ///
+    /// ```
+    /// use retrograde_array::Shape;
+    /// assert_eq!((Shape::scalar().rank(), Shape::scalar().size()), (0, 1));
+    /// ```
     pub const fn scalar() -> Shape {
         Shape(Vec::new())
     }

@@ -5,7 +5,7 @@ use retrograde_core::trace::Var;
 use retrograde_core::trace::control::{associative_scan, fori, map, switch};
 use retrograde_core::trace::door::{grad, hessian, hvp, jit, jvp, value_and_grad, vmap};
 use retrograde_core::trace::place::iota;
-use retrograde_core::trace::var::{constant, select};
+use retrograde_core::trace::var::{constant, full, select};
 
 const INF: f64 = f64::INFINITY;
 const NAN: f64 = f64::NAN;
@@ -52,6 +52,55 @@ fn an_infinite_slope_on_a_taken_path_stays() {
     assert_eq!(slope(-1.0), array(NAN));
     let (_, forward) = jvp(|x: Var| x.sqrt()).call(&array(0.0), &array(1.0)).unwrap();
     assert_eq!(forward, array(INF));
+}
+
+/// What, the function, where, and its slope there.
+type Slope = (&'static str, fn(Var) -> Var, f64, f64);
+
+#[test]
+fn slopes_at_edges_are_those_that_the_primitives_state() {
+    let slopes: [Slope; 36] = [
+        ("abs", Var::abs, 0.0, 0.0),
+        ("sign", Var::sign, 0.0, 0.0),
+        ("floor", Var::floor, 1.0, 0.0),
+        ("ceil", Var::ceil, 1.0, 0.0),
+        ("round", Var::round, 0.5, 0.0),
+        ("max", |x| x.max(0.0), 0.0, 0.5),
+        ("min", |x| x.min(0.0), 0.0, 0.5),
+        ("max of NaN", |x| x.max(0.0), NAN, 0.5),
+        ("exp", Var::exp, 1000.0, INF),
+        ("log", Var::log, 0.0, INF),
+        ("log below", Var::log, -2.0, -0.5),
+        ("log1p", Var::log1p, -1.0, INF),
+        ("log2", Var::log2, 0.0, INF),
+        ("rsqrt", Var::rsqrt, 0.0, -INF),
+        ("cbrt", Var::cbrt, 0.0, INF),
+        ("1/x", |x| 1.0 / x, 0.0, -INF),
+        ("0/x", |x| 0.0 / x, 0.0, NAN),
+        ("sin", Var::sin, INF, NAN),
+        ("cos", Var::cos, INF, NAN),
+        ("tan", Var::tan, INF, NAN),
+        ("asin", Var::asin, 1.0, INF),
+        ("acos", Var::acos, 1.0, -INF),
+        ("acosh", Var::acosh, 1.0, INF),
+        ("atanh", Var::atanh, -1.0, INF),
+        ("erf_inv", Var::erf_inv, -1.0, INF),
+        ("bessel_i0e", Var::bessel_i0e, 0.0, 0.0),
+        ("bessel_i1e", Var::bessel_i1e, 0.0, 0.5),
+        ("x^0", |x| x.pow(0.0), 0.0, 0.0),
+        ("x^1", |x| x.pow(1.0), 0.0, 1.0),
+        ("x^½", |x| x.pow(0.5), 0.0, INF),
+        ("0^y", |y| full(DType::F64, [], 0.0).pow(y), 2.0, 0.0),
+        ("(-1)^y", |y| full(DType::F64, [], -1.0).pow(y), 2.0, NAN),
+        ("atan2 by y", |y| y.atan2(0.0), 0.0, NAN),
+        ("atan2 by x", |x| full(DType::F64, [], 0.0).atan2(x), 0.0, NAN),
+        ("atan2 far out", |y| y.atan2(1.0), 1e200, 0.0),
+        ("remainder", |x| x % 2.0, 2.0, 1.0),
+    ];
+    for (what, f, x, expected) in slopes {
+        let slope = grad(f).call(&array(x)).unwrap().item::<f64>().unwrap();
+        assert_eq!(array(slope + 0.0), array(expected), "{what} at {x}");
+    }
 }
 
 #[test]

@@ -7,10 +7,11 @@ use super::{Float, dispatch};
 
 macro_rules! kernels {
     (
-        plain { $($name:ident $variant:ident $wide:ident $narrow:ident $bound:literal $doc:literal;)* }
+        plain { $($name:ident $variant:ident $wide:ident $narrow:ident $bound:literal, $at:expr => $value:expr, $doc:literal;)* }
         turning { $($turn:ident $turn_variant:ident $common:ident $turn_wide:ident $turn_narrow:ident
-            $common_wide:ident $common_narrow:ident $turn_bound:literal $turn_doc:literal;)* }
-        binary { $($two:ident $two_variant:ident $two_wide:ident $two_narrow:ident $two_bound:literal $two_doc:literal;)* }
+            $common_wide:ident $common_narrow:ident $turn_bound:literal, $turn_at:expr => $turn_value:expr, $turn_doc:literal;)* }
+        binary { $($two:ident $two_variant:ident $two_wide:ident $two_narrow:ident $two_bound:literal,
+            $x:expr, $y:expr => $two_value:expr, $two_doc:literal;)* }
     ) => {
         /// Each function of every entry. Lengths are equal.
         pub(crate) mod slice {

@@ -50,6 +50,16 @@ pub fn record_array(
 ///
 /// # Panics
 /// When dtypes or sizes differ or the dtype is not a float: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, bits::BitStack, lost::{ArrayStep, record_array, restore_array}, ops};
+/// let (x, d) = (array([0.1, 1e-20]), array([3.0, 1.0]));
+/// let y = ops::binary(ops::Binary::Add, &x, &d).unwrap();
+/// let mut stack = BitStack::new();
+/// record_array(&y, &x, ArrayStep::Add(&d), &mut stack)?;
+/// assert_eq!(restore_array(&y, ArrayStep::Add(&d), &mut stack)?, x);
+/// # Ok::<(), retrograde_array::lost::LostError>(())
+/// ```
 pub fn restore_array(y: &Array, step: ArrayStep<'_>, stack: &mut BitStack) -> Result<Array, LostError> {
     let shape = y.shape().clone();
     Ok(match y.dtype() {

@@ -3,6 +3,14 @@
 use crate::{Element, bf16};
 
 /// The floats whose additions can be reversed: `f64`, `f32` and `bf16`. Sealed through [`Element`].
+///
+/// ```
+/// use retrograde_array::lost::Real;
+/// assert_eq!((1.0_f64.plus(2.0), 1.0_f64.minus(2.0), 2.0_f64.fma(3.0, 1.0), 1.0_f64.negated()), (3.0, -1.0, 7.0, -1.0));
+/// assert!(!f64::NAN.is_finite());
+/// assert_eq!(1.0_f64.neighbours(), (1.0 - f64::EPSILON / 2.0, 1.0 + f64::EPSILON));
+/// assert_eq!(((-0.0_f64).place(), 0.0_f64.place(), f64::from_place(1)), (-1, 0, 5e-324));
+/// ```
 pub trait Real: Element {
     /// `+0`.
     const ZERO: Self;

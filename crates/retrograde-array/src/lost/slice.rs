@@ -109,6 +109,17 @@ pub fn record_slice<T: Real>(
 ///
 /// # Panics
 /// When lengths differ: internal misuse.
+///
+/// ```
+/// use retrograde_array::{bits::BitStack, lost::{LostError, SliceStep, record_slice, restore_slice}};
+/// let (x, d) = ([0.1, 1e-20], [3.0, 1.0]);
+/// let (y, step) = ([0.1 + 3.0, 1e-20 + 1.0], SliceStep::Add(&d));
+/// let mut stack = BitStack::new();
+/// record_slice(&y, &x, step, &mut stack)?;
+/// assert_eq!(restore_slice(&y, step, &mut stack)?, x);
+/// assert_eq!(restore_slice(&y, step, &mut stack), Err(LostError::Exhausted));
+/// # Ok::<(), LostError>(())
+/// ```
 pub fn restore_slice<T: Real>(
     ys: &[T],
     step: SliceStep<'_, T>,

@@ -34,11 +34,20 @@ macro_rules! exact {
         }
 
         /// The smaller number. NaN if either is NaN, `-0` below `+0`.
+        #[doc = concat!(
+            "\n```\nuse retrograde_array::map::", stringify!($min), ";\n",
+            "assert!(", stringify!($min), "(0.0, -0.0).is_sign_negative());\n",
+            "assert!(", stringify!($min), "(1.0, ", stringify!($t), "::NAN).is_nan());\n```",
+        )]
         pub fn $min(x: $t, y: $t) -> $t {
             x.smaller(y)
         }
 
         /// The larger of `x` and `low`, then the smaller of that and `high`: `high` where the bounds cross. NaN if any is NaN.
+        #[doc = concat!(
+            "\n```\nuse retrograde_array::map::", stringify!($clamp), ";\n",
+            "assert_eq!((", stringify!($clamp(2.0, 0.0, 1.0)), ", ", stringify!($clamp(0.5, 1.0, 0.0)), "), (1.0, 0.0));\n```",
+        )]
         pub fn $clamp(x: $t, low: $t, high: $t) -> $t {
             x.larger(low).smaller(high)
         }

@@ -29,6 +29,13 @@ const BERNOULLI: [f64; 12] = [
 ///
 /// # Source
 /// Recurrence and asymptotic series: Abramowitz and Stegun 1964, 6.4.6 and 6.4.11.
+///
+/// ```
+/// use retrograde_array::map::polygamma_f64;
+/// let trigamma = polygamma_f64(1, 1.0); // π²/6
+/// assert!((trigamma - std::f64::consts::PI.powi(2) / 6.0).abs() < 1e-15);
+/// assert!(polygamma_f64(0, 1.0).is_nan());
+/// ```
 pub fn polygamma_f64(n: u32, x: f64) -> f64 {
     if x.is_nan() || !(1..=100).contains(&n) || x < LOWEST {
         return f64::NAN;

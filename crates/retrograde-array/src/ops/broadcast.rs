@@ -8,6 +8,16 @@ use super::bug;
 ///
 /// # Panics
 /// When `axes` does not name one distinct output axis of the same length per operand axis: internal misuse.
+///
+/// # Cost
+/// None for more than a few entries: a view.
+///
+/// ```
+/// use retrograde_array::{Shape, array, ops};
+/// let row = array([1, 2]);
+/// assert_eq!(ops::broadcast(&row, &Shape::from([3, 2]), &[1]), array([[1, 2], [1, 2], [1, 2]]));
+/// assert_eq!(ops::broadcast(&row, &Shape::from([2, 3]), &[0]), array([[1, 1, 1], [2, 2, 2]]));
+/// ```
 pub fn broadcast(a: &Array, shape: &Shape, axes: &[usize]) -> Array {
     let fits = axes.len() == a.rank()
         && axes.iter().enumerate().all(|(i, &axis)| {

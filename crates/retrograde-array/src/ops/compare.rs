@@ -27,6 +27,13 @@ pub enum Comparison {
 ///
 /// # Panics
 /// When dtypes or shapes differ: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops, ops::Comparison};
+/// let x = array([1.0, -0.0, f64::NAN]);
+/// assert_eq!(ops::compare(Comparison::Eq, &x, &array(0.0)), array([false, true, false]));
+/// assert_eq!(ops::compare(Comparison::Ne, &x, &x), array([false, false, true]));
+/// ```
 pub fn compare(op: Comparison, a: &Array, b: &Array) -> Array {
     each_dtype!(a.dtype(), T => compare_typed::<T>(op, a, b))
 }
@@ -46,6 +53,12 @@ fn compare_typed<T: Element + PartialOrd>(op: Comparison, a: &Array, b: &Array) 
 ///
 /// # Panics
 /// When dtypes or shapes differ or `mask` is not `bool`: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let mask = array([true, false]);
+/// assert_eq!(ops::select(&mask, &array([1.0, 2.0]), &array(f64::NAN)), array([1.0, f64::NAN]));
+/// ```
 pub fn select(mask: &Array, a: &Array, b: &Array) -> Array {
     let shape =
         [mask, a, b].into_iter().map(Array::shape).max_by_key(|shape| shape.rank()).unwrap_or(a.shape());

@@ -9,6 +9,12 @@ use super::{bug, each_dtype, values};
 ///
 /// # Panics
 /// When there are none, or dtypes or other axes differ: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::concat(&[&array([[1], [2]]), &array([[3], [4]])], 1), array([[1, 3], [2, 4]]));
+/// assert_eq!(ops::concat(&[&array([1]), &array([0; 0]), &array([2, 3])], 0), array([1, 2, 3]));
+/// ```
 pub fn concat(arrays: &[&Array], axis: usize) -> Array {
     let Some(first) = arrays.first() else { bug("concat of nothing") };
     let fits = axis < first.rank()

@@ -32,6 +32,16 @@ fn kernel_grouped(w: &Array, groups: usize) -> Array {
 ///
 /// # Panics
 /// When shapes, dtypes or groups do not fit: internal misuse.
+///
+/// # Cost
+/// n·g·o·c multiply-adds for each place and entry of the window, and a copy of the windows.
+///
+/// ```
+/// use retrograde_array::{array, ops::{self, Window}};
+/// let window = Window { size: vec![2], strides: vec![1], low: vec![0], high: vec![0], dilation: vec![1] };
+/// let (x, w) = (array([[[1.0, 2.0, 4.0]]]), array([[[10.0, 1.0]]]));
+/// assert_eq!(ops::conv(&x, &w, &window, 1), array([[[12.0, 24.0]]]));
+/// ```
 pub fn conv(x: &Array, w: &Array, window: &Window, groups: usize) -> Array {
     let d = window.size.len();
     // [n, g, c, places.., size..] by [g, o, c, size..]
@@ -53,6 +63,16 @@ pub fn conv(x: &Array, w: &Array, window: &Window, groups: usize) -> Array {
 ///
 /// # Panics
 /// When shapes, dtypes or groups do not fit: internal misuse.
+///
+/// # Cost
+/// That of [`conv`].
+///
+/// ```
+/// use retrograde_array::{array, ops::{self, Window}};
+/// let window = Window { size: vec![2], strides: vec![1], low: vec![0], high: vec![0], dilation: vec![1] };
+/// let (y_bar, w) = (array([[[1.0, 1.0]]]), array([[[10.0, 1.0]]]));
+/// assert_eq!(ops::conv_input(&y_bar, &w, &window, 1, &[3]), array([[[10.0, 11.0, 1.0]]]));
+/// ```
 pub fn conv_input(y: &Array, w: &Array, window: &Window, groups: usize, lens: &[usize]) -> Array {
     let d = window.size.len();
     // [n, g, o, places..] by [g, o, c, size..] to [g, n, places.., c, size..]
@@ -67,6 +87,16 @@ pub fn conv_input(y: &Array, w: &Array, window: &Window, groups: usize, lens: &[
 ///
 /// # Panics
 /// When shapes, dtypes or groups do not fit: internal misuse.
+///
+/// # Cost
+/// That of [`conv`].
+///
+/// ```
+/// use retrograde_array::{array, ops::{self, Window}};
+/// let window = Window { size: vec![2], strides: vec![1], low: vec![0], high: vec![0], dilation: vec![1] };
+/// let (x, y_bar) = (array([[[1.0, 2.0, 4.0]]]), array([[[1.0, 1.0]]]));
+/// assert_eq!(ops::conv_kernel(&x, &y_bar, &window, 1), array([[[3.0, 6.0]]]));
+/// ```
 pub fn conv_kernel(x: &Array, y: &Array, window: &Window, groups: usize) -> Array {
     let d = window.size.len();
     // [n, g, o, places..] by [n, g, c, places.., size..] to [g, o, c, size..]

@@ -11,6 +11,14 @@ use super::values;
 ///
 /// To float rounds once to nearest, ties to even. Float to integer truncates towards zero and saturates, NaN gives 0. Integer to
 /// a narrower integer wraps. To `bool`: everything but zero is true, NaN too. From `bool`: 0 or 1.
+///
+/// ```
+/// use retrograde_array::{DType, array, ops};
+/// let x = array([2.7, -2.7, 1e30, f64::NAN]);
+/// assert_eq!(ops::convert(&x, DType::I32), array([2, -2, i32::MAX, 0]));
+/// assert_eq!(ops::convert(&array([300, -1]), DType::U8), array([44_u8, 255]));
+/// assert_eq!(ops::convert(&x, DType::Bool), array([true; 4]));
+/// ```
 pub fn convert(a: &Array, dtype: DType) -> Array {
     macro_rules! from {
         ($t:ty, $zero:literal, $to_bf16:expr) => {{

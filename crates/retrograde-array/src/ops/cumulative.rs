@@ -28,6 +28,16 @@ fn each_step(a: &Array, axis: usize, reverse: bool, mut step: impl FnMut(usize, 
 ///
 /// # Panics
 /// When the axis is outside the shape or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// n - 1 additions along each lane, one after another.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let x = array([1.0, 2.0, 4.0]);
+/// assert_eq!(ops::cumsum(&x, 0, false), array([1.0, 3.0, 7.0]));
+/// assert_eq!(ops::cumsum(&x, 0, true), array([7.0, 6.0, 4.0]));
+/// ```
 pub fn cumsum(a: &Array, axis: usize, reverse: bool) -> Array {
     if a.dtype() == DType::BF16 {
         return in_f32([a], |[a]| cumsum(a, axis, reverse));
@@ -43,6 +53,14 @@ pub fn cumsum(a: &Array, axis: usize, reverse: bool) -> Array {
 ///
 /// # Panics
 /// When the axis is outside the shape or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// n - 1 multiplications along each lane, one after another.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::cumprod(&array([[1, 2], [3, 4]]), 0, false), array([[1, 2], [3, 8]]));
+/// ```
 pub fn cumprod(a: &Array, axis: usize, reverse: bool) -> Array {
     if a.dtype() == DType::BF16 {
         return in_f32([a], |[a]| cumprod(a, axis, reverse));
@@ -58,6 +76,15 @@ pub fn cumprod(a: &Array, axis: usize, reverse: bool) -> Array {
 ///
 /// # Panics
 /// When dtypes or shapes differ, the axis is outside the shape or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// n - 1 fused multiply-adds along each lane, one after another.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let (a, b) = (array([9.0, 2.0, 3.0]), array([1.0, 1.0, 1.0]));
+/// assert_eq!(ops::recurrence(&a, &b, 0, false), array([1.0, 3.0, 10.0]));
+/// ```
 pub fn recurrence(a: &Array, b: &Array, axis: usize, reverse: bool) -> Array {
     if a.shape() != b.shape() {
         bug(&format!("shapes {} and {} of one recurrence", a.shape(), b.shape()));

@@ -34,6 +34,18 @@ impl DotDims {
 ///
 /// # Panics
 /// When axes or lengths do not fit or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// One multiply-add for each entry of the shared, free and contracted axes together.
+///
+/// ```
+/// use retrograde_array::{DotDims, array, ops};
+/// let (a, b) = (array([[1.0, 2.0], [3.0, 4.0]]), array([[1.0], [10.0]]));
+/// assert_eq!(ops::dot_general(&a, &b, &DotDims::matmul()), array([[21.0], [43.0]]));
+/// // The same rows multiplied, one by one.
+/// let dims = DotDims { lhs_contract: vec![1], rhs_contract: vec![1], lhs_batch: vec![0], rhs_batch: vec![0] };
+/// assert_eq!(ops::dot_general(&a, &a, &dims), array([5.0, 25.0]));
+/// ```
 pub fn dot_general(a: &Array, b: &Array, dims: &DotDims) -> Array {
     let pairs = |left: &[usize], right: &[usize]| {
         left.len() == right.len()

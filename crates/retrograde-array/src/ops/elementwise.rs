@@ -34,6 +34,12 @@ pub enum Binary {
 ///
 /// # Panics
 /// When the dtype has no such operation: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops, ops::Unary};
+/// assert_eq!(ops::unary(Unary::Sqrt, &array([4.0, -0.0, -1.0])), array([2.0, -0.0, f64::NAN]));
+/// assert_eq!(ops::unary(Unary::Neg, &array([1, i32::MIN])), array([-1, i32::MIN]));
+/// ```
 pub fn unary(op: Unary, a: &Array) -> Array {
     match (a.dtype(), op) {
         (DType::F64, _) => float_unary::<f64>(op, a),
@@ -62,6 +68,15 @@ fn float_unary<T: Float>(op: Unary, a: &Array) -> Array {
 ///
 /// # Panics
 /// When dtypes or shapes differ or the dtype has no such operation: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops, ops::Binary};
+/// assert_eq!(ops::binary(Binary::Div, &array([1.0, 0.0]), &array(0.0))?, array([f64::INFINITY, f64::NAN]));
+/// assert_eq!(ops::binary(Binary::Max, &array([-0.0, f64::NAN]), &array(0.0))?, array([0.0, f64::NAN]));
+/// let error = ops::binary(Binary::Div, &array([6, 6]), &array([4, 0])).unwrap_err();
+/// assert_eq!(error.to_string(), "integer division by zero at element 1");
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn binary(op: Binary, a: &Array, b: &Array) -> Result<Array, ArrayError> {
     Ok(match a.dtype() {
         DType::F64 => float_binary::<f64>(op, a, b),
@@ -135,6 +150,13 @@ pub(super) fn pairs<T: Element, U: Element>(a: &Array, b: &Array, f: impl Fn(T, 
 ///
 /// # Panics
 /// When dtypes or shapes differ: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// // The exact square of 1 + ε, less 1 + 2ε, rounded once.
+/// let x = array(1.0 + f64::EPSILON);
+/// assert_eq!(ops::fma(&x, &x, &array([-1.0 - 2.0 * f64::EPSILON])), array([f64::EPSILON * f64::EPSILON]));
+/// ```
 pub fn fma(a: &Array, b: &Array, c: &Array) -> Array {
     let shape = [a, b, c].into_iter().map(Array::shape).max_by_key(|shape| shape.rank()).unwrap_or(a.shape());
     let (a, b, c) = (&expand(a, shape), &expand(b, shape), &expand(c, shape));

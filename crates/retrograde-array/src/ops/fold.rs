@@ -44,6 +44,15 @@ fn fold_num<T: Num>(a: &Array, axes: &[usize], empty: T, f: impl Fn(T, T) -> T) 
 ///
 /// # Panics
 /// When an axis is repeated or outside the shape, or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// One pass.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::prod(&array([[1, 2], [3, 4]]), &[0]), array([3, 8]));
+/// assert_eq!(ops::prod(&array([0.0; 0]), &[0]), array(1.0));
+/// ```
 pub fn prod(a: &Array, axes: &[usize]) -> Array {
     if a.dtype() == DType::BF16 {
         return in_f32([a], |[a]| prod(a, axes));
@@ -55,6 +64,14 @@ pub fn prod(a: &Array, axes: &[usize]) -> Array {
 ///
 /// # Panics
 /// When an axis is repeated, outside the shape or empty, or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// One pass.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::reduce_max(&array([[1.0, 5.0], [f64::NAN, 2.0]]), &[1]), array([5.0, f64::NAN]));
+/// ```
 pub fn reduce_max(a: &Array, axes: &[usize]) -> Array {
     some_entry("largest", a, axes);
     if a.dtype() == DType::BF16 {
@@ -67,6 +84,14 @@ pub fn reduce_max(a: &Array, axes: &[usize]) -> Array {
 ///
 /// # Panics
 /// When an axis is repeated, outside the shape or empty, or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// One pass.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::reduce_min(&array([[0.0, -0.0], [3.0, 2.0]]), &[1]), array([-0.0, 2.0]));
+/// ```
 pub fn reduce_min(a: &Array, axes: &[usize]) -> Array {
     some_entry("smallest", a, axes);
     if a.dtype() == DType::BF16 {
@@ -85,6 +110,12 @@ fn some_entry(what: &str, a: &Array, axes: &[usize]) {
 ///
 /// # Panics
 /// When an axis is repeated or outside the shape, or the dtype is not `bool`: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::any(&array([[false, true], [false, false]]), &[1]), array([true, false]));
+/// assert_eq!(ops::any(&array([false; 0]), &[0]), array(false));
+/// ```
 pub fn any(a: &Array, axes: &[usize]) -> Array {
     fold::<bool, 8>(a, axes, false, |x, y| x | y)
 }
@@ -94,6 +125,18 @@ pub fn any(a: &Array, axes: &[usize]) -> Array {
 ///
 /// # Panics
 /// When an axis is repeated or outside the shape, or the dtype is not a float: internal misuse.
+///
+/// # Cost
+/// Two passes and one exponential for each entry.
+///
+/// # Source
+/// Blanchard, Higham and Higham (2021), Accurately computing the log-sum-exp and softmax functions, IMA J. Numer. Anal. 41.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let x = array([[1000.0, 1000.0], [f64::NEG_INFINITY, f64::NEG_INFINITY]]);
+/// assert_eq!(ops::logsumexp(&x, &[1]), array([1000.0 + 2.0_f64.ln(), f64::NEG_INFINITY]));
+/// ```
 pub fn logsumexp(a: &Array, axes: &[usize]) -> Array {
     if a.dtype() == DType::BF16 {
         return in_f32([a], |[a]| logsumexp(a, axes));
@@ -124,6 +167,14 @@ pub fn logsumexp(a: &Array, axes: &[usize]) -> Array {
 ///
 /// # Panics
 /// When the axis is outside the shape or empty, or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// Three passes.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::argmin(&array([[3.0, 1.0, 1.0], [2.0, f64::NAN, 1.0]]), 1), array([1_i64, 1]));
+/// ```
 pub fn argmin(a: &Array, axis: usize) -> Array {
     if axis >= a.rank() || a.shape()[axis] == 0 {
         bug(&format!("argmin of shape {} along axis {axis}", a.shape()));

@@ -15,6 +15,20 @@ use crate::{Array, ArrayError};
 ///
 /// # Panics
 /// When the last axis is not 2 long or the dtype is not floating-point: internal misuse.
+///
+/// # Source
+/// Cooley and Tukey (1965), An algorithm for the machine calculation of complex Fourier series, Math. Comp. 19.
+///
+/// ```
+/// # #[cfg(feature = "fft")] {
+/// use retrograde_array::{array, ops::fourier::fft};
+/// let z = array([[1.0, 0.0], [3.0, 0.0]]);
+/// let spectrum = fft(&z, false)?;
+/// assert_eq!(spectrum, array([[4.0, 0.0], [-2.0, 0.0]]));
+/// assert_eq!(fft(&spectrum, true)?, array([[2.0, 0.0], [6.0, 0.0]])); // n times z
+/// # }
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn fft(z: &Array, backward: bool) -> Result<Array, ArrayError> {
     let [.., n, 2] = z.shape()[..] else { super::bug(&format!("Fourier transform of shape {}", z.shape())) };
     transformed(z, n, backward)

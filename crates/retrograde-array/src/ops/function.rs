@@ -11,6 +11,11 @@ use super::{no_such, values};
 ///
 /// # Panics
 /// When the dtype is not a float: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, map::Function, ops};
+/// assert_eq!(ops::function(Function::Log, &array([1.0, 0.0, -1.0])), array([0.0, f64::NEG_INFINITY, f64::NAN]));
+/// ```
 pub fn function(f: Function, x: &Array) -> Array {
     match x.dtype() {
         DType::F64 => result(x.shape(), f.f64(values(x))),
@@ -24,6 +29,11 @@ pub fn function(f: Function, x: &Array) -> Array {
 ///
 /// # Panics
 /// When shapes or dtypes differ or the dtype is not a float: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, map::BinaryFunction, ops};
+/// assert_eq!(ops::function2(BinaryFunction::Pow, &array([2.0, 0.0, -8.0]), &array(-1.0)), array([0.5, f64::INFINITY, -0.125]));
+/// ```
 pub fn function2(f: BinaryFunction, x: &Array, y: &Array) -> Array {
     let shape = if x.rank() >= y.rank() { x.shape() } else { y.shape() };
     let (x, y) = (&expand(x, shape), &expand(y, shape));
@@ -39,6 +49,16 @@ pub fn function2(f: BinaryFunction, x: &Array, y: &Array) -> Array {
 ///
 /// # Panics
 /// When `n` is 0 or the dtype is not a float: internal misuse.
+///
+/// # Cost
+/// Some dozens of divisions for each entry: the recurrence up to arguments of 18 + n.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let trigamma = ops::polygamma(1, &array([1.0, 0.0])).to_vec::<f64>().unwrap();
+/// assert!((trigamma[0] - std::f64::consts::PI.powi(2) / 6.0).abs() < 1e-15);
+/// assert_eq!(trigamma[1], f64::INFINITY);
+/// ```
 pub fn polygamma(n: u32, x: &Array) -> Array {
     let wide = |x: f64| crate::map::polygamma_f64(n, x);
     match x.dtype() {

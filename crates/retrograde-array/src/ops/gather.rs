@@ -76,6 +76,18 @@ fn positions(indices: &Array, size: usize) -> Result<Vec<usize>, ArrayError> {
 ///
 /// # Panics
 /// When axes or shared lengths do not fit: internal misuse.
+///
+/// # Cost
+/// One copy of what is read.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let table = array([[1, 2], [3, 4], [5, 6]]);
+/// assert_eq!(ops::gather(&table, &array([2_i64, 0]), 0, 0)?, array([[5, 6], [1, 2]]));
+/// let error = ops::gather(&table, &array([-1_i64]), 0, 0).unwrap_err();
+/// assert_eq!(error.to_string(), "index -1 is outside an axis of size 3");
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn gather(operand: &Array, indices: &Array, axis: usize, batch_dims: usize) -> Result<Array, ArrayError> {
     check_axes(operand.shape(), indices.shape(), axis, batch_dims);
     let shape: Shape = operand.shape()[..axis]
@@ -107,6 +119,16 @@ fn gather_typed<T: Element>(operand: &Array, nest: &Nest, shape: &Shape) -> Arra
 ///
 /// # Panics
 /// When axes or shared lengths do not fit or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// One addition for each entry of `updates`.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let updates = array([1.0, 10.0, 100.0]);
+/// assert_eq!(ops::scatter_add(&array([2_i64, 0, 2]), &updates, 0, 0, 4)?, array([10.0, 0.0, 101.0, 0.0]));
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn scatter_add(
     indices: &Array,
     updates: &Array,

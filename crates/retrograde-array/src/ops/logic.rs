@@ -120,6 +120,12 @@ macro_rules! each_bits {
 ///
 /// # Panics
 /// When dtypes or shapes differ or the dtype is a float: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops, ops::Logic};
+/// assert_eq!(ops::logic(Logic::Xor, &array([true, true]), &array([true, false])), array([false, true]));
+/// assert_eq!(ops::logic(Logic::And, &array([6, 5]), &array(3)), array([2, 1]));
+/// ```
 pub fn logic(op: Logic, a: &Array, b: &Array) -> Array {
     each_bits!(a.dtype(), "logic", T => match op {
         Logic::And => pairs(a, b, |x: T, y| x.and(y)),
@@ -132,6 +138,11 @@ pub fn logic(op: Logic, a: &Array, b: &Array) -> Array {
 ///
 /// # Panics
 /// When the dtype is a float: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!((ops::not(&array([true])), ops::not(&array([0]))), (array([false]), array([-1])));
+/// ```
 pub fn not(a: &Array) -> Array {
     each_bits!(a.dtype(), "not", T => result(a.shape(), kernel::map(values::<T>(a), |x| x.not())))
 }
@@ -141,6 +152,13 @@ pub fn not(a: &Array) -> Array {
 ///
 /// # Panics
 /// When dtypes or shapes differ or the dtype is not an integer: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops, ops::Shift};
+/// let x = array([-5_i64, 5]);
+/// assert_eq!(ops::shift(Shift::Right, &x, &array(1_i64)), array([-3_i64, 2]));
+/// assert_eq!(ops::shift(Shift::Left, &x, &array([1_i64, 64])), array([-10_i64, 0]));
+/// ```
 pub fn shift(op: Shift, a: &Array, by: &Array) -> Array {
     each_int!(a.dtype(), "shift", T => match op {
         Shift::Left => pairs(a, by, |x: T, y| x.left(y)),
@@ -153,6 +171,11 @@ pub fn shift(op: Shift, a: &Array, by: &Array) -> Array {
 ///
 /// # Panics
 /// When the dtype is not a float: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::is_finite(&array([1.0, f64::INFINITY, f64::NAN])), array([true, false, false]));
+/// ```
 pub fn is_finite(a: &Array) -> Array {
     match a.dtype() {
         DType::F64 => result(a.shape(), kernel::map(values(a), f64::is_finite)),

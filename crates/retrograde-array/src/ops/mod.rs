@@ -2,7 +2,17 @@
 //!
 //! Types are the caller's business: dtypes, shapes, axes and permutations are checked before a program runs, so a
 //! mismatch here is a broken invariant and panics with "this is a bug in retrograde". What depends on data (an index, a zero
-//! divisor) is an error. Integers wrap. `bf16` is computed in `f32` and rounded once.
+//! divisor) is an error. Integers wrap. `bf16` is computed in `f32` and rounded once. Where no cost is stated, it is one pass
+//! over operands and result.
+//!
+//! ```
+//! use retrograde_array::{array, ops, ops::Binary};
+//! // The fractions of each row.
+//! let x = array([[1.0, 3.0], [2.0, 6.0]]);
+//! let totals = ops::broadcast(&ops::sum(&x, &[1]), x.shape(), &[0]);
+//! assert_eq!(ops::binary(Binary::Div, &x, &totals)?, array([[0.25, 0.75], [0.25, 0.75]]));
+//! # Ok::<(), retrograde_array::ArrayError>(())
+//! ```
 
 mod bf16;
 mod broadcast;

@@ -101,6 +101,14 @@ pieces! {
 ///
 /// # Panics
 /// When the dtype has no such operation: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops, ops::Piecewise};
+/// let x = array([-1.5, 0.5, -0.0, f64::NAN]);
+/// assert_eq!(ops::piecewise(Piecewise::Round, &x), array([-2.0, 0.0, -0.0, f64::NAN]));
+/// assert_eq!(ops::piecewise(Piecewise::Sign, &x), array([-1.0, 1.0, -0.0, f64::NAN]));
+/// assert_eq!(ops::piecewise(Piecewise::Abs, &array([-3, i32::MIN])), array([3, i32::MIN]));
+/// ```
 pub fn piecewise(op: Piecewise, a: &Array) -> Array {
     if a.dtype() == DType::BF16 {
         return in_f32([a], |[a]| piecewise(op, a));
@@ -135,6 +143,11 @@ fn to_integers<T: Fractions>(op: Piecewise, a: &Array) -> Array {
 ///
 /// # Panics
 /// When dtypes or shapes differ or the dtype is `bool`: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::min(&array([0.0, f64::NAN, 3.0]), &array([-0.0, 1.0, 2.0])), array([-0.0, f64::NAN, 2.0]));
+/// ```
 pub fn min(a: &Array, b: &Array) -> Array {
     if a.dtype() == DType::BF16 {
         return in_f32([a, b], |[a, b]| min(a, b));
@@ -149,6 +162,13 @@ pub fn min(a: &Array, b: &Array) -> Array {
 ///
 /// # Panics
 /// When dtypes or shapes differ or the dtype is `bool`: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::rem(&array([7.0, -7.0, 1.0]), &array([3.0, 3.0, 0.0]))?, array([1.0, -1.0, f64::NAN]));
+/// assert!(ops::rem(&array([7]), &array([0])).is_err());
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn rem(a: &Array, b: &Array) -> Result<Array, ArrayError> {
     if a.dtype() == DType::BF16 {
         // No integer division here, so no error.
@@ -171,6 +191,13 @@ fn float_rem(a: &Array, b: &Array) -> Array {
 ///
 /// # Panics
 /// When dtypes or shapes differ or the dtype is `bool`: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let x = array([-2.0, 0.5, f64::NAN]);
+/// assert_eq!(ops::clamp(&x, &array(0.0), &array(1.0)), array([0.0, 0.5, f64::NAN]));
+/// assert_eq!(ops::clamp(&x, &array(1.0), &array(0.0)), array([0.0, 0.0, f64::NAN]));
+/// ```
 pub fn clamp(x: &Array, low: &Array, high: &Array) -> Array {
     if x.dtype() == DType::BF16 {
         return in_f32([x, low, high], |[x, low, high]| clamp(x, low, high));

@@ -11,6 +11,12 @@ use super::{broadcast, bug, convert, each_dtype, no_such, values};
 ///
 /// # Panics
 /// When `a` does not fit the shape, a stride is 0 or dtypes differ: internal misuse.
+///
+/// ```
+/// use retrograde_array::{Shape, array, ops};
+/// let padded = ops::pad(&array([1, 2]), &array(9), &Shape::from([6]), &[1], &[3]);
+/// assert_eq!(padded, array([9, 1, 9, 9, 2, 9]));
+/// ```
 pub fn pad(a: &Array, value: &Array, shape: &Shape, starts: &[usize], strides: &[usize]) -> Array {
     let rank = a.rank();
     let fits = [starts.len(), strides.len(), shape.rank()] == [rank; 3]
@@ -74,6 +80,15 @@ fn parts(
 ///
 /// # Panics
 /// When axes or shared lengths do not fit: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let x = array([[1, 2, 3], [4, 5, 6]]);
+/// assert_eq!(ops::dynamic_slice(&x, &array([0_i64, 1]), &[2, 2], 0)?, array([[2, 3], [5, 6]]));
+/// let error = ops::dynamic_slice(&x, &array([0_i64, 2]), &[2, 2], 0).unwrap_err();
+/// assert_eq!(error.to_string(), "a part of 2 entries from 2 does not lie inside an axis of size 3");
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn dynamic_slice(
     a: &Array,
     starts: &Array,
@@ -96,6 +111,16 @@ pub fn dynamic_slice(
 ///
 /// # Panics
 /// When dtypes, axes or shared lengths do not fit: internal misuse.
+///
+/// # Cost
+/// A copy of `a`.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let x = array([1, 2, 3, 4]);
+/// assert_eq!(ops::dynamic_update(&x, &array([8, 9]), &array([1_i64]), 0)?, array([1, 8, 9, 4]));
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn dynamic_update(
     a: &Array,
     update: &Array,
@@ -118,6 +143,11 @@ pub fn dynamic_update(
 ///
 /// # Panics
 /// When the axis is outside the shape or the dtype is `bool`: internal misuse.
+///
+/// ```
+/// use retrograde_array::{DType, Shape, array, ops};
+/// assert_eq!(ops::iota(DType::I64, &Shape::from([2, 3]), 1), array([[0_i64, 1, 2], [0, 1, 2]]));
+/// ```
 pub fn iota(dtype: DType, shape: &Shape, axis: usize) -> Array {
     if dtype == DType::Bool {
         no_such("iota", dtype);

@@ -12,6 +12,16 @@ use super::{bug, convert, each_num, transpose, values};
 ///
 /// # Panics
 /// When an axis is repeated or outside the shape, or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// One pass.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let x = array([[1.0, 2.0], [3.0, 4.0]]);
+/// assert_eq!((ops::sum(&x, &[0]), ops::sum(&x, &[0, 1])), (array([4.0, 6.0]), array(10.0)));
+/// assert_eq!(ops::sum(&array([0.0; 0]), &[0]), array(0.0));
+/// ```
 pub fn sum(a: &Array, axes: &[usize]) -> Array {
     let rank = a.rank();
     if axes.iter().enumerate().any(|(i, &axis)| axis >= rank || axes[..i].contains(&axis)) {
@@ -57,6 +67,14 @@ fn sum_typed<T: Num, const L: usize>(a: &Array, axes: &[usize]) -> Array {
 ///
 /// # Panics
 /// When the axis is outside the shape or empty, or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// One pass.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::argmax(&array([[1.0, 3.0, 3.0], [2.0, f64::NAN, 1.0]]), 1), array([1_i64, 1]));
+/// ```
 pub fn argmax(a: &Array, axis: usize) -> Array {
     if axis >= a.rank() || a.shape()[axis] == 0 {
         bug(&format!("argmax of shape {} along axis {axis}", a.shape()));

@@ -10,6 +10,14 @@ use super::{bug, each_dtype, values};
 ///
 /// # Panics
 /// When the ranges do not fit the shape or a stride is 0: internal misuse.
+///
+/// # Cost
+/// None for more than a few entries: a view.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::slice(&array([0, 1, 2, 3, 4, 5]), &[1], &[6], &[2]), array([1, 3, 5]));
+/// ```
 pub fn slice(a: &Array, starts: &[usize], limits: &[usize], strides: &[usize]) -> Array {
     let rank = a.rank();
     let fits = [starts.len(), limits.len(), strides.len()] == [rank; 3]
@@ -29,6 +37,11 @@ pub fn slice(a: &Array, starts: &[usize], limits: &[usize], strides: &[usize]) -
 ///
 /// # Panics
 /// When `a` does not fit the shape or a stride is 0: internal misuse.
+///
+/// ```
+/// use retrograde_array::{Shape, array, ops};
+/// assert_eq!(ops::pad_slice(&array([1, 3, 5]), &Shape::from([6]), &[1], &[2]), array([0, 1, 0, 3, 0, 5]));
+/// ```
 pub fn pad_slice(a: &Array, shape: &Shape, starts: &[usize], strides: &[usize]) -> Array {
     let rank = a.rank();
     let fits = [starts.len(), strides.len(), shape.rank()] == [rank; 3]

@@ -12,6 +12,16 @@ use super::{bug, each_num, values};
 ///
 /// # Panics
 /// When the axis is outside the shape or the dtype is `bool`: internal misuse.
+///
+/// # Cost
+/// About n log₂ n comparisons for each lane of n entries (merge sort).
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let x = array([2.0, f64::NAN, 1.0, 2.0]);
+/// assert_eq!(ops::argsort(&x, 0, false), array([2_i64, 0, 3, 1]));
+/// assert_eq!(ops::argsort(&x, 0, true), array([1_i64, 0, 3, 2]));
+/// ```
 pub fn argsort(a: &Array, axis: usize, descending: bool) -> Array {
     if axis >= a.rank() {
         bug(&format!("sorting shape {} along axis {axis}", a.shape()));

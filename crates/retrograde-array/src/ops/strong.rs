@@ -12,6 +12,12 @@ use super::no_such;
 ///
 /// # Panics
 /// When dtypes or shapes differ or the dtype is not a float: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// let x = array([0.0, f64::INFINITY, f64::NAN]);
+/// assert_eq!(ops::strong_mul(&x, &array([f64::NAN, 0.0, 1.0])), array([0.0, 0.0, f64::NAN]));
+/// ```
 pub fn strong_mul(a: &Array, b: &Array) -> Array {
     fn typed<T: Float + PartialOrd>(a: &Array, b: &Array) -> Array {
         pairs(a, b, |x: T, y| {
@@ -33,6 +39,11 @@ pub fn strong_mul(a: &Array, b: &Array) -> Array {
 ///
 /// # Panics
 /// When dtypes or shapes differ or the dtype is not a float: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops};
+/// assert_eq!(ops::strong_div(&array([0.0, 1.0]), &array(0.0)), array([0.0, f64::INFINITY]));
+/// ```
 pub fn strong_div(a: &Array, b: &Array) -> Array {
     fn typed<T: Float + PartialOrd>(a: &Array, b: &Array) -> Array {
         pairs(a, b, |x: T, y| {

@@ -37,6 +37,12 @@ impl Part {
 ///
 /// # Panics
 /// When the array has fewer than two axes: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops::{Part, triangle}};
+/// assert_eq!(triangle(&array([[1, 2, 3], [4, 5, 6]]), Part::Upper), array([[1, 2, 3], [0, 5, 6]]));
+/// assert!(Part::Upper.contains(0, 2) && !Part::Upper.contains(1, 0));
+/// ```
 pub fn triangle(x: &Array, part: Part) -> Array {
     let [.., _, columns] = x.shape()[..] else { bug(&format!("triangle of shape {}", x.shape())) };
     each_dtype!(x.dtype(), T => part_typed::<T>(x, part, columns))

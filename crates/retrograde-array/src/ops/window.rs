@@ -126,6 +126,12 @@ fn split<'a>(shape: &'a Shape, window: &Window) -> (&'a [usize], &'a [usize]) {
 ///
 /// # Panics
 /// When the window does not fit the shape: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops::{Window, windows}};
+/// let window = Window { size: vec![2], strides: vec![1], low: vec![1], high: vec![0], dilation: vec![1] };
+/// assert_eq!(windows(&array([1, 2, 3]), &window), array([[0, 1], [1, 2], [2, 3]]));
+/// ```
 pub fn windows(x: &Array, window: &Window) -> Array {
     let (lead, lens) = split(x.shape(), window);
     let slide = Slide::new(window, lens);
@@ -150,6 +156,12 @@ pub fn windows(x: &Array, window: &Window) -> Array {
 ///
 /// # Panics
 /// When the window does not fit the shapes or the dtype is `bool`: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops::{Window, add_windows}};
+/// let window = Window { size: vec![2], strides: vec![1], low: vec![1], high: vec![0], dilation: vec![1] };
+/// assert_eq!(add_windows(&array([[9, 1], [1, 2], [2, 3]]), &window, &[3]), array([2, 4, 3]));
+/// ```
 pub fn add_windows(y: &Array, window: &Window, lens: &[usize]) -> Array {
     if y.dtype() == DType::BF16 {
         return in_f32([y], |[y]| add_windows(y, window, lens));
@@ -179,6 +191,12 @@ pub fn add_windows(y: &Array, window: &Window, lens: &[usize]) -> Array {
 ///
 /// # Panics
 /// When a window lies wholly in the padding, or the dtype is `bool`: internal misuse.
+///
+/// ```
+/// use retrograde_array::{array, ops::{Window, window_argmax}};
+/// let window = Window { size: vec![2], strides: vec![1], low: vec![1], high: vec![0], dilation: vec![1] };
+/// assert_eq!(window_argmax(&array([5.0, 5.0, 7.0]), &window), array([0_i64, 0, 2]));
+/// ```
 pub fn window_argmax(x: &Array, window: &Window) -> Array {
     match x.dtype() {
         DType::BF16 => window_argmax(&super::convert(x, DType::F32), window),

@@ -78,6 +78,14 @@ pub fn categorical(key: Key, logits: &Array) -> Result<Array, ParameterError> {
 ///
 /// # Source
 /// Fisher and Yates (1938); unbiased bounded integers by Lemire (2019), Fast random integer generation in an interval.
+///
+/// ```
+/// use retrograde_array::rng::{Key, permutation};
+/// let mut order = permutation(Key::from_seed(1), 100);
+/// assert_ne!(order, (0..100).collect::<Vec<_>>());
+/// order.sort();
+/// assert_eq!(order, (0..100).collect::<Vec<_>>());
+/// ```
 pub fn permutation(key: Key, n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     let mut draws = 0;

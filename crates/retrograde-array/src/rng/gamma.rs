@@ -10,6 +10,13 @@ use crate::{Array, Shape, kernel, map};
 ///
 /// # Source
 /// Inversion: `-log u`, u uniform in `(0, 1)` (Devroye 1986, Non-uniform random variate generation, II.2). Values reach 37.
+///
+/// ```
+/// use retrograde_array::{ops, rng::{Key, exponential}};
+/// let draws = exponential(Key::from_seed(1), [10_000]);
+/// let mean = ops::sum(&draws, &[0]).item::<f64>().unwrap() / 1e4;
+/// assert!((mean - 1.0).abs() < 0.05);
+/// ```
 pub fn exponential(key: Key, shape: impl Into<Shape>) -> Array {
     let shape = shape.into();
     let n = size(&shape) as u64;

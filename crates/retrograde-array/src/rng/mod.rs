@@ -73,6 +73,13 @@ impl Key {
     }
 
     /// The new key that belongs to `data`, a step number for instance.
+    ///
+    /// ```
+    /// use retrograde_array::rng::{Key, random_bits};
+    /// let key = Key::from_seed(7);
+    /// assert_ne!(random_bits(key.fold_in(0), 2), random_bits(key.fold_in(1), 2));
+    /// assert_eq!(random_bits(key, 5)[..3], random_bits(key, 3));
+    /// ```
     pub fn fold_in(self, data: u64) -> Key {
         Key(threefry(self, [data, purpose::FOLD]))
     }
@@ -86,6 +93,14 @@ impl Key {
     ///
     /// # Errors
     /// [`ArrayError::DType`] or [`ArrayError::Shape`] for another type.
+    ///
+    /// ```
+    /// use retrograde_array::{array, rng::Key};
+    /// assert_eq!(Key::from_array(&Key::from_seed(7).to_array())?, Key::from_seed(7));
+    /// let error = Key::from_array(&array([7_i64])).unwrap_err();
+    /// assert_eq!(error.to_string(), "shape [1] found where [2] was expected");
+    /// # Ok::<(), retrograde_array::ArrayError>(())
+    /// ```
     pub fn from_array(array: &Array) -> Result<Key, ArrayError> {
         let words = array
             .as_slice::<i64>()

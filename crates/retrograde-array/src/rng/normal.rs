@@ -10,6 +10,14 @@ use crate::{Array, Shape, kernel, map};
 ///
 /// # Source
 /// Box and Muller (1958), one of each pair, with the functions of [`map`](crate::map). Magnitudes reach 8.5.
+///
+/// ```
+/// use retrograde_array::rng::{Key, normal};
+/// let draws = normal(Key::from_seed(1), [2, 3]);
+/// assert_eq!(draws.shape().to_string(), "[2,3]");
+/// // Entry i does not depend on how many there are.
+/// assert_eq!(normal(Key::from_seed(1), [100]).get(5), draws.get(5));
+/// ```
 pub fn normal(key: Key, shape: impl Into<Shape>) -> Array {
     let shape = shape.into();
     let draws = (0..size(&shape) as u64).map(|i| threefry(key, [i, purpose::NORMAL]));

@@ -55,6 +55,20 @@ pub enum Cause {
 }
 
 /// Something that runs programs.
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_core::{exec::{Executor, Interpreter, RunConfig}, ir::parse, prim::{Prim, Value}};
+/// let log = parse::<Prim>("program(a:f64[]) {\n  b:f64[] = log a\n  return b\n}")?;
+/// let number = |x: f64| Value::Array(array(x));
+/// assert_eq!(Interpreter::default().run(&log, vec![number(0.0)])?.0, [number(f64::NEG_INFINITY)]);
+/// let careful = Interpreter { config: RunConfig { look_for_non_finite: true } };
+/// let error = careful.run(&log, vec![number(0.0)]).unwrap_err();
+/// assert!(error.to_string().starts_with("log: the result is not finite although the operands are"));
+/// let error = careful.run(&log, vec![Value::Array(array(1_i64))]).unwrap_err();
+/// assert_eq!(error.to_string(), "program: input 0: found i64[], expected f64[]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Executor: Send + Sync {
     /// The results of `program`, and what was counted on the way.
     ///

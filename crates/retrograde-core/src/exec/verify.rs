@@ -27,6 +27,27 @@ const DRAWS: u64 = 4;
 ///
 /// # Errors
 /// When a state does not come back to the bit, or bits are left on the stack.
+///
+/// # Cost
+/// Eight steps and their inverses.
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_core::exec::verify;
+/// use retrograde_core::tape::Tape;
+/// use retrograde_core::trace::{Var, control::scan, door::grad};
+/// let swing = |(x, v): (Var, Var)| {
+///     let x = x + 0.1 * v;
+///     (x, v - 0.1 * x.sin())
+/// };
+/// let end = |x: Var, v: Var| scan(10).repeat((x, v), swing).0;
+/// let lowered = grad(end).tape(Tape::Reverse).lowered((&array(1.0), &array(2.0)))?;
+/// let mut reversal = lowered.reversals[0].clone();
+/// assert!(verify(&reversal).is_ok());
+/// reversal.inverse = reversal.record.clone(); // which does not undo itself
+/// assert!(verify(&reversal).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn verify(reversal: &Reversal) -> Result<(), NotAnInverse> {
     for draw in 0..2 * DRAWS {
         let adversarial = draw % 2 == 1;

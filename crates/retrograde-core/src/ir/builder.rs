@@ -3,6 +3,27 @@
 use super::program::{Equation, Location, Mismatch, Op, Program, Type, ValueId};
 
 /// A program under construction.
+///
+/// ```
+/// use retrograde_array::DType;
+/// use retrograde_core::ir::{Builder, Type, print};
+/// use retrograde_core::prim::{Prim, add::Add, sin::Sin};
+/// let number = Type::array(DType::F64, []);
+/// let mut b = Builder::<Prim>::new();
+/// let x = b.input(number.clone());
+/// let y = b.emit1(Sin.into(), &[x]);
+/// let z = b.emit(Add.into(), &[x, y])[0];
+/// assert!(b.try_emit(Add.into(), &[x]).is_err());
+/// assert_eq!((b.ty(z), b.program().equations.len()), (&number, 2));
+/// let step = b.finish(vec![z]);
+/// assert_eq!(print(&step), "program(a:f64[]) {\n  b:f64[] = sin a\n  c:f64[] = add a b\n  return c\n}");
+/// let mut twice = Builder::new();
+/// let x = twice.input(number);
+/// let y = twice.inline(&step, &[x]);
+/// let z = twice.inline(&step, &y);
+/// assert_eq!(twice.finish(z).equations.len(), 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Builder<O: Op> {
     program: Program<O>,
@@ -110,6 +131,14 @@ fn resolved(map: &[Option<ValueId>], value: ValueId) -> ValueId {
 }
 
 /// The same program with values numbered in the order of their definition, unused ids dropped.
+///
+/// ```
+/// use retrograde_core::{ir::{builder::renumber, parse, print}, prim::Prim};
+/// let mut program = parse::<Prim>("program(a:f64[]) {\n  b:f64[] = cos a\n  c:f64[] = sin a\n  return c\n}")?;
+/// program.equations.remove(0);
+/// assert_eq!(print(&renumber(program)), "program(a:f64[]) {\n  b:f64[] = sin a\n  return b\n}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn renumber<O: Op>(program: Program<O>) -> Program<O> {
     let mut map: Vec<Option<ValueId>> = vec![None; program.types.len()];
     let mut types = Vec::with_capacity(program.types.len());

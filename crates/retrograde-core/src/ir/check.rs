@@ -158,6 +158,16 @@ pub enum CheckError {
 ///
 /// # Cost
 /// Linear in the equations, times the depth of bodies.
+///
+/// ```
+/// use retrograde_core::{ir::{check, debug_check, parse}, prim::Prim};
+/// let mut program = parse::<Prim>("program(a:f64[]) {\n  b:f64[] = sin a\n  c:f64[] = cos b\n  return c\n}")?;
+/// assert!(check(&program).is_ok());
+/// debug_check(&program, "parse");
+/// program.equations.swap(0, 1); // b is used before its definition
+/// assert!(check(&program).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn check<O: Op>(program: &Program<O>) -> Result<(), CheckError> {
     check_at(program, 1)
 }

@@ -7,6 +7,17 @@ use super::program::{Equation, Op, Program, ValueId};
 /// their operand ([`Op::is_identity`]), in bodies too. What is not used any more is left to [`dce`](super::dce()).
 ///
 /// Transposes cancel, so that a batched loop and the sweep over its residuals meet again.
+///
+/// ```
+/// use retrograde_core::{ir::{compose, dce, parse}, prim::Prim};
+/// let back_and_forth = "program(a:f64[2,3]) {
+///   b:f64[3,2] = transpose[perm=[1,0]] a
+///   c:f64[2,3] = transpose[perm=[1,0]] b
+///   return c
+/// }";
+/// assert!(dce(&compose(&parse::<Prim>(back_and_forth)?)).equations.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn compose<O: Op>(program: &Program<O>) -> Program<O> {
     let mut stands_for: Vec<ValueId> = (0..program.types.len() as u32).map(ValueId).collect();
     // The equation, among those kept, that makes a value, where it has one operand and one result.

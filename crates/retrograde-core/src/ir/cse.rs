@@ -8,6 +8,13 @@ use super::program::{Equation, Op, Program, ValueId};
 /// Merges equations of the same operation on the same operands, in bodies too. The first keeps its location.
 ///
 /// Operations are pure, so equal equations have equal results to the bit. Those that are not [`Op::mergeable`] stay.
+///
+/// ```
+/// use retrograde_core::{ir::{cse, parse}, prim::Prim};
+/// let twice = parse::<Prim>("program(a:f64[]) {\n  b:f64[] = sin a\n  c:f64[] = sin a\n  return b, c\n}")?;
+/// assert_eq!(cse(&twice).equations.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn cse<O: Op>(program: &Program<O>) -> Program<O> {
     // The value that stands for each one; the map is only looked up, never walked, so its order cannot matter.
     let mut stands_for: Vec<ValueId> = (0..program.types.len() as u32).map(ValueId).collect();

@@ -7,6 +7,13 @@ use super::program::{Equation, Op, Program, ValueId};
 ///
 /// [`Op::prune`] is asked twice: before its bodies are cleaned, when some result is unused; and after, with every
 /// result used, so that operands which no cleaned body reads can go as well.
+///
+/// ```
+/// use retrograde_core::{ir::{dce, parse}, prim::Prim};
+/// let unused = parse::<Prim>("program(a:f64[], b:f64[]) {\n  c:f64[] = sin b\n  return a\n}")?;
+/// assert_eq!((dce(&unused).equations.len(), dce(&unused).inputs.len()), (0, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn dce<O: Op>(program: &Program<O>) -> Program<O> {
     let mut live = vec![false; program.types.len()];
     for v in &program.outputs {

@@ -5,6 +5,13 @@ use std::fmt;
 use super::program::Location;
 
 /// One mistake of the user.
+///
+/// ```
+/// use retrograde_core::ir::Diagnostic;
+/// let diagnostic = Diagnostic::new("add: found f64[2] and f64[3]", None).help("reshape one of them");
+/// assert_eq!(diagnostic.to_string(), "error: add: found f64[2] and f64[3]\n  help: reshape one of them");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Diagnostic {
     /// What was found and what was expected.

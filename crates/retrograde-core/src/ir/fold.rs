@@ -10,6 +10,17 @@ use super::program::{Equation, Op, Program, Type};
 /// [`Op::fold`] promises the results that running would give, so no result changes by a bit. An operation that would
 /// fail, or that is not worth computing here, refuses with `None` and stays. Constants no longer used are left to
 /// [`dce`](super::dce()).
+///
+/// ```
+/// use retrograde_core::{ir::{fold, parse, print}, prim::Prim};
+/// let constant = parse::<Prim>("program() {
+///   a:f64[] = full[type=f64[], value=f64[]{2.0}]
+///   b:f64[] = neg a
+///   return b
+/// }")?;
+/// assert!(print(&fold(&constant)).contains("{-2.0}"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn fold<O: Op>(program: &Program<O>) -> Program<O> {
     let mut known: Vec<Option<Array>> = vec![None; program.types.len()];
     let mut equations = Vec::with_capacity(program.equations.len());

@@ -34,6 +34,18 @@ pub struct ParseError {
 /// # Errors
 /// The first place where the text is not a program, or where an operation refuses its operands, or where the type of
 /// a result is not the one inferred.
+///
+/// # Cost
+/// One pass over the text.
+///
+/// ```
+/// use retrograde_core::{ir::{parse, print}, prim::Prim};
+/// let text = "program(a:f64[2]) {\n  b:f64[] = sum[axes=[0]] a\n  return b\n}";
+/// assert_eq!(print(&parse::<Prim>(text)?), text);
+/// let error = parse::<Prim>("program(a:f64[2]) {\n  b:f64[] = sun a\n  return b\n}").unwrap_err();
+/// assert_eq!(error.to_string(), "line 2, column 13: found `sun`, expected a known operation: there is no primitive named `sun`");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn parse<O: Op>(text: &str) -> Result<Program<O>, ParseError> {
     let mut parser = Parser { text, at: 0 };
     if u32::try_from(text.len()).is_err() {

@@ -17,6 +17,17 @@ const ELIDE_ABOVE: usize = 8;
 const SHOWN: usize = 3;
 
 /// The whole program: `parse(print(p)) == p`.
+///
+/// ```
+/// use retrograde_core::{ir, ir::{EqnId, ValueId, parse}, prim::Prim};
+/// let text = "program(a:f64[2]) {\n  b:f64[2] = sin a\n  c:f64[] = sum[axes=[0]] b\n  return c\n}";
+/// let program = parse::<Prim>(text)?;
+/// assert_eq!((ir::print(&program), ir::print_abbreviated(&program)), (text.to_owned(), text.to_owned()));
+/// assert_eq!(ir::print_with_locations(&program), text); // a parsed program has no locations
+/// assert_eq!(ir::window(&program, EqnId(1), 1), ["b:f64[2] = sin a", ">c:f64[] = sum[axes=[0]] b"]);
+/// assert_eq!(ir::print::value_name(ValueId(2)), "c");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn print<O: Op>(program: &Program<O>) -> String {
     Printer::default().whole(program)
 }

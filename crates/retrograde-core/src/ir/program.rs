@@ -32,6 +32,18 @@ pub enum Kind {
 }
 
 /// The type of a value: element type and shape.
+///
+/// ```
+/// use retrograde_array::{DType, array};
+/// use retrograde_core::ir::Type;
+/// let ty = Type::array(DType::F32, [2, 3]);
+/// assert_eq!((ty.to_string(), ty.size_bytes(), ty.is_float()), ("f32[2,3]".into(), 24, true));
+/// assert_eq!((ty.stacked(5).to_string(), ty.unstacked().to_string()), ("f32[5,2,3]".into(), "f32[3]".into()));
+/// assert_eq!((ty.list().to_string(), ty.list().unstacked()), ("*f32[2,3]".into(), ty.clone()));
+/// assert_eq!(ty.with_dtype(DType::F64).with_shape([]), Type::of(&array(1.0)));
+/// assert!(!Type::bits().is_float());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Type {
     /// Array, list of arrays, or bit stack.
@@ -111,6 +123,14 @@ impl fmt::Display for Location {
 }
 
 /// Why an operation refuses its operands: what was found, what was expected, what to try.
+///
+/// ```
+/// use retrograde_core::ir::Mismatch;
+/// let ty = retrograde_core::ir::Type::bits();
+/// let refusal = Mismatch::new("found f64[2], expected f64[3]").help("reshape it").guess(&ty);
+/// assert_eq!((refusal.help.as_deref(), refusal.guess), (Some("reshape it"), vec![ty]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mismatch {
     /// What was found and expected, lower case.
@@ -165,6 +185,22 @@ pub enum Field<O: Op> {
 pub type Fields<O> = Vec<(&'static str, Field<O>)>;
 
 /// An operation, as far as this floor needs to know it.
+///
+/// ```
+/// use retrograde_array::{DType, array};
+/// use retrograde_core::{ir::{Op, Type}, prim::{Prim, transpose::Transpose}};
+/// let neg = Prim::from_fields("neg", vec![])?;
+/// assert_eq!((neg.name(), neg.fields().len(), neg.mergeable()), ("neg", 0, true));
+/// let ty = Type::array(DType::F64, [2, 3]);
+/// assert_eq!((neg.infer(std::slice::from_ref(&ty)).ok(), neg.infer(&[]).is_err()), (Some(vec![ty.clone()]), true));
+/// assert_eq!(neg.fold(&[array(2.0)]), Some(vec![array(-2.0)]));
+/// assert_eq!(Prim::constant(array(2.0)).as_constant(), Some(array(2.0)));
+/// let turn = Prim::from(Transpose { perm: vec![1, 0] });
+/// assert!(turn.after(&turn).is_some_and(|both| both.is_identity(&ty)));
+/// // Without bodies or results to drop:
+/// assert_eq!((neg.map_bodies(&mut |body| body.clone()), neg.prune(&[true])), (neg.clone(), None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Op: Clone + PartialEq + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static {
     /// Its name in the text form.
     fn name(&self) -> &'static str;
@@ -238,6 +274,15 @@ impl<O: Op> std::hash::Hash for Equation<O> {
 
 /// A flat list of equations in single-assignment form. Values are numbered in the order of their definition:
 /// inputs first, then the results of each equation, so equal programs compare equal.
+///
+/// ```
+/// use retrograde_core::{ir::parse, prim::Prim};
+/// let program = parse::<Prim>("program(a:f64[2]) {\n  b:i64[] = argmax[axis=0] a\n  return a, b\n}")?;
+/// assert_eq!((program.input_types()[0].to_string(), program.size()), ("f64[2]".into(), 1));
+/// assert_eq!(program.output_types()[1], *program.ty(program.outputs[1]));
+/// assert_eq!(program.outputs[1].index(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Program<O: Op> {
     /// Parameters.

@@ -7,6 +7,23 @@ use super::{compose, cse, dce, debug_check, fold};
 ///
 /// # Cost
 /// Linear in the equations.
+///
+/// ```
+/// use retrograde_core::{ir::{parse, print, simplify}, prim::Prim};
+/// let twice = parse::<Prim>("program(a:f64[]) {
+///   b:f64[] = sin a
+///   c:f64[] = sin a
+///   d:f64[] = cos a
+///   e:f64[] = add b c
+///   return e
+/// }")?;
+/// assert_eq!(print(&simplify(&twice)), "program(a:f64[]) {
+///   b:f64[] = sin a
+///   c:f64[] = add b b
+///   return c
+/// }");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn simplify<O: Op>(program: &Program<O>) -> Program<O> {
     let program = fold(program);
     debug_check(&program, "fold");

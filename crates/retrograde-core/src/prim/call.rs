@@ -1,6 +1,7 @@
 //! `call`: a named sub-program, run as it stands.
 //!
-//! Operands and results are those of the body. Derivative: that of the body. Names a region for errors and reports.
+//! Operands and results are those of the body. Derivative: that of the body, whose residuals reverse keeps. Names a region for
+//! errors and reports. Errors: those of the body.
 
 use super::bodies::{self, build};
 use super::{Args, EvalError, Evaluate, Operand, Program, Row, Rule, Rules, Value};

@@ -1,6 +1,6 @@
 //! `y = cos x`, entry by entry.   x: [..] radian → y: same shape, no unit.
 //!
-//! Derivative -sin x; reverse keeps x. Errors: none (NaN in, NaN out).
+//! Derivative -ẋ·sin x; reverse keeps x. At the edges: NaN at ±∞. Errors: none (NaN in, NaN out).
 //! Source: any calculus text; bits from `retrograde_array::map`.
 
 use super::structure::{entrywise_float, tangent_times};

@@ -1,7 +1,8 @@
 //! `z = x / y`, entry by entry.   x, y: same shape and dtype → z: same.
 //!
 //! Derivative (ẋ - z ẏ) / y; reverse keeps y and z. Floats follow IEEE (x / 0 is ±∞ or NaN); integers truncate towards zero.
-//! Linear in x. Errors: integer division by zero. Source: any calculus text.
+//! Linear in x. At y = 0 the derivative is infinite or NaN too, and 0 where its factor is exactly 0 (Note [strong zero] in
+//! `strong_mul`). Errors: integer division by zero. Source: any calculus text.
 
 use super::structure::{self, entrywise_number};
 use super::{Args, EvalError, Evaluate, Operand, Row, Rule, Rules, Value, value};

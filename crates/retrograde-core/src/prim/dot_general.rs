@@ -2,7 +2,8 @@
 //!
 //! x: [..], y: [..], same dtype → z: shared axes in the order of `lhs_batch`, free axes of x, free axes of y. The sum has one
 //! fixed order (see `retrograde_array::ops::dot_general`). Integers wrap. Derivative ẋ·y + x·ẏ; reverse keeps the other
-//! factor. Linear in either factor, not in both together. Errors: none.
+//! factor. Linear in either factor, not in both together. An infinite or NaN entry meets a zero cotangent as NaN: strong
+//! zeros (Note [strong zero] in `strong_mul`) do not reach inside. Errors: none.
 
 use super::structure::{array_type, arrays_only, check_axes, other_axes, prepended, shifted, to_front};
 use super::{Args, EvalError, Evaluate, Operand, Prim, Row, Rule, Rules, Value, transpose, value};

@@ -1,6 +1,6 @@
 //! `y = eˣ`, entry by entry.   x: [..] number → y: same shape, no unit.
 //!
-//! Derivative y; reverse keeps y. Errors: none (NaN in, NaN out; ∞ above 709.78 in f64).
+//! Derivative ẋ·y; reverse keeps y. At the edges: ∞ above 709.78 in f64, the derivative too. Errors: none (NaN in, NaN out).
 //! Source: any calculus text; bits from `retrograde_array::map`.
 
 use super::structure::{entrywise_float, tangent_times};

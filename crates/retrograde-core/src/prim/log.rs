@@ -1,6 +1,7 @@
 //! `y = ln x`, entry by entry.   x: [..] number → y: same shape, no unit.
 //!
-//! Derivative ẋ / x; reverse keeps x. Errors: none (-∞ at 0, NaN below).
+//! Derivative ẋ / x; reverse keeps x. At the edges: -∞ at 0, where the derivative is ∞ (0 where ẋ or the cotangent is exactly
+//! 0, Note [strong zero] in `strong_mul`); NaN below, where the derivative is 1/x all the same. Errors: none (NaN in, NaN out).
 //! Source: any calculus text; bits from `retrograde_array::map`.
 
 use super::structure::entrywise_float;

@@ -1,7 +1,29 @@
 //! The primitives: one file each holds its whole truth, and one table registers them.
 //!
 //! A rule never sees a transform; what it needs of them for its bodies comes through [`Transforms`], declared here and
-//! implemented one floor up.
+//! implemented one floor up. The name of a file is that of the primitive in program text:
+//!
+//! ```
+//! use retrograde_core::exec::{Executor, Interpreter};
+//! use retrograde_core::ir::{parse, print};
+//! use retrograde_core::prim::{Prim, Program, Value};
+//! use retrograde_core::transform::{LinearProgram, jvp, linearize, transpose};
+//! use retrograde_array::array;
+//! let sine = parse::<Prim>("program(a:f64[]) {\n  b:f64[] = sin a\n  return b\n}\n")?;
+//! let run = |program: &Program, inputs: &[f64]| {
+//!     let inputs = inputs.iter().map(|x| Value::Array(array(*x))).collect();
+//!     Interpreter::default().run(program, inputs).map(|(results, _)| results)
+//! };
+//! let number = |x: f64| Value::Array(array(x));
+//! // Forward: (x, ẋ) to (sin x, ẋ cos x).
+//! assert_eq!(run(&jvp(&sine, &[true], &[true]).program, &[0.0, 3.0])?, [number(0.0), number(3.0)]);
+//! // Reverse: what it keeps, cos x, is a second result of the forward half.
+//! let halves = linearize(&sine, &[true], &[true]);
+//! assert_eq!(run(&halves.forward, &[0.0])?, [number(0.0), number(1.0)]);
+//! let back = transpose(&LinearProgram::new(halves.linear, halves.n_residuals)?);
+//! assert_eq!(print(&back), "program(a:f64[], b:f64[]) {\n  c:f64[] = strong_mul b a\n  return c\n}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod args;
 pub mod bodies;
@@ -34,7 +56,7 @@ macro_rules! primitives {
         /// Every primitive.
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub enum Prim { $(
-            #[doc = concat!("See [`", stringify!($module), "`].")]
+            #[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")]
             $name($module::$name),
         )* }
         /// Runs the rule of whichever primitive it is.

@@ -162,7 +162,7 @@ impl Rule<'_> {
         let ratio = self.div(a, safe);
         self.select(is_zero, limit, ratio)
     }
-    /// Zeros of a type (of a list: pass [`Rule::zeros_like`] a list to copy the length from).
+    /// Zeros of an array type.
     pub fn zeros(&mut self, ty: &Type) -> ValueId {
         self.full(ty, 0.0)
     }

@@ -1,6 +1,6 @@
 //! `y = sin x`, entry by entry.   x: [..] radian → y: same shape, no unit.
 //!
-//! Derivative cos x; reverse keeps x. Errors: none (NaN in, NaN out). Source: any calculus text; bits from `retrograde_array::map`.
+//! Derivative ẋ·cos x; reverse keeps x. At the edges: NaN at ±∞. Errors: none (NaN in, NaN out). Source: any calculus text; bits from `retrograde_array::map`.
 //! Row: grad of sum(sin x) is `cos x`.
 
 use super::structure::{entrywise_float, tangent_times};

@@ -1,6 +1,6 @@
 //! `y = tan x`, entry by entry.   x: [..] number → y: same shape, no unit.
 //!
-//! Derivative ẋ·(1 + y²); reverse keeps y. Errors: none (NaN in, NaN out). Source: any calculus text; bits from
+//! Derivative ẋ·(1 + y²); reverse keeps y. At the edges: NaN at ±∞; no float is a pole. Errors: none (NaN in, NaN out). Source: any calculus text; bits from
 //! `retrograde_array::map`.
 
 use super::structure::float_function;

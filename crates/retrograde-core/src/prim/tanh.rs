@@ -1,6 +1,6 @@
 //! `y = tanh x`, entry by entry.   x: [..] number → y: same shape, no unit.
 //!
-//! Derivative 1 - y²; reverse keeps y. Errors: none (NaN in, NaN out).
+//! Derivative ẋ·(1 - y²); reverse keeps y. Errors: none (NaN in, NaN out).
 //! Source: any calculus text; bits from `retrograde_array::map`.
 
 use super::structure::{entrywise_float, tangent_times};

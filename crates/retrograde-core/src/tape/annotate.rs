@@ -4,6 +4,21 @@ use crate::ir::Op;
 use crate::prim::{Prim, Program, Tape};
 
 /// The program whose loops carry `policy` where they had none of their own, bodies included.
+///
+/// ```
+/// use retrograde_core::{ir::{parse, print}, prim::Prim, tape::{Tape, annotate}};
+/// let text = "program(a:f64[]) {
+///   b:f64[] = scan[length=3, reverse=false, consts=0, carries=1, body=program(a:f64[]) {
+///     b:f64[] = sin a
+///     return b
+///   }] a
+///   return b
+/// }";
+/// let program = parse::<Prim>(text)?;
+/// assert_eq!(print(&program), text);
+/// assert!(print(&annotate(&program, Tape::Reverse)).contains("policy=reverse"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn annotate(program: &Program, policy: Tape) -> Program {
     let mut program = program.clone();
     for equation in &mut program.equations {

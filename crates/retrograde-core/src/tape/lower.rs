@@ -69,6 +69,29 @@ pub enum LowerError {
 ///
 /// # Errors
 /// When a loop that should be reversed cannot be.
+///
+/// ```
+/// use retrograde_core::{ir::{parse, print}, prim::Prim, tape::{Tape, lower}};
+/// // The value of sin a, and its slope times the seed s.
+/// let program = parse::<Prim>("program(a:f64[], s:f64[]) {
+///   b:f64[] = sin a
+///   c:f64[] = cos a
+///   d:f64[] = mul s c
+///   return b, d
+/// }")?;
+/// let lowered = lower(&program, 1, 1, Tape::Store)?;
+/// assert_eq!(print(&lowered.forward), "program(a:f64[]) {
+///   b:f64[] = sin a
+///   c:f64[] = cos a
+///   return b, c
+/// }");
+/// assert_eq!(print(&lowered.backward), "program(a:f64[], b:f64[], c:f64[]) {
+///   d:f64[] = mul c b
+///   return d
+/// }");
+/// assert_eq!(lowered.tape[0].bytes, Some(8));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn lower(
     program: &Program,
     n_outputs: usize,

@@ -23,6 +23,26 @@ pub struct EntryBytes {
 }
 
 /// What a run kept and computed again.
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_core::trace::{Var, control::scan, door::grad};
+/// use retrograde_core::tape::{Tape, TapeReport};
+/// let orbit = |x: Var, v: Var| {
+///     let step = |(x, v): (Var, Var)| {
+///         let x = x + 0.1 * v;
+///         (x, v - 0.1 * x.sin())
+///     };
+///     scan(1000).repeat((x, v), step).0
+/// };
+/// let slope = grad(orbit).tape(Tape::Reverse);
+/// slope.call((&array(1.0), &array(0.0)))?;
+/// let report: TapeReport = slope.last_tape();
+/// assert_eq!(report.inverse_steps, 1000);
+/// assert!(report.tape_bytes() < 1000 && report.stack_bits() > 0);
+/// assert!(report.to_json().starts_with(&format!("{{\"tape_bytes\":{}", report.tape_bytes())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TapeReport {
     /// One entry per value.
@@ -37,6 +57,16 @@ pub struct TapeReport {
 
 impl TapeReport {
     /// From the lowered program and what its first part left.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// use retrograde_core::tape::TapeReport;
+    /// use retrograde_core::trace::{Var, door::value_and_grad};
+    /// let (f, x) = (value_and_grad(|x: Var| x.exp()), array(1.0));
+    /// let (_, _, tape) = f.forward(&x)?;
+    /// assert_eq!(TapeReport::new(&f.lowered(&x)?, &tape).tape_bytes(), 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(lowered: &Lowered, tape: &[Value]) -> TapeReport {
         let entries = lowered
             .tape

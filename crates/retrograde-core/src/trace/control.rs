@@ -14,11 +14,29 @@ use crate::prim::{concat, full, select, slice, unslice};
 use retrograde_array::{DType, Scalar};
 
 /// Names a region for errors and reports while `f` is traced.
+///
+/// ```
+/// use retrograde_core::trace::{Var, control::scope, door::jit};
+/// use retrograde_array::array;
+/// let f = |x: Var| scope("encoder", || x.index(0, 9));
+/// let error = jit(f).call(&array([1.0])).unwrap_err().to_string();
+/// assert!(error.contains("(in encoder)"));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub fn scope<R>(name: &str, f: impl FnOnce() -> R) -> R {
     frame::scoped(name, f)
 }
 
 /// Records a function as a sub-program of its own, named in the text form and in reports.
+///
+/// ```
+/// use retrograde_core::trace::{Var, control::call, door::jit};
+/// use retrograde_array::array;
+/// let f = jit(|x: Var| call("square", |x: Var| x * x, x));
+/// assert_eq!(f.call(&array(3.0))?, array(9.0));
+/// assert!(retrograde_core::ir::print(&f.program(&array(3.0))?).contains("square"));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn call<A: Traceable, R: Traceable>(name: &str, f: impl FnOnce(A) -> R, x: A) -> R {
     let location = caller();
@@ -93,10 +111,29 @@ pub struct ScanConfig {
 
 impl ScanConfig {
     /// Runs last to first.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, control::scan_over, door::jit};
+    /// use retrograde_array::array;
+    /// let sums = |x: Var| scan_over().reversed().run(0.0 * x.sum(), x, |total, x| (total + x, total + x)).1;
+    /// assert_eq!(jit(sums).call(&array([1.0, 2.0, 4.0]))?, array([7.0, 6.0, 4.0]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     pub fn reversed(self) -> Self {
         ScanConfig { reverse: true, ..self }
     }
     /// What the derivative of this loop remembers, whatever the front door says.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, control::scan, door::grad};
+    /// use retrograde_array::array;
+    /// use retrograde_core::prim::Checkpoint;
+    /// let f = |x: Var| scan(100).tape(Checkpoint::Sqrt).repeat(x, |x| x + 0.1 * x.sin());
+    /// let slope = grad(f);
+    /// slope.call(&array(1.0))?;
+    /// assert!(slope.last_tape().recomputed_steps > 0);
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     pub fn tape(self, policy: impl Into<Tape>) -> Self {
         ScanConfig { policy: Some(policy.into()), ..self }
     }
@@ -169,7 +206,10 @@ impl ScanConfig {
 /// use retrograde_array::array;
 /// // x after ten steps of x += 0.1 sin x
 /// let f = |x: Var| scan(10).repeat(x, |x| x + 0.1 * x.sin());
-/// let slope = grad(f).call(&array(1.0))?;
+/// let slope = grad(f).call(&array(1.0))?.item::<f64>().unwrap();
+/// let step = |(x, dx): (f64, f64)| (x + 0.1 * x.sin(), dx * (1.0 + 0.1 * x.cos()));
+/// let (_, expected) = (0..10).fold((1.0, 1.0), |state, _| step(state));
+/// assert!((slope - expected).abs() < 1e-14);
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
 pub fn scan(length: usize) -> ScanConfig {
@@ -177,6 +217,20 @@ pub fn scan(length: usize) -> ScanConfig {
 }
 
 /// A loop over the leading axis of its xs.
+///
+/// # Errors
+/// At the front door, where the axes differ in length, and where a step does not return what it was given.
+///
+/// ```
+/// use retrograde_core::trace::{Var, control::scan_over, door::{grad, jit}};
+/// use retrograde_array::array;
+/// // Horner's rule: the coefficients one after another.
+/// let horner = |c: Var, x: Var| scan_over().run(0.0 * x, c, |y, c| (y * x + c, y)).0;
+/// let (c, x) = (array([2.0, 3.0, 4.0]), array(10.0));
+/// assert_eq!(jit(horner).call((&c, &x))?, array(234.0));
+/// assert_eq!(grad(horner).call((&c, &x))?, array([100.0, 10.0, 1.0]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub fn scan_over() -> ScanConfig {
     ScanConfig { length: None, reverse: false, policy: None }
 }
@@ -222,17 +276,52 @@ impl WhileConfig {
 }
 
 /// Repeats `step` on a state for as long as `go_on` (one truth value) holds.
+///
+/// All modes differentiate through it; what its reverse keeps grows with the steps taken, see [`WhileConfig::tape`].
+///
+/// # Errors
+/// At the front door, where `go_on` is not one truth value or a step does not return what it was given.
+///
+/// ```
+/// use retrograde_core::trace::{Var, control::while_loop, door::{grad, jit}};
+/// use retrograde_array::array;
+/// let halved = |x: Var| while_loop(x, |x| x.gt(1.0), |x| x * 0.5);
+/// assert_eq!((jit(halved).call(&array(10.0))?, grad(halved).call(&array(10.0))?), (array(0.625), array(0.0625)));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn while_loop<S: Traceable>(init: S, go_on: impl FnOnce(S) -> Var, step: impl FnOnce(S) -> S) -> S {
     WhileConfig::default().run(init, go_on, step)
 }
 
 /// A `while_loop` with settings.
+///
+/// ```
+/// use retrograde_core::trace::{Var, control::while_config, door::grad};
+/// use retrograde_array::array;
+/// use retrograde_core::prim::Checkpoint;
+/// let f = |x: Var| while_config().tape(Checkpoint::Sqrt).run(x, |x| x.gt(1.0), |x| x * 0.5);
+/// assert_eq!(grad(f).call(&array(10.0))?, array(0.0625));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub fn while_config() -> WhileConfig {
     WhileConfig::default()
 }
 
 /// One of two functions of the same operands, chosen by a truth value (`bool[]`) at run time.
+///
+/// Only the branch taken runs, and only its residuals are kept.
+///
+/// # Errors
+/// At the front door, where the branches return other structures, shapes or dtypes.
+///
+/// ```
+/// use retrograde_core::trace::{Var, control::cond, door::grad};
+/// use retrograde_array::array;
+/// let f = |x: Var| cond(x.gt(0.0), |x: Var| x * x, |x| -x, x);
+/// assert_eq!((grad(f).call(&array(3.0))?, grad(f).call(&array(-3.0))?), (array(6.0), array(-1.0)));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn cond<A: Traceable, R: Traceable>(
     pred: Var,
@@ -346,6 +435,14 @@ pub fn fori<S: Traceable>(range: Range<usize>, init: S, step: impl FnOnce(Var, S
 }
 
 /// `f` of every entry along the leading axis, one after another; the results are stacked. `vmap` computes them together.
+///
+/// ```
+/// use retrograde_core::trace::{Var, control::map, door::jit};
+/// use retrograde_array::array;
+/// let norms = |x: Var| map(x, |row: Var| row.norm());
+/// assert_eq!(jit(norms).call(&array([[3.0, 4.0], [0.0, 2.0]]))?, array([5.0, 2.0]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn map<X: Traceable, Y: Traceable>(xs: X, f: impl FnOnce(X) -> Y) -> Y {
     let nothing: Vec<Var> = vec![];

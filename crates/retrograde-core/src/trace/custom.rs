@@ -48,6 +48,19 @@ fn closed(what: &str, traced: &Traced, location: Location) -> bool {
 /// Calls `f` with the derivative `rule(x, x_dot) -> (y, y_dot)`, which must be linear in `x_dot`.
 ///
 /// All leaves of `x` and of the result must be floating-point numbers.
+///
+/// # Errors
+/// At the front door, for a rule that is not linear in `x_dot`, and for functions that use traced values from outside.
+///
+/// ```
+/// use retrograde_core::trace::{Var, custom::{Law, custom_jvp}, door::grad};
+/// use retrograde_array::array;
+/// // log(1 + eˣ), with a slope that does not overflow.
+/// let f = |x: Var| (x.exp() + 1.0).log();
+/// let softplus = |x: Var| custom_jvp(&Law::Exact, x, f, |x, x_dot| (f(x), x_dot / ((-x).exp() + 1.0)));
+/// assert_eq!((grad(softplus).call(&array(0.0))?, grad(softplus).call(&array(1000.0))?), (array(0.5), array(1.0)));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn custom_jvp<A: Traceable, R: Traceable>(
     law: &Law,
@@ -101,6 +114,19 @@ pub fn custom_jvp<A: Traceable, R: Traceable>(
 ///
 /// All leaves of `x` and of the result must be floating-point numbers. Forward mode exists where `backward` is linear
 /// in `y_bar`.
+///
+/// # Errors
+/// At the front door, for functions that use traced values from outside.
+///
+/// ```
+/// use retrograde_core::trace::{Var, custom::{Law, custom_vjp}, door::grad};
+/// use retrograde_array::array;
+/// let law = Law::Inexact("cotangents are clipped to ±1".into());
+/// let clip = |x: Var| custom_vjp(&law, x, |x| x, |x| (x, x), |_, y_bar: Var| y_bar.clamp(-1.0, 1.0));
+/// let slope = grad(|x: Var| (clip(x) * &array([0.5, 30.0])).sum()).call(&array([7.0, 7.0]))?;
+/// assert_eq!(slope, array([0.5, 1.0]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn custom_vjp<A: Traceable, R: Traceable, S: Traceable>(
     law: &Law,

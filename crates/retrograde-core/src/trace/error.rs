@@ -43,6 +43,16 @@ pub enum ErrorKind {
 
 impl Error {
     /// Which kind it is.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{ErrorKind, Var, door::jit};
+    /// use retrograde_array::array;
+    /// let f = jit(|x: Var, at: Var| x.gather(0, at));
+    /// let error = f.call((&array([1.0]), &array([0.5]))).unwrap_err(); // positions are integers
+    /// assert_eq!(error.kind(), ErrorKind::Trace);
+    /// let error = f.call((&array([1.0]), &array([5_i64]))).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Run);
+    /// ```
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::Trace(_) => ErrorKind::Trace,

@@ -13,6 +13,21 @@ use crate::prim::fft;
 use retrograde_array::DType;
 
 /// A complex array from its parts.   re, im: `[..]` → `[.., 2]`
+///
+/// # Errors
+/// At the front door, where shapes or dtypes differ.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, fourier::{complex, im, re}};
+/// use retrograde_array::array;
+/// let f = |x: Var, y: Var| {
+///     let z = complex(x, y);
+///     (z, re(z), im(z))
+/// };
+/// let (x, y) = (array([1.0, 2.0]), array([3.0, 4.0]));
+/// assert_eq!(jit(f).call((&x, &y))?, (array([[1.0, 3.0], [2.0, 4.0]]), x, y));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn complex(re: Var, im: Var) -> Var {
     let part = |x: Var| x.reshape([&x.shape()[..], &[1]].concat());
@@ -54,7 +69,20 @@ pub fn fft(z: Var) -> Var {
     frame::record1(fft::Fft { backward: false }, &[z], caller())
 }
 
-/// z_j = (1/n) Σ_k ẑ_k exp(2πi jk/n), the inverse of [`fft`].   z: `[.., n, 2]` → the same shape
+/// z_j = (1/n) Σ_k ẑ_k exp(2πi jk/n), the inverse of [`fft()`].   z: `[.., n, 2]` → the same shape
+///
+/// # Errors
+/// As [`fft()`].
+/// # Cost
+/// That of [`fft()`].
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, fourier::ifft};
+/// use retrograde_array::array;
+/// let constant = array([[4.0, 0.0], [0.0, 0.0]]); // coefficient 0 alone
+/// assert_eq!(jit(|z: Var| ifft(z)).call(&constant)?, array([[2.0, 0.0], [2.0, 0.0]]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn ifft(z: Var) -> Var {
     let location = caller();
@@ -75,7 +103,7 @@ fn length(z: Var, from_end: usize) -> usize {
 /// # Errors
 /// At the front door, where x has no axis, is empty along it, or is not floating-point.
 /// # Cost
-/// That of [`fft`].
+/// That of [`fft()`].
 ///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit, fourier::{irfft, rfft}};
@@ -107,7 +135,7 @@ pub fn rfft(x: Var) -> Var {
 /// # Errors
 /// At the front door, where z does not have n/2 + 1 coefficients, n is 0, or z is not floating-point.
 /// # Cost
-/// That of [`fft`] of length n.
+/// That of [`fft()`] of length n.
 #[track_caller]
 pub fn irfft(z: Var, n: usize) -> Var {
     let location = caller();

@@ -98,6 +98,26 @@ pub(super) fn root<R>(
 /// Notes a mistake of the user, which the front door will return; tracing goes on.
 ///
 /// For libraries whose own functions can be called wrongly.
+///
+/// ```
+/// use retrograde_core::ir::{Diagnostic, Location};
+/// use retrograde_core::trace::{Var, blame, door::jit, mistake};
+/// use retrograde_array::array;
+/// #[track_caller]
+/// fn area(sides: Var) -> Var {
+///     let location = Location(std::panic::Location::caller());
+///     if sides.shape()[..] != [2] {
+///         let found = format!("area: found sides of type {}, expected f64[2]", sides.ty());
+///         mistake(Diagnostic::new(found, Some(location)).help("pass width and height"));
+///         return sides.sum();
+///     }
+///     blame(location, || sides.index(0, 0) * sides.index(0, 1))
+/// }
+/// assert_eq!(jit(|x: Var| area(x)).call(&array([2.0, 3.0]))?, array(6.0));
+/// let error = jit(|x: Var| area(x)).call(&array([2.0])).unwrap_err();
+/// assert!(error.to_string().starts_with("error: area: found sides of type f64[1], expected f64[2]"));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub fn mistake(mut diagnostic: Diagnostic) {
     if let Some(location) = diagnostic.location {
         let shown = visible(location);

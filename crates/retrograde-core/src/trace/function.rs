@@ -6,6 +6,18 @@ use crate::ir::{Location, Type};
 use retrograde_array::Array;
 
 /// A function of traced values: a closure of one, two or three trees, or a front door.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::{grad, jit}, function::Function};
+/// use retrograde_array::array;
+/// fn twice(f: &impl Function<(Var,), Output = Var>, x: Var) -> Var {
+///     f.apply((f.apply((x,)),))
+/// }
+/// let cube = |x: Var| x * x * x;
+/// assert_eq!(jit(|x: Var| twice(&cube, x)).call(&array(2.0))?, array(512.0));
+/// assert_eq!(jit(|x: Var| twice(&grad(cube), x)).call(&array(1.0))?, array(27.0));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub trait Function<Args> {
     /// What it returns.
     type Output;
@@ -33,6 +45,24 @@ impl<F: Fn(A, B, C) -> R, A, B, C, R> Function<(A, B, C)> for F {
 }
 
 /// A tree of traced values and the same tree of arrays.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, function::Traceable, var::{constant, full}};
+/// use retrograde_array::{Array, array};
+/// type Pair = (Var, Vec<Var>);
+/// let f = |pair: Pair| {
+///     let types = pair.types();
+///     assert_eq!(types.0.to_string(), "f64[]");
+///     let zeros = Pair::to_arrays(&types, &mut |ty| Array::zeros(ty.dtype, ty.shape.clone()));
+///     let tens = Pair::map_arrays(&zeros, &mut |_| array(10.0));
+///     let tens = Pair::from_arrays(&tens, &mut |tens| constant(tens));
+///     let ones = Pair::from_types(&types, &mut |ty| full(ty.dtype, ty.shape.clone(), 1.0));
+///     pair.map_vars(&mut |x| *x * tens.0 + ones.0)
+/// };
+/// let found = jit(f).call(&(array(2.0), vec![array(3.0)]))?;
+/// assert_eq!(found, (array(21.0), vec![array(31.0)]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub trait Traceable: Tree<Leaf = Var> + 'static {
     /// The same tree of arrays.
     type Arrays: Tree<Leaf = Array> + 'static;
@@ -82,6 +112,22 @@ where
 }
 
 /// The arguments of a function: one, two or three trees.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, function::Arguments, var::constant};
+/// use retrograde_array::array;
+/// type Two = (Var, Var);
+/// let (x, y) = (array(2.0), array(3.0));
+/// assert_eq!(Two::leaves((&x, &y))[1], [(String::new(), y.clone())]);
+/// assert_eq!(Two::structure((&x, &y)), vec![vec![""], vec![""]]);
+/// let f = |z: Var| {
+///     let args = Two::trace((&x, &y), &mut |array| constant(array));
+///     let tens = Two::from_vars((z, z)).map_vars(&mut |z| *z * 10.0);
+///     args.vars()[0][0] + tens.vars()[1][0]
+/// };
+/// assert_eq!(jit(f).call(&array(1.0))?, array(12.0));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub trait Arguments: Sized {
     /// How the caller passes arrays: `&a`, `(&a, &b)`, `(&a, &b, &c)`.
     type Refs<'a>: Copy;
@@ -135,6 +181,17 @@ arguments!(2, (A 0, B 1), (&'a A::Arrays, &'a B::Arrays), (A, B), |r| (r.0, r.1)
 arguments!(3, (A 0, B 1, C 2), (&'a A::Arrays, &'a B::Arrays, &'a C::Arrays), (A, B, C), |r| (r.0, r.1, r.2), |v| v);
 
 /// Argument number `I`, which a derivative is taken with respect to.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, function::Pick};
+/// use retrograde_array::array;
+/// type Two = (Var, Var);
+/// let (x, y) = (array(2.0), array(3.0));
+/// assert_eq!(<Two as Pick<1>>::pick((&x, &y)), &y);
+/// let second = |x: Var, y: Var| *Pick::<1>::pick_vars(&(x, y));
+/// assert_eq!(jit(second).call((&x, &y))?, y);
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub trait Pick<const I: usize>: Arguments {
     /// Its tree.
     type Picked: Traceable;
@@ -169,6 +226,15 @@ pick!(2, (A, B, C), C, |r| r.2);
 ///
 /// # Errors
 /// Names the first leaf that differs.
+///
+/// ```
+/// use retrograde_core::trace::function::expect_like;
+/// use retrograde_array::array;
+/// let here = retrograde_core::ir::Location(std::panic::Location::caller());
+/// assert!(expect_like("direction", &array(1.0), "argument", &array(2.0), here).is_ok());
+/// let error = expect_like("direction", &array(1.0), "argument", &array([2.0]), here).unwrap_err();
+/// assert!(error.to_string().starts_with("error: direction: the value is f64[], expected f64[1]"));
+/// ```
 pub fn expect_like<T: Tree<Leaf = Array>>(
     what: &str,
     found: &T,

@@ -24,6 +24,17 @@ fn part(a: Var, part: Part, location: Location) -> Var {
 }
 
 /// The entries on and below the diagonal, zeros above.   a: `[.., m, n]`
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, linalg::{diagonal, eye, tril, triu}};
+/// use retrograde_array::array;
+/// let a = array([[1.0, 2.0], [3.0, 4.0]]);
+/// let (low, high) = jit(|a: Var| (tril(a), triu(a))).call(&a)?;
+/// assert_eq!((low, high), (array([[1.0, 0.0], [3.0, 4.0]]), array([[1.0, 2.0], [0.0, 4.0]])));
+/// let (entries, one) = jit(|a: Var| (diagonal(a), eye(a.dtype(), 2))).call(&a)?;
+/// assert_eq!((entries, one), (array([1.0, 4.0]), array([[1.0, 0.0], [0.0, 1.0]])));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn tril(a: Var) -> Var {
     part(a, Part::Lower, caller())
@@ -109,8 +120,20 @@ fn columns(a: Var, b: Var, location: Location, f: impl FnOnce(Var) -> Var) -> Va
     frame::blame(location, || f(b.reshape([&shape[..], &[1]].concat())).reshape(shape))
 }
 
-/// The inverse.   a: `[.., n, n]`; infinities, NaN or very large numbers where A is singular. Prefer [`solve`] where the
+/// The inverse.   a: `[.., n, n]`; infinities, NaN or very large numbers where A is singular. Prefer [`solve()`] where the
 /// inverse only multiplies: it is faster and loses fewer digits.
+///
+/// # Errors
+/// At the front door, for what is not square or not floating-point.
+/// # Cost
+/// 8n³/3 flops, as much again for the derivative, which keeps A and the inverse.
+///
+/// ```
+/// use retrograde_core::trace::{door::jit, linalg::inv};
+/// use retrograde_array::array;
+/// assert_eq!(jit(inv).call(&array([[2.0, 1.0], [1.0, 1.0]]))?, array([[1.0, -1.0], [-1.0, 2.0]]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn inv(a: Var) -> Var {
     let location = caller();
@@ -144,6 +167,17 @@ pub fn lower(a: Var) -> TriangularMatrix {
 }
 
 /// The upper triangle of a matrix `[.., n, n]`, whose other entries are not read.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, linalg::upper};
+/// use retrograde_array::array;
+/// let a = array([[2.0, 2.0], [f64::NAN, 4.0]]);
+/// let f = |a: Var, b: Var| (upper(a).solve(b), upper(a).unit_diagonal().solve(b));
+/// assert_eq!(jit(f).call((&a, &array([6.0, 4.0])))?, (array([2.0, 1.0]), array([-2.0, 4.0])));
+/// let right = |a: Var, b: Var| upper(a).solve_right(b);
+/// assert_eq!(jit(right).call((&a, &array([[2.0, 6.0]])))?, array([[1.0, 1.0]]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub fn upper(a: Var) -> TriangularMatrix {
     TriangularMatrix { a, which: Triangular { lower: false, transposed: false, unit: false } }
 }
@@ -203,6 +237,14 @@ fn transposed(x: Var) -> Var {
 /// 2n³/3 flops; the derivative keeps A and takes 8n³/3.
 /// # Source
 /// Giles 2008, An extended collection of matrix derivative results, §2.2.4.
+///
+/// ```
+/// use retrograde_core::trace::{door::jit, linalg::slogdet};
+/// use retrograde_array::array;
+/// let a = array([[[0.0, 1.0], [1.0, 0.0]], [[1.0, 2.0], [2.0, 4.0]]]);
+/// assert_eq!(jit(slogdet).call(&a)?, (array([-1.0, 0.0]), array([0.0, f64::NEG_INFINITY])));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn slogdet(a: Var) -> (Var, Var) {
     let [sign, log] = record(logdet::Logdet, a, caller());
@@ -255,7 +297,7 @@ pub fn qr(a: Var) -> (Var, Var) {
 /// Eigenvalues and eigenvectors of symmetric matrices, A = V diag(w) Vᵀ.   a: `[.., n, n]` → w: `[.., n]`, ascending;
 /// v: `[.., n, n]`, columns.
 ///
-/// Only the lower triangle of A counts, as for [`cholesky`]. Of each eigenvector the first entry within a thousandth of the
+/// Only the lower triangle of A counts, as for [`cholesky()`]. Of each eigenvector the first entry within a thousandth of the
 /// largest magnitude is positive. Where eigenvalues are equal, the derivative of their eigenvectors, and the second one of
 /// the eigenvalues, is not finite.
 ///

@@ -60,6 +60,20 @@ unary! {
     is_finite is_finite::IsFinite;
 }
 
+/// Functions made of straight pieces, and bits:
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::{grad, jit}};
+/// use retrograde_array::array;
+/// let x = array([-1.5, 0.0, 2.5]);
+/// let whole = jit(|x: Var| (x.floor(), x.ceil(), x.round())).call(&x)?;
+/// assert_eq!(whole, (array([-2.0, 0.0, 2.0]), array([-1.0, 0.0, 3.0]), array([-2.0, 0.0, 2.0])));
+/// assert_eq!(grad(|x: Var| x.abs().sum()).call(&x)?, array([-1.0, 0.0, 1.0]));
+/// assert_eq!(jit(|x: Var| (x.sign(), (1.0 / x).is_finite())).call(&x)?, (array([-1.0, 0.0, 1.0]), array([true, false, true])));
+/// assert_eq!(grad(|x: Var| x.min(0.0).sum()).call(&x)?, array([1.0, 0.5, 0.0]));
+/// assert_eq!(jit(|n: Var| (n >> 1, n.shift_right_logical(63))).call(&array(-3_i64))?, (array(-2_i64), array(1_i64)));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 impl Var {
     /// The smaller, entry by entry; the derivative is shared equally at ties.
     #[track_caller]

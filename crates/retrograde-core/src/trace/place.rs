@@ -25,6 +25,13 @@ impl Var {
         frame::record1(pad::Pad { low, high, strides: vec![1; widths.len()] }, &[self, value], location)
     }
     /// The entries along `axes` in the opposite order.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_array::array;
+    /// assert_eq!(jit(|x: Var| x.reverse(&[1])).call(&array([[1, 2], [3, 4]]))?, array([[2, 1], [4, 3]]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn reverse(self, axes: &[usize]) -> Var {
         frame::record1(reverse::Reverse { axes: axes.to_vec() }, &[self], caller())
@@ -59,6 +66,16 @@ impl Var {
     }
     /// The part of shape `lens` that begins at `starts` (`i64[rank]`), known only at run time. A part that does not lie inside
     /// is an error when the program runs.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::{grad, jit}};
+    /// use retrograde_array::array;
+    /// let (x, start) = (array([1.0, 2.0, 3.0]), array([1_i64]));
+    /// assert_eq!(grad(|x: Var, start: Var| x.dynamic_slice(start, &[2]).sum()).call((&x, &start))?, array([0.0, 1.0, 1.0]));
+    /// let error = jit(|x: Var, start: Var| x.dynamic_slice(start, &[3])).call((&x, &start)).unwrap_err();
+    /// assert!(error.to_string().contains("a part of 3 entries from 1 does not lie inside an axis of size 3"));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn dynamic_slice(self, starts: Var, lens: &[usize]) -> Var {
         let op = dynamic_slice::DynamicSlice { lens: lens.to_vec(), batch_dims: 0 };
@@ -66,6 +83,14 @@ impl Var {
     }
     /// The array with `update` in place of the part that begins at `starts` (`i64[rank]`), known only at run time. A part that
     /// does not lie inside is an error when the program runs.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_array::array;
+    /// let f = |x: Var, y: Var, start: Var| x.dynamic_update(y, start);
+    /// assert_eq!(jit(f).call((&array([1, 2, 3]), &array([9]), &array([2_i64])))?, array([1, 2, 9]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn dynamic_update(self, update: Var, starts: Var) -> Var {
         frame::record1(dynamic_update::DynamicUpdate { batch_dims: 0 }, &[self, update, starts], caller())
@@ -73,6 +98,14 @@ impl Var {
 }
 
 /// Numbers that count 0, 1, … along `axis` and repeat along the others.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, place::iota};
+/// use retrograde_array::{DType, array};
+/// let f = |x: Var| x * iota(DType::F64, [2, 3], 1);
+/// assert_eq!(jit(f).call(&array(10.0))?, array([[0.0, 10.0, 20.0], [0.0, 10.0, 20.0]]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn iota(dtype: DType, shape: impl Into<Shape>, axis: usize) -> Var {
     frame::record1(iota::Iota { ty: Type::array(dtype, shape), axis }, &[], caller())

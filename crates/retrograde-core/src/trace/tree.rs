@@ -9,6 +9,20 @@ use std::collections::BTreeMap;
 pub trait Leaf: Tree<Leaf = Self> + Clone {}
 
 /// A structure of leaves.
+///
+/// ```
+/// use retrograde_core::trace::tree::{Tree, Visit, join, leaves, structure};
+/// use retrograde_array::array;
+/// let tree = (array(1.0), vec![array([2.0]), array([3.0])]);
+/// let paths: Vec<String> = leaves(&tree).into_iter().map(|(path, _)| path).collect();
+/// assert_eq!(paths, ["0", "1.0", "1.1"]);
+/// assert_eq!(structure(&tree), ["0", "1 = 2 entries", "1.0", "1.1"]);
+/// let ranks = tree.map(&mut |x| array(x.rank() as i64));
+/// assert_eq!(ranks, (array(0_i64), vec![array(1_i64), array(1_i64)]));
+/// let mut fixed = vec![];
+/// tree.visit("", &mut |path, visit| if matches!(visit, Visit::Fixed(_)) { fixed.push(path.to_owned()) });
+/// assert_eq!((fixed, join("hidden", "weight")), (vec!["1".to_owned()], "hidden.weight".to_owned()));
+/// ```
 pub trait Tree: Sized {
     /// What stands at its ends.
     type Leaf: Leaf;

@@ -16,8 +16,37 @@ use retrograde_array::{Array, DType, Scalar, Shape};
 /// A value while a function is being traced.
 ///
 /// `Copy`, without lifetime, not `Send`; it knows its trace, and its use elsewhere is an error with a line number. There
-/// is no comparison and no conversion to a number, so `if x > y` does not compile: use [`select`], `cond`, `while_loop`.
+/// is no comparison and no conversion to a number, so `if x > y` does not compile: use [`select()`], `cond`, `while_loop`.
 /// Operators need equal shapes and dtypes; only rank 0 and literals adapt to the other operand.
+///
+/// Operands, axes and shapes that do not fit are errors at the front door, with the line of the call. Where no cost is stated,
+/// it is one operation per entry, and a few for the derivative; what the derivative keeps, and its value at kinks and edges, is
+/// in the file of the primitive of that name, in [`prim`](crate::prim).
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::{grad, jit}};
+/// use retrograde_array::{DType, array};
+/// let f = |x: Var| {
+///     assert_eq!((x.ty().to_string(), x.shape().to_string()), ("f64[2]".into(), "[2]".into()));
+///     assert_eq!((x.rank(), x.dtype()), (1, DType::F64));
+///     (3.0 * x + x * x).sum()
+/// };
+/// assert_eq!(grad(f).call(&array([1.0, 2.0]))?, array([5.0, 7.0]));
+/// let error = jit(|x: Var| x + x.slice(0, 0..1)).call(&array([1.0, 2.0])).unwrap_err();
+/// assert!(error.to_string().starts_with("error: add: "), "{error}");
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+///
+/// Functions of one operand, and their slopes:
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::grad};
+/// use retrograde_array::array;
+/// let slope = |f: fn(Var) -> Var, x: f64| grad(f).call(&array(x)).unwrap();
+/// assert_eq!((slope(Var::sqrt, 4.0), slope(Var::exp, 0.0), slope(Var::log, 4.0)), (array(0.25), array(1.0), array(0.25)));
+/// assert_eq!((slope(Var::sin, 0.0), slope(Var::cos, std::f64::consts::FRAC_PI_2)), (array(1.0), array(-1.0)));
+/// assert_eq!((slope(Var::tanh, 0.0), slope(|x| x * x.stop_gradient(), 3.0)), (array(1.0), array(3.0)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Var {
     pub(super) trace: u64,
@@ -64,6 +93,14 @@ pub(super) fn caller() -> Location {
 /// An array as a constant of the traced program.
 ///
 /// Arrays over 64 KiB make the program large; pass them as inputs instead.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::grad, var::constant};
+/// use retrograde_array::array;
+/// let weights = array([2.0, 5.0]);
+/// assert_eq!(grad(|x: Var| (constant(&weights) * x).sum()).call(&array([1.0, 1.0]))?, weights);
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn constant(array: &Array) -> Var {
     captured(array, caller())
@@ -86,6 +123,19 @@ fn captured(array: &Array, location: Location) -> Var {
 }
 
 /// An array of one value.
+///
+/// # Errors
+/// At the front door, where the dtype cannot hold the value.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, var::full};
+/// use retrograde_array::{DType, array};
+/// let f = |x: Var| x + full(DType::F32, [2], 0.5);
+/// assert_eq!(jit(f).call(&array([1.0_f32, 2.0]))?, array([1.5_f32, 2.5]));
+/// let error = jit(|x: Var| x + full(DType::I32, [], 0.5)).call(&array(1)).unwrap_err();
+/// assert!(error.to_string().starts_with("error: literal: i32 cannot hold 0.5"));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn full(dtype: DType, shape: impl Into<Shape>, value: f64) -> Var {
     literal(value, &Type::array(dtype, shape), caller())
@@ -237,7 +287,18 @@ macro_rules! comparisons {
     };
 }
 comparisons! {
-    /// `bool`: equal.
+    /// `bool`: equal. NaN is not equal to itself.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_array::array;
+    /// let compare = |x: Var| [x.eq(1.0), x.ne(1.0), x.lt(1.0), x.le(1.0), x.gt(1.0), x.ge(1.0)];
+    /// let [eq, ne, lt, le, gt, ge] = jit(compare).call(&array([0.0, 1.0, f64::NAN]))?;
+    /// assert_eq!((eq, ne), (array([false, true, false]), array([true, false, true])));
+    /// assert_eq!((lt, le), (array([true, false, false]), array([true, true, false])));
+    /// assert_eq!((gt, ge), (array([false, false, false]), array([false, true, false])));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     eq Eq;
     /// `bool`: not equal.
     ne Ne;
@@ -252,6 +313,19 @@ comparisons! {
 }
 
 /// A second operand: a traced value or a literal, which takes the type of the first.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, var::IntoOperand};
+/// use retrograde_array::array;
+/// use retrograde_core::ir::Location;
+/// #[track_caller]
+/// fn squared_distance(x: Var, y: impl IntoOperand) -> Var {
+///     let y = y.operand(&x.ty(), Location(std::panic::Location::caller()));
+///     (x - y) * (x - y)
+/// }
+/// assert_eq!(jit(|x: Var| squared_distance(x, 1.0)).call(&array(3.0))?, array(4.0));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub trait IntoOperand {
     /// The value.
     fn operand(self, like: &Type, location: Location) -> Var;
@@ -277,6 +351,14 @@ operand_literals!(f64 f32 i32 i64);
 
 impl Var {
     /// The larger, entry by entry; the derivative is shared equally at ties.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::grad};
+    /// use retrograde_array::array;
+    /// let slope = grad(|x: Var| x.max(0.0).sum()).call(&array([-1.0, 0.0, 2.0]))?;
+    /// assert_eq!(slope, array([0.0, 0.5, 1.0]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn max(self, other: impl IntoOperand) -> Var {
         let location = caller();
@@ -284,6 +366,14 @@ impl Var {
         frame::record1(max::Max, &[a, b], location)
     }
     /// `self · b + c` with one rounding.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::{grad, jit}};
+    /// use retrograde_array::array;
+    /// let f = |x: Var| x.fma(2.0, 1.0);
+    /// assert_eq!((jit(f).call(&array(3.0))?, grad(f).call(&array(3.0))?), (array(7.0), array(2.0)));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn fma(self, b: impl IntoOperand, c: impl IntoOperand) -> Var {
         let location = caller();
@@ -294,6 +384,15 @@ impl Var {
         frame::record1(fma::Fma, &[a, b, c], location)
     }
     /// The sum of all entries.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::{grad, jit}};
+    /// use retrograde_array::array;
+    /// let x = array([[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(jit(|x: Var| (x.sum(), x.sum_axes(&[0]), x.mean())).call(&x)?, (array(10.0), array([4.0, 6.0]), array(2.5)));
+    /// assert_eq!(grad(|x: Var| x.mean()).call(&x)?, array([[0.25, 0.25], [0.25, 0.25]]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn sum(self) -> Var {
         let axes = (0..self.rank()).collect();
@@ -314,11 +413,35 @@ impl Var {
         frame::record1(div::Div, &[total, n], location)
     }
     /// The position of the largest entry along an axis (`i64`; the first of equals).
+    ///
+    /// # Errors
+    /// At the front door, for an axis outside the shape or of length 0.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_array::array;
+    /// assert_eq!(jit(|x: Var| x.argmax(1)).call(&array([[1.0, 3.0, 3.0]]))?, array([1_i64]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn argmax(self, axis: usize) -> Var {
         frame::record1(argmax::Argmax { axis }, &[self], caller())
     }
     /// Matrix product of the last axis of `self` with the first of `other`.
+    ///
+    /// # Errors
+    /// At the front door, where the two axes differ in length.
+    /// # Cost
+    /// Two operations for each entry of the result and of the axis; twice that for the derivative, which keeps both.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::grad};
+    /// use retrograde_array::array;
+    /// let a = array([[1.0, 2.0], [3.0, 4.0]]);
+    /// let form = |x: Var, a: Var| x.dot(a).dot(x); // slope (A + Aᵀ) x
+    /// assert_eq!(grad(form).call((&array([1.0, 1.0]), &a))?, array([7.0, 13.0]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn dot(self, other: Var) -> Var {
         let lhs_contract = vec![self.rank().saturating_sub(1)];
@@ -326,11 +449,35 @@ impl Var {
         frame::record1(dot_general::DotGeneral { dims }, &[self, other], caller())
     }
     /// The general product: batch axes, then free axes of `self`, then free axes of `other`.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_array::{DotDims, array};
+    /// // The same rows multiplied, one by one: [n, k] by [n, k] to [n].
+    /// let dims = DotDims { lhs_contract: vec![1], rhs_contract: vec![1], lhs_batch: vec![0], rhs_batch: vec![0] };
+    /// let f = |x: Var, y: Var| x.dot_general(y, dims.clone());
+    /// let (x, y) = (array([[1.0, 2.0], [3.0, 4.0]]), array([[1.0, 1.0], [0.0, 2.0]]));
+    /// assert_eq!(jit(f).call((&x, &y))?, array([3.0, 8.0]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn dot_general(self, other: Var, dims: DotDims) -> Var {
         frame::record1(dot_general::DotGeneral { dims }, &[self, other], caller())
     }
     /// The same entries in another shape.
+    ///
+    /// # Errors
+    /// At the front door, where the sizes differ.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_array::array;
+    /// let f = |x: Var| (x.reshape([3, 2]), x.transpose(&[1, 0]), x.t());
+    /// let turned = array([[1, 4], [2, 5], [3, 6]]);
+    /// let expected = (array([[1, 2], [3, 4], [5, 6]]), turned.clone(), turned);
+    /// assert_eq!(jit(f).call(&array([[1, 2, 3], [4, 5, 6]]))?, expected);
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn reshape(self, shape: impl Into<Shape>) -> Var {
         frame::record1(reshape::Reshape { shape: shape.into().to_vec() }, &[self], caller())
@@ -346,6 +493,16 @@ impl Var {
         frame::record1(transpose::Transpose { perm: vec![1, 0] }, &[self], caller())
     }
     /// Repeats along new axes: axis i of `self` becomes axis `axes[i]` of the result.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::{grad, jit}};
+    /// use retrograde_array::array;
+    /// let x = array([1.0, 2.0]);
+    /// assert_eq!(jit(|x: Var| x.broadcast([2, 3], &[0])).call(&x)?, array([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]));
+    /// assert_eq!(jit(|x: Var| x.spread([3, 2])).call(&x)?, array([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]));
+    /// assert_eq!(grad(|x: Var| x.spread([3, 2]).sum()).call(&x)?, array([3.0, 3.0]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn broadcast(self, shape: impl Into<Shape>, axes: &[usize]) -> Var {
         frame::record1(
@@ -362,6 +519,17 @@ impl Var {
         frame::record1(broadcast::Broadcast { shape: shape.to_vec(), axes }, &[self], caller())
     }
     /// Another element type.
+    ///
+    /// To an integer truncates towards zero and saturates, NaN gives 0, and there is no derivative.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::{grad, jit}};
+    /// use retrograde_array::{DType, array};
+    /// assert_eq!(jit(|x: Var| x.convert(DType::I32)).call(&array([2.7, -2.7, f64::NAN]))?, array([2, -2, 0]));
+    /// // Cotangents are converted back.
+    /// assert_eq!(grad(|x: Var| x.convert(DType::F64) * 3.0).call(&array(1.0_f32))?, array(3.0_f32));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn convert(self, dtype: DType) -> Var {
         if self.dtype() == dtype {
@@ -370,6 +538,17 @@ impl Var {
         frame::record1(convert::Convert { dtype }, &[self], caller())
     }
     /// Part of one axis.
+    ///
+    /// # Errors
+    /// At the front door, where the range does not lie inside.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::grad};
+    /// use retrograde_array::array;
+    /// let slope = grad(|x: Var| x.slice(0, 1..3).sum()).call(&array([1.0, 2.0, 3.0, 4.0]))?;
+    /// assert_eq!(slope, array([0.0, 1.0, 1.0, 0.0]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn slice(self, axis: usize, range: Range<usize>) -> Var {
         let shape = self.shape();
@@ -386,6 +565,16 @@ impl Var {
         frame::record1(slice::Slice { starts, limits, strides }, &[self], caller())
     }
     /// Entry `i` along an axis, which disappears.
+    ///
+    /// # Errors
+    /// At the front door, where `i` does not lie inside.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_array::array;
+    /// assert_eq!(jit(|x: Var| x.index(1, 2)).call(&array([[1, 2, 3], [4, 5, 6]]))?, array([3, 6]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn index(self, axis: usize, i: usize) -> Var {
         let part = self.slice(axis, i..i + 1);
@@ -396,6 +585,20 @@ impl Var {
         part.reshape(shape)
     }
     /// Entries along `axis` at the positions `indices` (`i64`, any shape).
+    ///
+    /// # Errors
+    /// When the program runs, for an index outside the axis; negative ones do not count from the end.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::{grad, jit}};
+    /// use retrograde_array::array;
+    /// let f = |x: Var, at: Var| x.gather(0, at).sum();
+    /// let (x, at) = (array([1.0, 2.0, 3.0]), array([2_i64, 2, 0]));
+    /// assert_eq!(grad(f).call((&x, &at))?, array([1.0, 0.0, 2.0]));
+    /// let error = jit(f).call((&x, &array([3_i64]))).unwrap_err();
+    /// assert!(error.to_string().contains("index 3 is outside an axis of size 3"));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     #[track_caller]
     pub fn gather(self, axis: usize, indices: Var) -> Var {
         frame::record1(gather::Gather { axis, batch_dims: 0 }, &[self, indices], caller())
@@ -403,6 +606,15 @@ impl Var {
 }
 
 /// `a` where `mask`, else `b`, entry by entry. The derivative of the side not taken is a true zero.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::grad, var::select};
+/// use retrograde_array::array;
+/// // √x has an infinite slope at 0, but is not taken there.
+/// let slope = grad(|x: Var| select(x.gt(0.0), x.sqrt(), x * 0.0).sum()).call(&array([0.0, 4.0]))?;
+/// assert_eq!(slope, array([0.0, 0.25]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn select(mask: Var, a: impl IntoOperand, b: Var) -> Var {
     let location = caller();
@@ -419,6 +631,14 @@ pub fn select(mask: Var, a: impl IntoOperand, b: Var) -> Var {
 }
 
 /// Joins arrays along an existing axis.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, var::{concat, stack}};
+/// use retrograde_array::array;
+/// let f = |x: Var, y: Var| (concat(&[x, y], 0), stack(&[x, y]));
+/// assert_eq!(jit(f).call((&array([1, 2]), &array([3, 4])))?, (array([1, 2, 3, 4]), array([[1, 2], [3, 4]])));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn concat(parts: &[Var], axis: usize) -> Var {
     frame::record1(concat::Concat { axis }, parts, caller())
@@ -440,6 +660,18 @@ pub fn stack(parts: &[Var]) -> Var {
 }
 
 /// Uniform integers in [0, 2^bits) from a key (`i64[2]`).
+///
+/// The same key draws the same numbers on every run; it has no derivative.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, var::{random_bits, uniform}};
+/// use retrograde_array::rng::Key;
+/// let draw = jit(|key: Var| (random_bits(key, [100], 1), uniform(key, [100])));
+/// let (bits, reals) = draw.call(&Key::from_seed(7).to_array())?;
+/// assert!(bits.to_vec::<i64>().unwrap().iter().all(|bit| (0..2).contains(bit)));
+/// assert!(reals.to_vec::<f64>().unwrap().iter().all(|real| (0.0..1.0).contains(real)));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn random_bits(key: Var, shape: impl Into<Shape>, bits: u8) -> Var {
     frame::record1(random_bits::RandomBits { shape: shape.into().to_vec(), bits }, &[key], caller())

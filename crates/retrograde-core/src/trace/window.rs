@@ -44,6 +44,17 @@ impl From<Vec<usize>> for PerAxis {
 }
 
 /// How a kernel slides over the input of [`conv`]. Without changes: step by step, no padding, dense, one group.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, window::{ConvConfig, conv}};
+/// use retrograde_array::array;
+/// let config = ConvConfig::default().strides(2).dilation([1]).groups(2);
+/// let x = array([[[1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 1.0, 1.0]]]);
+/// let sums = array([[[1.0, 1.0]], [[1.0, 1.0]]]);
+/// let found = jit(|x: Var, kernel: Var| conv(x, kernel, &config)).call((&x, &sums))?;
+/// assert_eq!(found, array([[[3.0, 7.0], [2.0, 2.0]]]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConvConfig {
     /// From one place of the kernel to the next.
@@ -114,6 +125,15 @@ pub fn conv(x: Var, kernel: Var, config: &ConvConfig) -> Var {
 }
 
 /// How a window slides over the last axes of the input of [`max_pool`] and [`avg_pool`].
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit, window::{PoolConfig, max_pool}};
+/// use retrograde_array::array;
+/// let config = PoolConfig::new([2]).strides(1).padding(1);
+/// let found = jit(|x: Var| max_pool(x, &config)).call(&array([1.0, 3.0, 2.0]))?;
+/// assert_eq!(found, array([1.0, 3.0, 3.0, 2.0]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PoolConfig {
     /// Entries of the window along each pooled axis: as many as there are numbers here.

@@ -33,6 +33,25 @@ pub struct Refusal {
 /// # Errors
 /// Where a carry cannot be computed from the later ones: the unknown inside its own update (`x += f(x)`), `a + a`,
 /// coupled pairs, operations that are not one-to-one.
+///
+/// ```
+/// use retrograde_core::{ir::{parse, print}, prim::Prim, transform::invert};
+/// // x += sin v, of the state (x, v): the bits that rounding destroys go on a stack.
+/// let step = parse::<Prim>("program(a:f64[], b:f64[]) {
+///   c:f64[] = sin b
+///   d:f64[] = add a c
+///   return d, b
+/// }")?;
+/// assert_eq!(print(&invert(&step, 0, 2)?.inverse), "program(a:f64[], b:f64[], c:bits) {
+///   d:f64[] = sin b
+///   e:bits, f:f64[] = restore[update=add] c a d
+///   return f, b, e
+/// }");
+/// // x += sin x cannot be solved for x.
+/// let step = parse::<Prim>("program(a:f64[]) {\n  b:f64[] = sin a\n  c:f64[] = add a b\n  return c\n}")?;
+/// assert!(invert(&step, 0, 1).unwrap_err().to_string().contains("it stands inside its own update"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn invert(body: &Program, n_consts: usize, n_carry: usize) -> Result<Inverse, Refusal> {
     let outputs = &body.outputs[..n_carry];
     let all = vec![true; body.inputs.len()];

@@ -8,6 +8,19 @@ use crate::prim::{Builder, Jvp, Program, Rule};
 ///
 /// Outputs marked in `force` get a tangent even where it is an exact zero. Costs at most a small constant times the
 /// program, in time and in memory.
+///
+/// ```
+/// use retrograde_core::{ir::{parse, print, simplify}, prim::Prim, transform::jvp};
+/// let sine = parse::<Prim>("program(a:f64[]) {\n  b:f64[] = sin a\n  return b\n}")?;
+/// let text = print(&simplify(&jvp(&sine, &[true], &[true]).program));
+/// assert_eq!(text, "program(a:f64[], b:f64[]) {
+///   c:f64[] = sin a
+///   d:f64[] = cos a
+///   e:f64[] = strong_mul b d
+///   return c, e
+/// }");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn jvp(program: &Program, active: &[bool], force: &[bool]) -> Jvp {
     let joint = Joint::new(program, active, force, false);
     let outputs = joint.outputs.iter().copied().chain(joint.tangents.iter().flatten().copied()).collect();

@@ -124,6 +124,21 @@ fn linear_loop(
 
 /// (coefficients.., linear.. -> outputs..) becomes (coefficients.., cotangents of the outputs.. -> cotangents of the
 /// linear inputs..). Contributions to one value are added in the reverse order of its uses.
+///
+/// ```
+/// use retrograde_core::{ir::{parse, print}, prim::Prim, transform::{LinearProgram, is_linear, transpose}};
+/// // a times the sum of b, linear in b.
+/// let text = "program(a:f64[], b:f64[3]) {\n  c:f64[] = sum[axes=[0]] b\n  d:f64[] = mul a c\n  return d\n}";
+/// let linear = LinearProgram::new(parse::<Prim>(text)?, 1)?;
+/// assert_eq!(print(linear.program()), text);
+/// assert_eq!(print(&transpose(&linear)), "program(a:f64[], b:f64[]) {
+///   c:f64[] = mul a b
+///   d:f64[3] = broadcast[shape=[3], axes=[]] c
+///   return d
+/// }");
+/// assert_eq!(is_linear(linear.program(), 0).unwrap_err().op, "mul");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn transpose(linear: &LinearProgram) -> Program {
     let LinearProgram { program, n_known } = linear;
     let is_linear = linear_values(program, *n_known);

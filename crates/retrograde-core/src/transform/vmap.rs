@@ -7,6 +7,28 @@ use crate::prim::{Builder, Program, Rule, Vmapped};
 /// `program` with a leading axis of length `n` on the marked inputs; what does not depend on them runs once.
 ///
 /// Outputs marked in `force` get the axis even where they do not vary. Lists carry the axis inside each of their arrays.
+///
+/// # Cost
+/// About n times that of the program where it depends on the marked inputs; the number of equations does not depend on n.
+///
+/// ```
+/// use retrograde_core::{ir::{parse, print}, prim::Prim, transform::vmap};
+/// let text = "program(a:f64[2], b:f64[]) {
+///   c:f64[] = sin b
+///   d:f64[] = sum[axes=[0]] a
+///   e:f64[] = add c d
+///   return e
+/// }";
+/// let batched = vmap(&parse::<Prim>(text)?, &[true, false], &[true], 5).program;
+/// assert_eq!(print(&batched), "program(a:f64[5,2], b:f64[]) {
+///   c:f64[] = sin b
+///   d:f64[5] = sum[axes=[1]] a
+///   e:f64[5] = broadcast[shape=[5], axes=[]] c
+///   f:f64[5] = add e d
+///   return f
+/// }");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn vmap(program: &Program, batched: &[bool], force: &[bool], n: usize) -> Vmapped {
     let mut b = Builder::new();
     let mut value = vec![ValueId(0); program.types.len()];

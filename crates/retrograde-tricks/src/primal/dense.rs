@@ -10,12 +10,25 @@ use retrograde_derive::Tree;
 /// Where the initialisation comes from.
 pub const CITE: &str = "X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010, eq. 16";
 
-/// `y = x w + b`.   x: [n, in], w: [in, out], b: [out] → y: [n, out].
+/// `y = x w + b`.   x: `[n, in]`, w: `[in, out]`, b: `[out]` → y: `[n, out]`.
+///
+/// ```
+/// use retrograde_array::{DType, array, rng::Key};
+/// use retrograde_core::trace::{Var, door::jit};
+/// use retrograde_tricks::primal::dense::Linear;
+/// let layer = Linear { weight: array([[1.0, 2.0], [3.0, 4.0]]), bias: array([0.5, 0.0]) };
+/// let out = jit(|layer: Linear<Var>, x: Var| layer.apply(x)).call((&layer, &array([[1.0, 10.0]])))?;
+/// assert_eq!(out, array([[31.5, 42.0]]));
+/// let layer = Linear::xavier(Key::from_seed(1), 3, 5, DType::F32);
+/// assert_eq!((layer.weight.shape().to_string(), layer.bias), ("[3,5]".into(), array([0.0_f32; 5])));
+/// assert!(layer.weight.to_vec::<f32>().unwrap().iter().all(|w| w.abs() <= (6.0_f32 / 8.0).sqrt()));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[derive(Tree, Clone, Debug)]
 pub struct Linear<T> {
-    /// [in, out]
+    /// `[in, out]`
     pub weight: T,
-    /// [out]
+    /// `[out]`
     pub bias: T,
 }
 
@@ -41,6 +54,17 @@ impl Linear<Array> {
 }
 
 /// What stands between layers.
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_core::trace::{Var, door::{grad, jit}};
+/// use retrograde_tricks::primal::dense::Activation;
+/// let x = array([-1.0, 0.0, 2.0]);
+/// assert_eq!(jit(|x: Var| Activation::Relu.apply(x)).call(&x)?, array([0.0, 0.0, 2.0]));
+/// assert_eq!(grad(|x: Var| Activation::Relu.apply(x).sum()).call(&x)?, array([0.0, 0.5, 1.0]));
+/// assert_eq!(jit(|x: Var| Activation::Sigmoid.apply(x)).call(&array([0.0, 1e4]))?, array([0.5, 1.0]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Activation {
     /// Hyperbolic tangent.
@@ -64,6 +88,17 @@ impl Activation {
 }
 
 /// Dense layers with an activation between them.
+///
+/// ```
+/// use retrograde_array::{Array, DType, array, rng::Key};
+/// use retrograde_core::trace::{Var, door::grad};
+/// use retrograde_tricks::primal::dense::{Activation, Mlp};
+/// let mlp = Mlp::xavier(Key::from_seed(1), 2, &[8, 8], 1, Activation::Tanh, DType::F64);
+/// let loss = |mlp: Mlp<Var>, x: Var| mlp.apply(x).sum();
+/// let slope = grad(loss).call((&mlp, &Array::zeros(DType::F64, [5, 2])))?;
+/// assert_eq!((slope.hidden.len(), slope.head.bias), (2, array([5.0])));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[derive(Tree, Clone, Debug)]
 pub struct Mlp<T> {
     /// Layers with activation.
@@ -75,7 +110,7 @@ pub struct Mlp<T> {
 }
 
 impl Mlp<Var> {
-    /// The output: [n, in] → [n, out].
+    /// The output: `[n, in]` → `[n, out]`.
     #[track_caller]
     pub fn apply(&self, x: Var) -> Var {
         // A loop rather than a fold: a closure would hide the caller's line from errors.

@@ -8,10 +8,27 @@ use retrograde_core::trace::{Var, mistake};
 /// Where the shift comes from.
 pub const CITE: &str = "P. Blanchard, D. J. Higham, N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA J. Numer. Anal. 41 (2021)";
 
-/// Mean of −ln softmax(logits)[label].   logits: [n, classes], labels: i64 [n] → number.
+/// Mean of `−ln softmax(logits)[label]`.   logits: `[n, classes]`, labels: i64 `[n]` → number.
 ///
 /// The largest logit of each row is subtracted first (without derivative), so logits of ±10⁴ are fine. Law: exact;
 /// the derivative with respect to the logits is (softmax − one-hot)/n.
+///
+/// # Errors
+/// At the front door, where the shapes do not fit.
+/// # Cost
+/// One exponential for each logit and a few passes; the derivative keeps as many numbers as there are logits.
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_core::trace::{Var, door::{grad, jit}};
+/// use retrograde_tricks::primal::loss::cross_entropy;
+/// let logits = array([[0.0, 0.0], [1e4, 0.0]]);
+/// let loss = |logits: Var, labels: Var| cross_entropy(logits, labels);
+/// assert_eq!(grad(loss).call((&logits, &array([0_i64, 0])))?, array([[-0.25, 0.25], [0.0, 0.0]]));
+/// let error = jit(loss).call((&logits, &array([0_i64, 1, 0]))).unwrap_err();
+/// assert!(error.to_string().starts_with("error: cross_entropy: found logits f64[2,2] and labels i64[3]"));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn cross_entropy(logits: Var, labels: Var) -> Var {
     let shape = logits.shape();

@@ -32,6 +32,19 @@ pub struct Triangular {
 ///
 /// # Errors
 /// [`ArrayError::Feature`]
+///
+/// # Source
+/// Golub and Van Loan (2013), Matrix computations, 4th edition, §4.2.
+///
+/// ```
+/// # #[cfg(feature = "linalg")] {
+/// use retrograde_array::{array, ops::linalg::cholesky};
+/// let a = array([[[4.0, f64::NAN], [2.0, 5.0]], [[1.0, 0.0], [2.0, 1.0]]]);
+/// let n = f64::NAN; // the second matrix is not positive definite
+/// assert_eq!(cholesky(&a)?, array([[[2.0, 0.0], [1.0, 2.0]], [[n, 0.0], [n, n]]]));
+/// # }
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn cholesky(a: &Array) -> Result<Array, ArrayError> {
     let n = square("cholesky", a);
     let [l] = each_lane("cholesky", [a], [&[n, n]], |[a], [l]| run!(cholesky(a, n, l)))?;
@@ -44,6 +57,19 @@ pub fn cholesky(a: &Array) -> Result<Array, ArrayError> {
 ///
 /// # Errors
 /// [`ArrayError::Feature`]
+///
+/// # Source
+/// Golub and Van Loan (2013), Matrix computations, 4th edition, §3.1.
+///
+/// ```
+/// # #[cfg(feature = "linalg")] {
+/// use retrograde_array::{array, ops::linalg::{Triangular, triangular_solve}};
+/// let which = Triangular { lower: true, transposed: false, unit: false };
+/// let a = array([[2.0, f64::NAN], [1.0, 4.0]]);
+/// assert_eq!(triangular_solve(&a, &array([[2.0], [9.0]]), which)?, array([[1.0], [2.0]]));
+/// # }
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn triangular_solve(a: &Array, b: &Array, which: Triangular) -> Result<Array, ArrayError> {
     let (n, m) = system("triangular_solve", a, b);
     let [x] = each_lane("triangular_solve", [a, b], [&[n, m]], |[a, b], [x]| {
@@ -59,6 +85,19 @@ pub fn triangular_solve(a: &Array, b: &Array, which: Triangular) -> Result<Array
 ///
 /// # Errors
 /// [`ArrayError::Feature`]
+///
+/// # Source
+/// Golub and Van Loan (2013), Matrix computations, 4th edition, §3.4.
+///
+/// ```
+/// # #[cfg(feature = "linalg")] {
+/// use retrograde_array::{array, ops::linalg::solve};
+/// let a = array([[0.0, 2.0], [1.0, 4.0]]);
+/// assert_eq!(solve(&a, &array([[2.0], [5.0]]), false)?, array([[1.0], [1.0]]));
+/// assert_eq!(solve(&a, &array([[1.0], [6.0]]), true)?, array([[1.0], [1.0]]));
+/// # }
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn solve(a: &Array, b: &Array, transposed: bool) -> Result<Array, ArrayError> {
     let (n, m) = system("solve", a, b);
     let [x] = each_lane("solve", [a, b], [&[n, m]], |[a, b], [x]| run!(solve(a, b, [n, m], transposed, x)))?;
@@ -71,6 +110,18 @@ pub fn solve(a: &Array, b: &Array, transposed: bool) -> Result<Array, ArrayError
 ///
 /// # Errors
 /// [`ArrayError::Feature`]
+///
+/// # Source
+/// Golub and Van Loan (2013), Matrix computations, 4th edition, §3.4.
+///
+/// ```
+/// # #[cfg(feature = "linalg")] {
+/// use retrograde_array::{array, ops::linalg::logdet};
+/// let [sign, log] = logdet(&array([[[0.0, 1.0], [1.0, 0.0]], [[1.0, 2.0], [2.0, 4.0]]]))?;
+/// assert_eq!((sign, log), (array([-1.0, 0.0]), array([0.0, f64::NEG_INFINITY])));
+/// # }
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn logdet(a: &Array) -> Result<[Array; 2], ArrayError> {
     let n = square("logdet", a);
     each_lane("logdet", [a], [&[], &[]], |[a], [sign, log]| run!(logdet(a, n, sign, log)))
@@ -83,6 +134,19 @@ pub fn logdet(a: &Array) -> Result<[Array; 2], ArrayError> {
 ///
 /// # Errors
 /// [`ArrayError::Feature`]
+///
+/// # Source
+/// Golub and Van Loan (2013), Matrix computations, 4th edition, §5.2.
+///
+/// ```
+/// # #[cfg(feature = "linalg")] {
+/// use retrograde_array::{array, ops::linalg::qr};
+/// let [q, r] = qr(&array([[3.0, 0.0], [4.0, 0.0], [0.0, -2.0]]))?;
+/// assert_eq!((q.shape().to_string(), r.shape().to_string()), ("[3,2]".into(), "[2,2]".into()));
+/// assert!((r.to_vec::<f64>().unwrap()[0] - 5.0).abs() < 1e-15);
+/// # }
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn qr(a: &Array) -> Result<[Array; 2], ArrayError> {
     let (m, n) = sides("qr", a);
     let k = m.min(n);
@@ -92,11 +156,23 @@ pub fn qr(a: &Array) -> Result<[Array; 2], ArrayError> {
 /// Eigenvalues, ascending, and orthonormal eigenvectors of a symmetric matrix, of which only the lower triangle is read:
 /// A = V diag(w) Vᵀ.
 ///
-/// a: `[.., n, n]` → w `[.., n]`, v `[.., n, n]` with eigenvectors as columns; signs by Note [signs]. Equal eigenvalues
+/// a: `[.., n, n]` → w `[.., n]`, v `[.., n, n]` with eigenvectors as columns; signs by Note \[signs\]. Equal eigenvalues
 /// leave the basis of their space to the algorithm. Cost: about 9n³ flops.
 ///
 /// # Errors
 /// [`ArrayError::Feature`]
+///
+/// # Source
+/// Golub and Van Loan (2013), Matrix computations, 4th edition, §8.3.
+///
+/// ```
+/// # #[cfg(feature = "linalg")] {
+/// use retrograde_array::{array, ops::linalg::eigh};
+/// let [w, v] = eigh(&array([[3.0, 0.0], [0.0, 1.0]]))?;
+/// assert_eq!((w, v), (array([1.0, 3.0]), array([[0.0, 1.0], [1.0, 0.0]])));
+/// # }
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn eigh(a: &Array) -> Result<[Array; 2], ArrayError> {
     let n = square("eigh", a);
     each_lane("eigh", [a], [&[n], &[n, n]], |[a], [w, v]| run!(eigh(a, n, w, v)))
@@ -105,10 +181,23 @@ pub fn eigh(a: &Array) -> Result<[Array; 2], ArrayError> {
 /// The reduced singular value decomposition A = U diag(s) Vᵀ, s descending and ≥ 0.
 ///
 /// a: `[.., m, n]` → u `[.., m, k]`, s `[.., k]`, v `[.., n, k]`, k = min(m, n); singular vectors are columns, signs by
-/// Note [signs] of u. Equal singular values leave their basis to the algorithm. Cost: about 20 m n k flops.
+/// Note \[signs\] of u. Equal singular values leave their basis to the algorithm. Cost: about 20 m n k flops.
 ///
 /// # Errors
 /// [`ArrayError::Feature`]
+///
+/// # Source
+/// Golub and Van Loan (2013), Matrix computations, 4th edition, §8.6.
+///
+/// ```
+/// # #[cfg(feature = "linalg")] {
+/// use retrograde_array::{array, ops::linalg::svd};
+/// let [u, s, v] = svd(&array([[0.0, 2.0], [0.0, 0.0], [3.0, 0.0]]))?;
+/// assert_eq!((u.shape().to_string(), v.shape().to_string()), ("[3,2]".into(), "[2,2]".into()));
+/// assert_eq!(s, array([3.0, 2.0]));
+/// # }
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
 pub fn svd(a: &Array) -> Result<[Array; 3], ArrayError> {
     let (m, n) = sides("svd", a);
     let k = m.min(n);
