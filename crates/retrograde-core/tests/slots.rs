@@ -40,7 +40,8 @@ fn as_few_steps_as_can_be_and_the_same_bits() {
             // The loop itself goes to the end, one step further than the first sweep of the schedule.
             let steps = forward_steps(n_steps, n) - (n_steps as u128 - 1);
             assert_eq!(u128::from(report.recomputed_steps), steps, "{n_steps} steps, {n} slots");
-            assert!(report.tape_bytes() <= n.min(n_steps) * 32, "{report}");
+            // The states in the slots, the one before the last step and the last, which the loss reads.
+            assert!(report.tape_bytes() <= (n.min(n_steps) + 2) * 32, "{report}");
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum Tape {
 pub enum Checkpoint {
     /// About √T of T, and about √T within a segment: each step runs at most twice before its derivative.
     Sqrt,
-    /// At most this many, at least 1, the one at the start among them: of a loop of known length those of the binomial
+    /// At most this many, at least 1, the one at the start among them and the one at work not counted: of a loop of known length those of the binomial
     /// schedule, with which no more steps run again than must; of a `while` every k-th, k growing as it goes on. Cost and
     /// source: `prim::schedule`.
     Slots(usize),
@@ -54,9 +54,12 @@ impl FromStr for Tape {
             "recompute" => Ok(Tape::Recompute),
             "checkpoint-sqrt" => Ok(Tape::Checkpoint(Checkpoint::Sqrt)),
             "reverse" => Ok(Tape::Reverse),
-            _ => {
-                Err(format!("found policy `{s}`, expected one of store, recompute, checkpoint-sqrt, reverse"))
-            }
+            _ => match s.strip_prefix("checkpoint-").and_then(|n| n.parse().ok()) {
+                Some(n) if n > 0 => Ok(Tape::Checkpoint(Checkpoint::Slots(n))),
+                _ => Err(format!(
+                    "found policy `{s}`, expected one of store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse"
+                )),
+            },
         }
     }
 }

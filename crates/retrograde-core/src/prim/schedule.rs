@@ -36,7 +36,8 @@ pub fn next_state(n_steps: usize, slots: usize) -> usize {
     least.max(rest).clamp(1, n_steps as u128 - 1) as usize
 }
 
-/// The steps before which a loop of known length keeps its state on the way to the end.
+/// The steps before which a loop of known length keeps its state on the way to the end: those in the slots, and the
+/// last, which is at hand when the sweep starts.
 pub fn kept_on_the_way(n_steps: usize, slots: usize) -> Vec<usize> {
     let mut at = vec![];
     let (mut start, mut free) = (0, slots.max(1));
@@ -47,6 +48,9 @@ pub fn kept_on_the_way(n_steps: usize, slots: usize) -> Vec<usize> {
             break;
         }
         start += next_state(n_steps - start, free + 1);
+    }
+    if n_steps > 0 && at.last() != Some(&(n_steps - 1)) {
+        at.push(n_steps - 1);
     }
     at
 }
@@ -92,9 +96,9 @@ mod tests {
     fn no_schedule_takes_fewer_steps() {
         let least = by_enumeration(90, 9);
         for (n_steps, row) in least.iter().enumerate() {
-            for slots in 1..=9 {
-                assert_eq!(forward_steps(n_steps, slots), row[slots], "{n_steps} steps, {slots} slots");
-                assert_eq!(taken(n_steps, slots), row[slots], "{n_steps} steps, {slots} slots");
+            for (slots, &least) in row.iter().enumerate().skip(1) {
+                assert_eq!(forward_steps(n_steps, slots), least, "{n_steps} steps, {slots} slots");
+                assert_eq!(taken(n_steps, slots), least, "{n_steps} steps, {slots} slots");
             }
         }
     }
@@ -109,7 +113,9 @@ mod tests {
         for n_steps in 0..300 {
             for slots in 1..20 {
                 let at = kept_on_the_way(n_steps, slots);
-                assert!(at.len() <= slots && at.is_sorted() && at.first().is_none_or(|first| *first == 0));
+                assert!(
+                    at.len() <= slots + 1 && at.is_sorted() && at.first().is_none_or(|first| *first == 0)
+                );
                 assert!(at.iter().all(|step| *step < n_steps));
                 assert!(n_steps.div_ceil(online_distance(n_steps, slots)) <= slots);
             }

@@ -745,16 +745,19 @@ fn binomial_states(n_steps: usize, slots: usize) -> Vec<usize> {
         }
         at.push(last + binomial_split(n_steps - last, slots + 1 - at.len()));
     }
+    if at.last().is_some_and(|last| last + 1 < n_steps) {
+        at.push(n_steps - 1);
+    }
     at
 }
 
-/// Follows a sweep that never holds more than `slots` states: each step must be visited once, last to first. Long loops
+/// Follows a sweep that never holds more than `slots` states and the one it is at: each step must be visited once, last to first. Long loops
 /// are followed step by step, without running them.
 fn visits_in_slots(n_steps: usize, slots: usize, saved: &[usize]) -> Result<(), String> {
     let mut kept = saved.to_vec();
     let (mut end, mut n_visits) = (n_steps, 0);
     while let Some(&start) = kept.last() {
-        if kept.len() > slots {
+        if kept.len() > slots + usize::from(end - start.min(end) == 1) {
             return Err(format!("{} states are held, expected at most {slots}", kept.len()));
         }
         if start >= end {
