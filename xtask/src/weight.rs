@@ -25,7 +25,9 @@ pub fn run(root: &Path, build: bool) -> Result<(), String> {
     within("third-party crates without default features", bare.len() as f64, MOST_CRATES_BARE as f64)?;
     if build {
         let seconds = clean_build(root, &[])?;
-        println!("{seconds:.0} s for the first build of a project that depends on it (at most {MOST_SECONDS:.0})");
+        println!(
+            "{seconds:.0} s for the first build of a project that depends on it (at most {MOST_SECONDS:.0})"
+        );
         let release = clean_build(root, &["--release"])?;
         println!("{release:.0} s with --release");
         within("seconds of a first build", seconds, MOST_SECONDS)?;
@@ -89,10 +91,12 @@ fn clean_build(root: &Path, flags: &[&str]) -> Result<f64, String> {
         let path = project.join(name);
         std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
     };
-    std::fs::create_dir_all(project.join("src")).map_err(|error| format!("{}: {error}", project.display()))?;
+    std::fs::create_dir_all(project.join("src"))
+        .map_err(|error| format!("{}: {error}", project.display()))?;
     write("Cargo.toml", &manifest)?;
     write("src/main.rs", "fn main() {}\n")?;
-    let lock = std::fs::read_to_string(root.join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
+    let lock =
+        std::fs::read_to_string(root.join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
     write("Cargo.lock", &lock)?;
     let start = Instant::now();
     let mut cargo = Command::new("cargo");
