@@ -5,7 +5,7 @@ use std::cell::Cell;
 use retrograde_core::ir::{Diagnostic, Location};
 use retrograde_core::trace::{Var, blame, mistake};
 
-/// What a method declares of itself; the tests measure every line.
+/// What a method declares of itself; the tests measure it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Facts {
     /// Its name, that of its function in [`crate::ode`].
