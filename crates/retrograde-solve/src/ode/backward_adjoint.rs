@@ -100,8 +100,7 @@ impl<M: Method + Copy, F, L> BackwardAdjoint<M, F, L> {
         let (value, reconstructed, adjoint) = jit(there_and_back).call(start)?;
         let first: Vec<Array> = tree::leaves(start).into_iter().map(|(_, leaf)| leaf).collect();
         let off = distance(&first, &reconstructed);
-        // NaN is no small distance.
-        if !(off <= self.tolerance) {
+        if off.is_nan() || off > self.tolerance {
             return Err(Error::Input {
                 message: format!(
                     "backward_adjoint: integrating backwards misses the start by {off:.1e} of its size, expected at most {:.1e}: the gradient would be wrong",
