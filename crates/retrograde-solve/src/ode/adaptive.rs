@@ -27,6 +27,8 @@ const SHRINK: f64 = 0.2;
 const GROW: f64 = 10.0;
 /// Smaller errors, relative to what is allowed, count as this one.
 const LEAST_ERROR: f64 = 1e-10;
+/// The first step is at least this part of the run, where nothing is allowed at a start of zero.
+const LEAST_STEP: f64 = 1e-9;
 /// Until `.max_steps` says otherwise.
 const MAX_STEPS: usize = 100_000;
 
@@ -68,8 +70,8 @@ impl<M: Embedded, F> FirstOrder<M, F> {
 }
 
 impl<M: Embedded, F> Adaptive<M, F> {
-    /// How many steps may be tried, refused ones included; 100,000 until said otherwise. Where they do not suffice, the states
-    /// that were not reached are NaN.
+    /// How many steps may be tried, refused ones included; 100,000 until said otherwise. Where they do not suffice, or become too
+    /// short to move time, the states that were not reached are NaN.
     pub fn max_steps(mut self, max_steps: usize) -> Self {
         self.control.max_steps = max_steps;
         self
@@ -119,7 +121,7 @@ impl<S: Traceable> AdaptiveRun<'_, S> {
     pub fn tape(self, policy: impl Into<Tape>) -> Self {
         AdaptiveRun { policy: Some(policy.into()), ..self }
     }
-    /// The state at the end; NaN where the maximum of steps did not suffice.
+    /// The state at the end; NaN where it was not reached, see [`Adaptive::max_steps`].
     #[track_caller]
     pub fn end(self) -> S {
         self.end_and_steps().0
@@ -195,7 +197,9 @@ impl<S: Traceable> AdaptiveRun<'_, S> {
             let order = f64::from(self.method.error_order() + 1);
             let flat = d.le(1e-15);
             let next = select(flat, (1e-3 * h).max(1e-6), (0.01 / select(flat, 1.0, d)).pow(1.0 / order));
-            next.min(100.0 * h).min(self.until)
+            let least = full(DType::F64, [], LEAST_STEP * self.until);
+            let next = next.min(100.0 * h);
+            select(next.gt(least), next, least).min(self.until)
         })
     }
 
@@ -205,6 +209,8 @@ impl<S: Traceable> AdaptiveRun<'_, S> {
         let squares = |((e, y), z): ((&Var, &Var), &Var)| {
             let allowed =
                 self.control.absolute + self.control.relative * number(y).abs().max(number(z).abs());
+            // Without absolute tolerance nothing is allowed at zero: an error there is infinite, none is none.
+            let allowed = allowed.max(f64::MIN_POSITIVE);
             let part = number(e) / allowed;
             (part * part).sum()
         };
@@ -214,14 +220,17 @@ impl<S: Traceable> AdaptiveRun<'_, S> {
         (total / n.max(1) as f64).sqrt()
     }
 
-    /// Steps until the time is reached or the maximum of steps is.
+    /// Steps until the time is reached, the maximum of steps is, or they do not move time any more.
     fn advance(&self, field: &Field<'_>, carry: Carry, until: Var) -> Carry {
         let mut config = while_config();
         if let Some(policy) = self.policy {
             config = config.tape(policy);
         }
         let max_steps = self.control.max_steps as f64;
-        let go_on = |([t, _, _, n_steps, ..], ..): Carry| field.own(|| t.lt(until) & n_steps.lt(max_steps));
+        // A step so short that time stands still, or NaN, leads nowhere.
+        let go_on = |([t, h, _, n_steps, ..], ..): Carry| {
+            field.own(|| t.lt(until) & n_steps.lt(max_steps) & (t + h).gt(t))
+        };
         config.run(carry, go_on, |carry| self.step(field, carry))
     }
 

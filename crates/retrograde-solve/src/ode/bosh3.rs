@@ -42,6 +42,8 @@ pub const BOSH3: Pair = Pair {
 /// Bogacki and Shampine's pair for y' = f(y): order 3, three evaluations of f in a step, for loose tolerances. Steps of fixed size
 /// or adaptive ones; order 3 within a step.
 ///
+/// Errors and cost: [`Run`](super::Run), [`AdaptiveRun`](super::AdaptiveRun). Source: Bogacki & Shampine 1989 (`BOSH3.tableau.facts.cite`).
+///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};
 /// use retrograde_array::array;

@@ -71,6 +71,8 @@ pub const DOPRI5: Pair = Pair {
 /// Dormand and Prince's pair for y' = f(y): order 5, six evaluations of f in a step. Steps of fixed size or adaptive ones;
 /// order 4 within a step.
 ///
+/// Errors and cost: [`Run`](super::Run), [`AdaptiveRun`](super::AdaptiveRun). Source: Dormand & Prince 1980 (`DOPRI5.tableau.facts.cite`).
+///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};
 /// use retrograde_array::array;

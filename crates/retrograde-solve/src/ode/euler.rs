@@ -28,6 +28,8 @@ pub const EULER: Tableau = Tableau {
 
 /// Euler's method for y' = f(y), order 1, one evaluation of f in a step.
 ///
+/// Errors and cost: [`Run`](super::Run). Source: Euler 1768 (`EULER.facts.cite`).
+///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};
 /// use retrograde_array::array;

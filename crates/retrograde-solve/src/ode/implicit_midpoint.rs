@@ -67,9 +67,13 @@ impl Method for ImplicitMidpoint {
 /// Derivatives of every order run through the iterations. In a build without the cargo feature `linalg` it is an error when
 /// the program runs.
 ///
+/// # Errors
+/// Those of [`Run`](super::Run), and leaves of several dtypes.
 /// # Cost
 /// In each step five Jacobians of f, each with n forward derivatives and the solution of an n × n system, n values in the
 /// state.
+/// # Source
+/// Hairer, Lubich & Wanner 2006, II.1.1.
 ///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};

@@ -29,6 +29,8 @@ pub const LEAPFROG: Composition = Composition {
 
 /// Leapfrog, drift–kick–drift, for q'' = a(q), order 2, one evaluation of a in a step.
 ///
+/// Errors and cost: [`Run`](super::Run). Source: Verlet 1967 (`LEAPFROG.facts.cite`).
+///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};
 /// use retrograde_array::array;
@@ -61,6 +63,8 @@ pub const LEAPFROG_KDK: Composition = Composition {
 
 /// Leapfrog, kick–drift–kick, for q'' = a(q), order 2, two evaluations of a in a step; [`velocity_verlet`](super::velocity_verlet()) has
 /// the same states with one.
+///
+/// Errors and cost: [`Run`](super::Run). Source: Verlet 1967 (`LEAPFROG_KDK.facts.cite`).
 ///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};

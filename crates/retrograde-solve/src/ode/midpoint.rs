@@ -28,6 +28,8 @@ pub const MIDPOINT: Tableau = Tableau {
 
 /// The explicit midpoint rule for y' = f(y), order 2, two evaluations of f in a step.
 ///
+/// Errors and cost: [`Run`](super::Run). Source: Runge 1895 (`MIDPOINT.facts.cite`).
+///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};
 /// use retrograde_array::array;

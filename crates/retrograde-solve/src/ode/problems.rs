@@ -1,6 +1,20 @@
 //! Problems that the field compares integrators on: fields, starts, and what they conserve.
 //!
 //! First-order ones are fields `y → y'` for vectors; second-order ones are accelerations `q → q''`. Units are each problem's own.
+//!
+//! ```
+//! use retrograde_core::trace::{Var, door::jit};
+//! use retrograde_array::array;
+//! use retrograde_solve::ode::{self, problems::{henon_heiles, henon_heiles_energy}};
+//! let star = ode::yoshida6(henon_heiles).step(0.1);
+//! let change = |q: Var, v: Var| {
+//!     let (q1, v1) = star.run((q, v), 100).end();
+//!     henon_heiles_energy(q1, v1) - henon_heiles_energy(q, v)
+//! };
+//! let change = jit(change).call((&array([0.3, -0.2]), &array([0.1, 0.25])))?;
+//! assert!(change.item::<f64>().unwrap().abs() < 1e-7);
+//! # Ok::<(), retrograde_core::trace::Error>(())
+//! ```
 
 use retrograde_array::{Array, array, map};
 use retrograde_core::trace::Var;

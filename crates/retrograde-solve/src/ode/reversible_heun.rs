@@ -53,6 +53,8 @@ impl Method for ReversibleHeun {
 /// Reversible Heun for y' = f(y): order 2, one evaluation of f in a step and two more in a run; any field reverses to the bit under
 /// `Tape::Reverse`. For short runs of smooth fields, such as neural ones; unstable on systems that contract.
 ///
+/// Errors and cost: [`Run`](super::Run). Source: Kidger, Foster, Li & Lyons 2021.
+///
 /// ```
 /// use retrograde_core::prim::Tape;
 /// use retrograde_core::trace::{Var, door::grad};

@@ -28,6 +28,8 @@ pub const RK4: Tableau = Tableau {
 
 /// The classical Runge–Kutta method for y' = f(y), order 4, four evaluations of f in a step.
 ///
+/// Errors and cost: [`Run`](super::Run). Source: Kutta 1901 (`RK4.facts.cite`).
+///
 /// The state is any tree of leaves; time, where f depends on it, is a leaf with the rate 1:
 ///
 /// ```

@@ -98,8 +98,12 @@ impl Embedded for Rodas3 {
 /// All leaves of the state have one dtype. In a build without the cargo feature `linalg` it is an error when the program
 /// runs.
 ///
+/// # Errors
+/// Those of [`Run`](super::Run) and [`AdaptiveRun`](super::AdaptiveRun), and leaves of several dtypes.
 /// # Cost
 /// In each step n forward derivatives of f and 8n³/3 flops, n values in the state.
+/// # Source
+/// Sandu et al. 1997.
 ///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};

@@ -41,7 +41,15 @@ impl<M: Method, F> FirstOrder<M, F> {
         F: Fn(S) -> S,
     {
         let rates = rates(&self.field, &state);
-        Run { method: &self.method, rates, what: "field", state, step_s: self.step_s, n_steps, policy: None }
+        Run {
+            method: &self.method,
+            rates,
+            system: System::First,
+            state,
+            step_s: self.step_s,
+            n_steps,
+            policy: None,
+        }
     }
 }
 
@@ -76,12 +84,28 @@ impl<M: Method, A: Fn(Var) -> Var> SecondOrder<M, A> {
     /// `n_steps` steps from a state of positions and velocities (any tree of two leaves, positions first).
     pub fn run<S: Traceable>(&self, state: S, n_steps: usize) -> Run<'_, S> {
         let rates = Box::new(|q: &[Var]| q.iter().map(|q| (self.acceleration)(*q)).collect());
-        let what = ACCELERATION;
-        Run { method: &self.method, rates, what, state, step_s: self.step_s, n_steps, policy: None }
+        let system = System::Second;
+        Run { method: &self.method, rates, system, state, step_s: self.step_s, n_steps, policy: None }
     }
 }
 
-const ACCELERATION: &str = "acceleration";
+/// What a method integrates.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum System {
+    /// y' = f(y)
+    First,
+    /// q'' = a(q)
+    Second,
+}
+
+impl System {
+    fn right_side(self) -> &'static str {
+        match self {
+            System::First => "field",
+            System::Second => "acceleration",
+        }
+    }
+}
 
 /// Steps of fixed size that are about to be taken.
 ///
@@ -96,7 +120,7 @@ const ACCELERATION: &str = "acceleration";
 pub struct Run<'a, S> {
     method: &'a dyn Method,
     rates: Box<Rates<'a>>,
-    what: &'static str,
+    system: System,
     state: S,
     step_s: Option<f64>,
     n_steps: usize,
@@ -146,15 +170,15 @@ impl<S: Traceable> Run<'_, S> {
 
     /// The last state and, where asked for, all states (otherwise the first one).
     fn take(self, location: Location, path: bool) -> (S, S) {
-        let Run { method, rates, what, state, n_steps, policy, .. } = self;
+        let Run { method, rates, system, state, n_steps, policy, .. } = self;
         let h = self.step_s.unwrap_or(STEP);
         let name = method.facts().name;
-        let of_two = what != ACCELERATION || positions_and_velocities(name, &state, location);
+        let of_two = system == System::First || positions_and_velocities(name, &state, location);
         if !of_two || !can_move(name, &state, location) || !is_step(name, h, location) {
             let unmoved = same(&state);
             return (state, unmoved);
         }
-        let field = Field::new(name, what, &*rates, location);
+        let field = Field::new(name, system.right_side(), &*rates, location);
         let mut config = scan(n_steps);
         if let Some(policy) = policy {
             config = config.tape(policy);

@@ -29,6 +29,8 @@ pub const SYMPLECTIC_EULER: Composition = Composition {
 
 /// Symplectic Euler for q'' = a(q), order 1, one evaluation of a in a step.
 ///
+/// Errors and cost: [`Run`](super::Run). Source: de Vogelaere 1956 (`SYMPLECTIC_EULER.facts.cite`).
+///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};
 /// use retrograde_array::array;

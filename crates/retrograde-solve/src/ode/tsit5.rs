@@ -82,6 +82,8 @@ pub const TSIT5: Pair = Pair {
 /// Tsitouras' pair for y' = f(y): order 5, six evaluations of f in a step, a good first choice where nothing is stiff. Steps of fixed
 /// size or adaptive ones; order 4 within a step.
 ///
+/// Errors and cost: [`Run`](super::Run), [`AdaptiveRun`](super::AdaptiveRun). Source: Tsitouras 2011 (`TSIT5.tableau.facts.cite`).
+///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};
 /// use retrograde_array::array;

@@ -30,6 +30,8 @@ pub const VELOCITY_VERLET: Composition = Composition {
 
 /// Velocity Verlet for q'' = a(q), order 2, one evaluation of a in a step and two more in a run.
 ///
+/// Errors and cost: [`Run`](super::Run). Source: Swope, Andersen, Berens & Wilson 1982 (`VELOCITY_VERLET.facts.cite`).
+///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};
 /// use retrograde_array::array;

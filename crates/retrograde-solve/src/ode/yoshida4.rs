@@ -40,6 +40,8 @@ pub const YOSHIDA4: Composition = Composition {
 
 /// Yoshida's method of order 4 for q'' = a(q), three evaluations of a in a step.
 ///
+/// Errors and cost: [`Run`](super::Run). Source: Yoshida 1990 (`YOSHIDA4.facts.cite`).
+///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};
 /// use retrograde_array::array;

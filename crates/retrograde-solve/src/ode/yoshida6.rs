@@ -50,6 +50,8 @@ pub const YOSHIDA6: Composition = Composition {
 
 /// Yoshida's method of order 6 (solution A) for q'' = a(q), seven evaluations of a in a step.
 ///
+/// Errors and cost: [`Run`](super::Run). Source: Yoshida 1990 (`YOSHIDA6.facts.cite`).
+///
 /// ```
 /// use retrograde_core::trace::{Var, door::jit};
 /// use retrograde_array::array;

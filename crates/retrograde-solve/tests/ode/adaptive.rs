@@ -1,7 +1,7 @@
 //! Steps of chosen size: accuracy, interpolation, derivatives, limits.
 
 use retrograde_array::{Array, array};
-use retrograde_core::prim::Checkpoint;
+use retrograde_core::prim::{Checkpoint, Tape};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::door::{grad, jit, jvp, value_and_grad, vmap};
 use retrograde_solve::ode::{self, Embedded, FirstOrder, problems};
@@ -37,6 +37,18 @@ fn errors_follow_the_tolerance() {
     error_follows_the_tolerance(ode::dopri5(f));
     error_follows_the_tolerance(ode::tsit5(f));
     error_follows_the_tolerance(ode::rodas3(f));
+}
+
+/// Without absolute tolerance, and from an entry that is zero.
+#[test]
+fn a_relative_tolerance_alone() {
+    let spring = ode::tsit5(|(q, v): (Var, Var)| (v, -q)).adaptive(1e-8, 0.0);
+    let run = jit(|q: Var, v: Var| {
+        let ((q, _), n_steps) = spring.run((q, v), 1.0).end_and_steps();
+        (q, n_steps)
+    });
+    let (q, n_steps) = run.call((&array(1.0), &array(0.0))).unwrap();
+    assert!((q.item::<f64>().unwrap() - 1f64.cos()).abs() < 1e-7 && n_steps.item::<f64>().unwrap() < 60.0);
 }
 
 /// Within one step of size h the error falls like h to the declared order plus one.
@@ -118,7 +130,14 @@ fn both_modes_and_policies_agree() {
     let (_, dot) = jvp(|y: Var| solver.run(y, 2.0).end().sum()).call(&start(), &array([1.0, -2.0])).unwrap();
     let g = gradient.to_vec::<f64>().unwrap();
     assert!((dot.item::<f64>().unwrap() - (g[0] - 2.0 * g[1])).abs() < 1e-12);
-    // States at given times, summed: gradients of the parts add up.
+    // States at given times, under both policies.
+    let at = |tape: Tape| {
+        let door = value_and_grad(|y: Var| solver.run(y, 2.0).tape(tape).at(&[0.3, 0.9, 1.8]).sum());
+        door.call(&start()).unwrap()
+    };
+    let (stored, sqrt) = (at(Tape::Store), at(Checkpoint::Sqrt.into()));
+    assert!(stored.0.bits_eq(&sqrt.0) && stored.1.bits_eq(&sqrt.1));
+    // Gradients of their parts add up.
     let at = |times: &'static [f64]| {
         grad(move |y: Var| solver.run(y, 2.0).at(times).sum())
             .call(&start())
@@ -145,9 +164,13 @@ fn too_few_steps_give_nan() {
 /// A solution that explodes at time 1 ends with NaN and not with a loop.
 #[test]
 fn an_explosion_ends() {
-    let solver = ode::dopri5(|y: Var| y * y).adaptive(1e-6, 1e-6).max_steps(300);
-    let end = jit(|y: Var| solver.run(y, 1.5).end()).call(&array(1.0)).unwrap();
-    assert!(end.item::<f64>().unwrap().is_nan());
+    let solver = ode::dopri5(|y: Var| y * y).adaptive(1e-6, 1e-6);
+    let run = jit(|y: Var| solver.run(y, 1.5).end_and_steps());
+    let (end, n_steps) = run.call(&array(1.0)).unwrap();
+    assert!(end.item::<f64>().unwrap().is_nan() && n_steps.item::<f64>().unwrap() < 2000.0, "{n_steps}");
+    // And so does one that is none from the start.
+    let (end, n_steps) = run.call(&array(f64::NAN)).unwrap();
+    assert!(end.item::<f64>().unwrap().is_nan() && n_steps.item::<f64>().unwrap() < 1000.0, "{n_steps}");
     let end = jit(|y: Var| solver.run(y, 0.9).end()).call(&array(1.0)).unwrap();
     assert!((end.item::<f64>().unwrap() - 10.0).abs() < 1e-2);
 }
