@@ -31,6 +31,25 @@ pub struct Facts {
 ///
 /// What a run carries from step to step may differ from the state: `open` makes it before the first step, `close` reads
 /// the state from it.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit};
+/// use retrograde_array::array;
+/// use retrograde_solve::ode::{EULER, Facts, Field, FirstOrder, Method};
+/// struct Plain;
+/// impl Method for Plain {
+///     fn facts(&self) -> Facts {
+///         Facts { name: "plain", ..EULER.facts }
+///     }
+///     fn step(&self, field: &Field<'_>, y: Vec<Var>, h: f64) -> Vec<Var> {
+///         let rates = field.at(&y);
+///         field.own(|| y.iter().zip(rates).map(|(y, rate)| *y + h * rate).collect())
+///     }
+/// }
+/// let decay = FirstOrder::new(Plain, |y: Var| -y).step(0.5);
+/// assert_eq!(jit(|y: Var| decay.run(y, 2).end()).call(&array(1.0))?, array(0.25));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub trait Method {
     /// What it declares.
     fn facts(&self) -> Facts;

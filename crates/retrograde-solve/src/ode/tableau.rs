@@ -5,6 +5,19 @@ use retrograde_core::trace::Var;
 use super::method::{Facts, Field, Method, Step};
 
 /// An explicit Runge–Kutta method: `k_i = f(y + h Σ_j a_ij k_j)`, then `y += h Σ_i b_i k_i`.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit};
+/// use retrograde_array::array;
+/// use retrograde_solve::ode::{Facts, FirstOrder, HEUN, Tableau};
+/// // A method of one's own: Ralston's, the second-order one of two stages with the least error.
+/// let facts = Facts { name: "ralston", cite: "A. Ralston, Mathematics of Computation 16 (1962) 431-437", ..HEUN.facts };
+/// let ralston = Tableau { facts, a: &[&[], &[2.0 / 3.0]], b: &[0.25, 0.75] };
+/// let decay = FirstOrder::new(ralston, |y: Var| -y).step(0.01);
+/// let end = jit(|y: Var| decay.run(y, 100).end()).call(&array(1.0))?;
+/// assert!((end.item::<f64>().unwrap() - (-1f64).exp()).abs() < 1e-5);
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Tableau {
     /// What it declares.
