@@ -1,0 +1,107 @@
+//! Gradients through steps of fixed size: equal to the bit under every policy that applies, and right.
+
+use retrograde_array::{Array, array};
+use retrograde_core::prim::{Checkpoint, Tape};
+use retrograde_core::trace::Var;
+use retrograde_core::trace::door::{grad, hvp, value_and_grad};
+
+use super::solvers::{Solver, all, numbers};
+
+const H: f64 = 0.01;
+
+/// A smooth loss of all entries.
+fn loss(leaves: &[Var]) -> Var {
+    let terms = leaves.iter().map(|leaf| (0.7 * *leaf + 0.1).sin().sum());
+    terms.reduce(|a, b| a + b).expect("a state has leaves")
+}
+
+fn n_steps(solver: &Solver) -> usize {
+    // The implicit ones take some hundred equations in a step.
+    if ["implicit_midpoint", "rodas3"].contains(&solver.facts.name) { 20 } else { 200 }
+}
+
+#[test]
+fn policies_agree_to_the_bit_and_reverse_is_refused_where_it_must_be() {
+    for solver in all() {
+        let n = n_steps(&solver);
+        let name = solver.facts.name;
+        let run = |tape: Tape| {
+            let door = value_and_grad(|y: Vec<Var>| loss(&(solver.advance)(y, H, n, tape)));
+            door.call(&solver.start).map(|answer| (answer, door.last_tape()))
+        };
+        let ((value, gradient), stored) = run(Tape::Store).unwrap();
+        let same = |(v, g): &(Array, Vec<Array>)| {
+            v.bits_eq(&value) && g.iter().zip(&gradient).all(|(a, b)| a.bits_eq(b))
+        };
+        let (sqrt, report) = run(Checkpoint::Sqrt.into()).unwrap();
+        assert!(same(&sqrt), "{name}: checkpoints change bits");
+        assert!(report.recomputed_steps > 0 && report.tape_bytes() < stored.tape_bytes(), "{name}: {report}");
+        match run(Tape::Reverse) {
+            Ok((reversed, report)) => {
+                assert!(solver.facts.reversible, "{name} reverses undeclared");
+                assert!(same(&reversed), "{name}: reversal changes bits");
+                assert_eq!((report.inverse_steps, report.recomputed_steps), (n as u64, 0), "{name}");
+                let values = (numbers(&solver.start).len() * n) as f64;
+                let bits = report.stack_bits() as f64 / values;
+                assert!(
+                    bits < 0.07 * f64::from(solver.facts.evaluations),
+                    "{name}: {bits} bits a value and step"
+                );
+            }
+            Err(e) => {
+                assert!(!solver.facts.reversible, "{name}: {e}");
+                assert!(e.to_string().contains("cannot be reversed"), "{name}: {e}");
+            }
+        }
+    }
+}
+
+/// A direction in the space of states, of no special place.
+fn direction(solver: &Solver) -> Vec<Array> {
+    let of = |(i, leaf): (usize, &Array)| {
+        array((0..leaf.size()).map(|j| 1.0 + (i + 2 * j) as f64).collect::<Vec<_>>())
+    };
+    solver.start.iter().enumerate().map(of).collect()
+}
+
+/// The start moved along the direction.
+fn moved(solver: &Solver, by: f64) -> Vec<Array> {
+    let sum = |(x, d): (&Array, &Array)| {
+        let (x, d) = (x.to_vec::<f64>().unwrap(), d.to_vec::<f64>().unwrap());
+        array(x.iter().zip(d).map(|(x, d)| x + by * d).collect::<Vec<_>>())
+    };
+    solver.start.iter().zip(&direction(solver)).map(sum).collect()
+}
+
+/// The slope of `f` at 0, by differences of fourth order.
+fn slope(f: impl Fn(f64) -> f64) -> f64 {
+    let by = 3e-4;
+    (8.0 * (f(by) - f(-by)) - (f(2.0 * by) - f(-2.0 * by))) / (12.0 * by)
+}
+
+fn product(a: &[Array], b: &[Array]) -> f64 {
+    numbers(a).iter().zip(numbers(b)).map(|(a, b)| a * b).sum()
+}
+
+#[test]
+fn gradients_are_slopes() {
+    for solver in all() {
+        let n = n_steps(&solver);
+        let door = value_and_grad(|y: Vec<Var>| loss(&(solver.advance)(y, H, n, Tape::Store)));
+        let expected = slope(|by| door.call(&moved(&solver, by)).unwrap().0.item::<f64>().unwrap());
+        let found = product(&door.call(&solver.start).unwrap().1, &direction(&solver));
+        assert!((found - expected).abs() < 1e-9, "{}: {found} {expected}", solver.facts.name);
+    }
+}
+
+/// Derivatives of derivatives, through Jacobians and iterations too.
+#[test]
+fn hessian_products_are_slopes_of_gradients() {
+    for solver in all() {
+        let of = |y: Vec<Var>| loss(&(solver.advance)(y, 0.1, 4, Tape::Store));
+        let (gradient, along) = (grad(of), direction(&solver));
+        let expected = slope(|by| product(&gradient.call(&moved(&solver, by)).unwrap(), &along));
+        let found = product(&hvp(of).call(&solver.start, &along).unwrap(), &along);
+        assert!((found - expected).abs() < 1e-8, "{}: {found} {expected}", solver.facts.name);
+    }
+}
