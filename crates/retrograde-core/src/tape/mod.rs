@@ -11,6 +11,7 @@ mod cut;
 mod flow;
 mod lower;
 mod minimise;
+mod regions;
 mod report;
 mod trim;
 
