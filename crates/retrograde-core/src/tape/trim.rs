@@ -2,19 +2,48 @@
 //! the sweep's body rebuilds what is missing, step by step.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::minimise::{Repeat, choose, kept_bytes, packs, producers, rebuild};
-use crate::ir::{Equation, Kind, Op, Type, ValueId};
+use crate::ir::{Equation, Type, ValueId, builder};
 use crate::prim::pack_bits::PackBits;
+use crate::prim::scan::Scan;
 use crate::prim::unpack_bits::UnpackBits;
+use crate::prim::while_loop::While;
 use crate::prim::{Builder, Prim, Program, Tape};
 
 /// For loops of unknown length, how much more a stack weighs than a constant.
 const SOME_STEPS: u64 = 1000;
 
-/// A loop or a sweep, as far as its operands and results are concerned.
-struct Shape<'a> {
+/// The program with smaller stacks between its loops and the sweeps over them, where those loops store.
+pub(super) fn trim(program: &Program, default: Tape) -> Program {
+    let mut program = program.clone();
+    for sweep in 0..program.equations.len() {
+        let Some(sides) = Sides::of(&program.equations[sweep].op).filter(|s| s.cond.is_none()) else {
+            continue;
+        };
+        let (first_x, length) = (sides.n_consts + sides.n_carry, sides.length);
+        let producer = producers(&program);
+        let xs = &program.equations[sweep].inputs[first_x..];
+        let mut makers: Vec<usize> = xs.iter().filter_map(|v| producer[v.index()]).collect();
+        makers.sort_unstable();
+        makers.dedup();
+        for maker in makers {
+            let is_stored = Sides::of(&program.equations[maker].op)
+                .is_some_and(|l| l.policy.unwrap_or(default) == Tape::Store && l.length == length);
+            if is_stored && let Some(trimmed) = trimmed(&program, maker, sweep) {
+                program = trimmed;
+            }
+        }
+    }
+    program
+}
+
+/// The operands and results of a loop.
+#[derive(Clone, Copy)]
+struct Sides<'a> {
     body: &'a Program,
+    cond: Option<&'a Program>,
     length: Option<usize>,
     n_cond_consts: usize,
     n_consts: usize,
@@ -22,248 +51,270 @@ struct Shape<'a> {
     policy: Option<Tape>,
 }
 
-fn shape(op: &Prim) -> Option<Shape<'_>> {
-    match op {
-        Prim::Scan(s) => Some(Shape {
-            body: &s.body,
-            length: s.length,
-            n_cond_consts: 0,
-            n_consts: s.n_consts,
-            n_carry: s.n_carry,
-            policy: s.policy,
-        }),
-        Prim::While(w) => Some(Shape {
-            body: &w.body,
-            length: None,
-            n_cond_consts: w.n_cond_consts,
-            n_consts: w.n_body_consts,
-            n_carry: w.n_carry(),
-            policy: w.policy,
-        }),
-        _ => None,
-    }
-}
-
-/// The program with smaller stacks between its loops and the sweeps over them, where those loops store.
-pub(super) fn trim(program: &Program, default: Tape) -> Program {
-    let mut program = program.clone();
-    for sweep in 0..program.equations.len() {
-        let Prim::Scan(scan) = &program.equations[sweep].op else { continue };
-        let first_x = scan.n_consts + scan.n_carry;
-        let producer = producers(&program);
-        let mut makers: Vec<usize> =
-            program.equations[sweep].inputs[first_x..].iter().filter_map(|v| producer[v.index()]).collect();
-        makers.sort_unstable();
-        makers.dedup();
-        for maker in makers {
-            let stores = shape(&program.equations[maker].op).is_some_and(|l| {
-                l.policy.unwrap_or(default) == Tape::Store && l.length == scan_length(&program, sweep)
-            });
-            if stores {
-                trim_pair(&mut program, maker, sweep);
-            }
+impl<'a> Sides<'a> {
+    fn of(op: &'a Prim) -> Option<Sides<'a>> {
+        match op {
+            Prim::Scan(s) => Some(Sides {
+                body: &s.body,
+                cond: None,
+                length: s.length,
+                n_cond_consts: 0,
+                n_consts: s.n_consts,
+                n_carry: s.n_carry,
+                policy: s.policy,
+            }),
+            Prim::While(w) => Some(Sides {
+                body: &w.body,
+                cond: Some(&w.cond),
+                length: None,
+                n_cond_consts: w.n_cond_consts,
+                n_consts: w.n_body_consts,
+                n_carry: w.n_carry(),
+                policy: w.policy,
+            }),
+            _ => None,
         }
     }
-    program
 }
 
-fn scan_length(program: &Program, e: usize) -> Option<usize> {
-    shape(&program.equations[e].op).and_then(|l| l.length)
+/// A loop and a sweep over its stacks.
+struct Pair<'a> {
+    program: &'a Program,
+    loop_eqn: &'a Equation<Prim>,
+    sweep_eqn: &'a Equation<Prim>,
+    of_loop: Sides<'a>,
+    of_sweep: Sides<'a>,
+    /// For each x of the sweep: the y of the loop it is, where nobody else reads it.
+    ys: Vec<Option<usize>>,
+    /// The ys of the loop that somebody else reads.
+    stays: Vec<bool>,
 }
 
-/// Trims what one sweep reads of one loop.
-fn trim_pair(program: &mut Program, maker: usize, sweep: usize) {
-    let (loop_eqn, sweep_eqn) = (program.equations[maker].clone(), program.equations[sweep].clone());
-    let (Some(l), Some(s)) = (shape(&loop_eqn.op), shape(&sweep_eqn.op)) else { return };
-    let (body, sweep_head) = (l.body, s.n_consts + s.n_carry);
-    let mut n_uses: HashMap<ValueId, usize> = HashMap::new();
-    let reads = program.equations.iter().flat_map(|e| &e.inputs).chain(&program.outputs);
-    reads.for_each(|v| *n_uses.entry(*v).or_default() += 1);
+/// Where the sweep finds a value of the loop's body.
+#[derive(Clone, Copy)]
+enum Source {
+    /// An operand of the loop, the same in every step.
+    Const(ValueId),
+    /// A stack that there is anyway.
+    Stack(ValueId),
+    /// A stack that the loop leaves in place of what was trimmed.
+    New,
+}
 
-    // Which x of the sweep is which y of the loop, where nobody else reads it.
-    let y_of = |x: usize| -> Option<usize> {
-        let v = sweep_eqn.inputs[sweep_head + x];
-        let y = loop_eqn.outputs.iter().position(|o| *o == v).filter(|y| *y >= l.n_carry)?;
-        // The first list of a sweep of unknown length says how many steps there are.
-        (n_uses[&v] == 1 && (s.length.is_some() || x > 0)).then_some(y)
-    };
-    let trimmed: Vec<Option<usize>> = (0..sweep_eqn.inputs.len() - sweep_head).map(y_of).collect();
-    let mut needed: Vec<ValueId> = trimmed.iter().flatten().map(|&y| body.outputs[y]).collect();
-    if needed.is_empty() {
-        return;
-    }
+/// The program with less between a loop and a sweep, if less suffices.
+fn trimmed(program: &Program, maker: usize, sweep: usize) -> Option<Program> {
+    let pair = Pair::new(program, maker, sweep)?;
+    let body = pair.of_loop.body;
+    let mut needed: Vec<ValueId> = pair.ys.iter().flatten().map(|&y| body.outputs[y]).collect();
     needed.sort_unstable();
     needed.dedup();
+    let kept = choose(body, &needed, Repeat::Cheap, &|v| pair.cost(v));
+    let total = |values: &[ValueId]| values.iter().map(|v| pair.cost(*v)).fold(0, u64::saturating_add);
+    if total(&kept) >= total(&needed) {
+        return None;
+    }
+    let starts = pair.starts(&kept, &needed);
+    let mut program = program.clone();
+    let stacks = pair.shorten_loop(&mut program, maker, &starts);
+    program.equations[sweep] = pair.rebuilding_sweep(&starts, &stacks);
+    Some(program)
+}
 
-    // What a value of the body costs in the sweep.
-    let n_steps = l.length.map_or(SOME_STEPS, |n| n.max(1) as u64);
-    let at_hand = |v: &ValueId| program.inputs.contains(v) || sweep_eqn.inputs.contains(v);
-    let operand_of = |v: ValueId| {
-        let position = body.inputs.iter().position(|p| *p == v)?;
-        Some((position, loop_eqn.inputs[l.n_cond_consts + position]))
-    };
-    let is_const = |position: usize| position < l.n_consts;
-    let is_x = |position: usize| position >= l.n_consts + l.n_carry;
-    // Results that stay, because somebody else reads them.
-    let stays =
-        |y: usize| y >= l.n_carry && !trimmed.contains(&Some(y)) && n_uses.contains_key(&loop_eqn.outputs[y]);
-    let kept_y = |v: ValueId| (0..body.outputs.len()).find(|&y| body.outputs[y] == v && stays(y));
-    let cost = |v: ValueId| -> u64 {
-        match operand_of(v) {
-            Some((i, u)) if is_const(i) => {
-                if at_hand(&u) {
-                    0
-                } else {
-                    kept_bytes(body.ty(v))
+impl<'a> Pair<'a> {
+    fn new(program: &'a Program, maker: usize, sweep: usize) -> Option<Pair<'a>> {
+        let (loop_eqn, sweep_eqn) = (&program.equations[maker], &program.equations[sweep]);
+        let (of_loop, of_sweep) = (Sides::of(&loop_eqn.op)?, Sides::of(&sweep_eqn.op)?);
+        let mut n_uses: HashMap<ValueId, usize> = HashMap::new();
+        let reads = program.equations.iter().flat_map(|e| &e.inputs).chain(&program.outputs);
+        reads.for_each(|v| *n_uses.entry(*v).or_default() += 1);
+        let xs = &sweep_eqn.inputs[of_sweep.n_consts + of_sweep.n_carry..];
+        let y_of = |x: usize| -> Option<usize> {
+            let y = loop_eqn.outputs.iter().position(|o| *o == xs[x]).filter(|y| *y >= of_loop.n_carry)?;
+            // The first list of a sweep of unknown length says how many steps there are.
+            (n_uses[&xs[x]] == 1 && (of_sweep.length.is_some() || x > 0)).then_some(y)
+        };
+        let ys: Vec<Option<usize>> = (0..xs.len()).map(y_of).collect();
+        let is_read = |y: usize| n_uses.contains_key(&loop_eqn.outputs[y]);
+        let stays = |y: usize| y >= of_loop.n_carry && is_read(y) && !ys.contains(&Some(y));
+        let stays = (0..loop_eqn.outputs.len()).map(stays).collect();
+        let pair = Pair { program, loop_eqn, sweep_eqn, of_loop, of_sweep, ys, stays };
+        pair.ys.iter().any(Option::is_some).then_some(pair)
+    }
+
+    /// Where the sweep finds a value, and whether it or its tape has that anyway.
+    fn source(&self, v: ValueId) -> (Source, bool) {
+        let Sides { body, n_cond_consts, n_consts, n_carry, .. } = self.of_loop;
+        let is_at_hand = |u: &ValueId| self.program.inputs.contains(u) || self.sweep_eqn.inputs.contains(u);
+        let parameter = body.inputs.iter().position(|p| *p == v);
+        if let Some(i) = parameter {
+            let u = self.loop_eqn.inputs[n_cond_consts + i];
+            if i < n_consts {
+                return (Source::Const(u), is_at_hand(&u));
+            }
+            if i >= n_consts + n_carry {
+                return (Source::Stack(u), is_at_hand(&u));
+            }
+        }
+        match (0..body.outputs.len()).find(|&y| body.outputs[y] == v && self.stays[y]) {
+            Some(y) => (Source::Stack(self.loop_eqn.outputs[y]), true),
+            None => (Source::New, false),
+        }
+    }
+
+    /// Bytes that a value of the loop's body adds to the tape.
+    fn cost(&self, v: ValueId) -> u64 {
+        let n_steps = self.of_loop.length.map_or(SOME_STEPS, |n| n.max(1) as u64);
+        let bytes = kept_bytes(self.of_loop.body.ty(v));
+        match self.source(v) {
+            (_, true) => 0,
+            (Source::Const(_), _) => bytes,
+            _ => bytes.saturating_mul(n_steps),
+        }
+    }
+
+    /// What the sweep starts from in each step, and where it finds that: what is kept, and what is free and read.
+    fn starts(&self, kept: &[ValueId], needed: &[ValueId]) -> Vec<(ValueId, Source)> {
+        let body = self.of_loop.body;
+        let mut is_start: Vec<bool> =
+            (0..body.types.len() as u32).map(|i| self.cost(ValueId(i)) == 0).collect();
+        kept.iter().for_each(|v| is_start[v.index()] = true);
+        let mut reached = is_start.clone();
+        let mut starts: Vec<ValueId> = needed.iter().copied().filter(|v| is_start[v.index()]).collect();
+        rebuild(body, &producers(body), &mut reached, needed.iter().copied(), &mut |e| {
+            starts.extend(e.inputs.iter().filter(|v| is_start[v.index()]));
+        });
+        starts.sort_unstable();
+        starts.dedup();
+        starts.into_iter().map(|v| (v, self.source(v).0)).collect()
+    }
+
+    /// The loop without the stacks that went, with the ones that came. Returns the stack of each start.
+    fn shorten_loop(
+        &self,
+        program: &mut Program,
+        maker: usize,
+        starts: &[(ValueId, Source)],
+    ) -> Vec<ValueId> {
+        let Sides { body, length, .. } = self.of_loop;
+        let keep: Vec<usize> = (0..body.outputs.len()).filter(|y| !self.ys.contains(&Some(*y))).collect();
+        let mut new_body =
+            Program { outputs: keep.iter().map(|&y| body.outputs[y]).collect(), ..body.clone() };
+        let mut outputs: Vec<ValueId> = keep.iter().map(|&y| self.loop_eqn.outputs[y]).collect();
+        let fresh = |types: &mut Vec<Type>, ty: Type| {
+            types.push(ty);
+            ValueId(types.len() as u32 - 1)
+        };
+        let mut stack_of = |v: ValueId| {
+            let mut result = v;
+            if packs(body.ty(v)) {
+                result = fresh(&mut new_body.types, PackBits::packed(body.ty(v)));
+                let op = PackBits.into();
+                let location = None;
+                new_body.equations.push(Equation { op, inputs: vec![v], outputs: vec![result], location });
+            }
+            new_body.outputs.push(result);
+            let ty = new_body.ty(result);
+            let stacked = length.map_or_else(|| ty.list(), |n| ty.stacked(n));
+            let stack = fresh(&mut program.types, stacked);
+            outputs.push(stack);
+            stack
+        };
+        let stacks = starts
+            .iter()
+            .map(|&(v, source)| match source {
+                Source::Const(u) | Source::Stack(u) => u,
+                Source::New => stack_of(v),
+            })
+            .collect();
+        let body = Arc::new(builder::renumber(new_body));
+        program.equations[maker].op = match &self.loop_eqn.op {
+            Prim::While(w) => While { body, ..w.clone() }.into(),
+            Prim::Scan(s) => Scan { body, ..s.clone() }.into(),
+            op => op.clone(),
+        };
+        program.equations[maker].outputs = outputs;
+        stacks
+    }
+
+    /// The sweep, whose body rebuilds what it reads right before it reads it.
+    fn rebuilding_sweep(&self, starts: &[(ValueId, Source)], stacks: &[ValueId]) -> Equation<Prim> {
+        let (body, sweep) = (self.of_loop.body, self.of_sweep);
+        let head = sweep.n_consts + sweep.n_carry;
+        let types = sweep.body.input_types();
+        let mut b = Builder::new();
+        let mut of_body: Vec<Option<ValueId>> = vec![None; body.types.len()];
+        let mut of_sweep: Vec<Option<ValueId>> = vec![None; sweep.body.types.len()];
+        let mut operands: Vec<ValueId> = vec![];
+        let mut packed: Vec<(ValueId, ValueId)> = vec![];
+        // Parameters in their order: constants, those of starts, carries and xs, stacks of starts.
+        for i in 0..=types.len() {
+            if i == sweep.n_consts || i == types.len() {
+                let are_consts = i == sweep.n_consts;
+                for (&(v, source), &u) in starts.iter().zip(stacks) {
+                    if matches!(source, Source::Const(_)) != are_consts {
+                        continue;
+                    }
+                    let ty = body.ty(v);
+                    if matches!(source, Source::New) && packs(ty) {
+                        packed.push((v, b.input(PackBits::packed(ty))));
+                    } else {
+                        of_body[v.index()] = Some(b.input(ty.clone()));
+                    }
+                    operands.push(u);
+                }
+                if !are_consts || i == types.len() {
+                    break;
                 }
             }
-            Some((i, u)) if is_x(i) && at_hand(&u) => 0,
-            _ if kept_y(v).is_some() => 0,
-            _ => kept_bytes(body.ty(v)).saturating_mul(n_steps),
+            if i < head || self.ys[i - head].is_none() {
+                of_sweep[sweep.body.inputs[i].index()] = Some(b.input(types[i].clone()));
+                operands.push(self.sweep_eqn.inputs[i]);
+            }
         }
-    };
-    let kept = choose(body, &needed, Repeat::Cheap, &cost);
-    let total = |values: &[ValueId]| values.iter().map(|v| cost(*v)).fold(0, u64::saturating_add);
-    if total(&kept) >= total(&needed) {
-        return;
-    }
+        for (v, bits) in packed {
+            let op = UnpackBits { shape: body.ty(v).shape.to_vec() };
+            of_body[v.index()] = Some(b.emit1(op.into(), &[bits]));
+        }
 
-    // What the sweep starts from in each step: what is kept, and what is free and not made anew.
-    let mut is_start: Vec<bool> = (0..body.types.len()).map(|i| cost(ValueId(i as u32)) == 0).collect();
-    kept.iter().for_each(|v| is_start[v.index()] = true);
-    let producer = producers(body);
-    let mut reached = is_start.clone();
-    let mut starts: Vec<ValueId> = needed.iter().copied().filter(|v| is_start[v.index()]).collect();
-    rebuild(body, &producer, &mut reached, needed.iter().copied(), &mut |e| {
-        starts.extend(e.inputs.iter().filter(|v| is_start[v.index()]));
-    });
-    starts.sort_unstable();
-    starts.dedup();
-
-    // The loop: its results without the stacks that went, with the ones that came.
-    let keep: Vec<usize> = (0..body.outputs.len()).filter(|y| !trimmed.contains(&Some(*y))).collect();
-    let mut new_body = Program { outputs: keep.iter().map(|&y| body.outputs[y]).collect(), ..body.clone() };
-    let mut new_outputs: Vec<ValueId> = keep.iter().map(|&y| loop_eqn.outputs[y]).collect();
-    let fresh = |types: &mut Vec<Type>, ty: Type| {
-        types.push(ty);
-        ValueId(types.len() as u32 - 1)
-    };
-    let stack = |ty: &Type| l.length.map_or_else(|| ty.list(), |n| ty.stacked(n));
-    // For each start: its operand in the sweep, and whether that is the same in every step.
-    let mut sources: Vec<(ValueId, bool, bool)> = vec![];
-    for &v in &starts {
-        let source = match (operand_of(v), kept_y(v)) {
-            (Some((i, u)), _) if is_const(i) => (u, true, false),
-            (Some((i, u)), _) if is_x(i) => (u, false, false),
-            (_, Some(y)) => (loop_eqn.outputs[y], false, false),
-            _ => {
-                let ty = body.ty(v).clone();
-                let is_packed = packs(&ty);
-                let result = if is_packed {
-                    let packed_ty = PackBits::packed(&ty);
-                    let packed = fresh(&mut new_body.types, packed_ty);
-                    new_body.equations.push(Equation {
-                        op: PackBits.into(),
-                        inputs: vec![v],
-                        outputs: vec![packed],
-                        location: None,
-                    });
-                    packed
-                } else {
-                    v
-                };
-                new_body.outputs.push(result);
-                let y = fresh(&mut program.types, stack(&new_body.types[result.index()]));
-                new_outputs.push(y);
-                (y, false, is_packed)
+        let wanted: HashMap<ValueId, ValueId> = (0..self.ys.len())
+            .filter_map(|x| Some((sweep.body.inputs[head + x], body.outputs[self.ys[x]?])))
+            .collect();
+        let producer = producers(body);
+        let mut built: Vec<bool> = of_body.iter().map(Option::is_some).collect();
+        let mut provide = |v: ValueId, b: &mut Builder, of_sweep: &mut Vec<Option<ValueId>>| {
+            if let Some(&w) = wanted.get(&v) {
+                rebuild(body, &producer, &mut built, [w], &mut |e| copy(b, e, &mut of_body));
+                of_sweep[v.index()] = of_body[w.index()];
             }
         };
-        sources.push(source);
-    }
-
-    // The sweep: its operands without the stacks that went, with the starts; its body rebuilds what it reads.
-    let sweep_types = s.body.input_types();
-    let mut b = Builder::new();
-    let mut of_body: Vec<Option<ValueId>> = vec![None; body.types.len()];
-    let mut of_sweep: Vec<Option<ValueId>> = vec![None; s.body.types.len()];
-    let mut operands: Vec<ValueId> = vec![];
-    let mut packed_starts: Vec<(ValueId, ValueId)> = vec![];
-    let sweep_inputs = |range: std::ops::Range<usize>,
-                        b: &mut Builder,
-                        of_sweep: &mut Vec<Option<ValueId>>,
-                        operands: &mut Vec<ValueId>| {
-        for i in range {
-            if i >= sweep_head && trimmed[i - sweep_head].is_some() {
-                continue;
+        for equation in &sweep.body.equations {
+            equation.inputs.iter().for_each(|&v| provide(v, &mut b, &mut of_sweep));
+            copy(&mut b, equation, &mut of_sweep);
+        }
+        sweep.body.outputs.iter().for_each(|&v| provide(v, &mut b, &mut of_sweep));
+        let defined =
+            |v: &ValueId| of_sweep[v.index()].expect("defined before use; this is a bug in retrograde");
+        let outputs = sweep.body.outputs.iter().map(defined).collect();
+        let n_more = starts.iter().filter(|(_, source)| matches!(source, Source::Const(_))).count();
+        let op = match &self.sweep_eqn.op {
+            Prim::Scan(scan) => {
+                let n_consts = scan.n_consts + n_more;
+                Scan { body: Arc::new(b.finish(outputs)), n_consts, ..scan.clone() }.into()
             }
-            of_sweep[s.body.inputs[i].index()] = Some(b.input(sweep_types[i].clone()));
-            operands.push(sweep_eqn.inputs[i]);
-        }
-    };
-    sweep_inputs(0..s.n_consts, &mut b, &mut of_sweep, &mut operands);
-    let mut n_more_consts = 0;
-    for (&v, &(u, _, _)) in starts.iter().zip(&sources).filter(|(_, source)| source.1) {
-        of_body[v.index()] = Some(b.input(body.ty(v).clone()));
-        operands.push(u);
-        n_more_consts += 1;
+            op => op.clone(),
+        };
+        Equation { op, inputs: operands, ..self.sweep_eqn.clone() }
     }
-    sweep_inputs(s.n_consts..sweep_eqn.inputs.len(), &mut b, &mut of_sweep, &mut operands);
-    for (&v, &(u, _, is_packed)) in starts.iter().zip(&sources).filter(|(_, source)| !source.1) {
-        let ty = body.ty(v);
-        let parameter = b.input(if is_packed { PackBits::packed(ty) } else { ty.clone() });
-        if is_packed {
-            packed_starts.push((v, parameter));
-        } else {
-            of_body[v.index()] = Some(parameter);
-        }
-        operands.push(u);
-    }
-    for (v, parameter) in packed_starts {
-        let op = UnpackBits { shape: body.ty(v).shape.to_vec() };
-        of_body[v.index()] = Some(b.emit1(op.into(), &[parameter]));
-    }
-    let mut built: Vec<bool> = of_body.iter().map(Option::is_some).collect();
-    // Parameters of the sweep that are to be rebuilt.
-    let rebuilt: HashMap<ValueId, ValueId> = trimmed
-        .iter()
-        .enumerate()
-        .filter_map(|(x, y)| y.map(|y| (s.body.inputs[sweep_head + x], body.outputs[y])))
-        .collect();
-    let copy = |b: &mut Builder, equation: &Equation<Prim>, map: &mut Vec<Option<ValueId>>| {
-        let inputs: Vec<ValueId> =
-            equation.inputs.iter().map(|v| map[v.index()].expect("defined before use")).collect();
-        b.location = equation.location;
-        let outputs = b.emit(equation.op.clone(), &inputs);
-        equation.outputs.iter().zip(outputs).for_each(|(v, o)| map[v.index()] = Some(o));
-    };
-    let mut provide = |v: ValueId, b: &mut Builder, of_sweep: &mut Vec<Option<ValueId>>| {
-        if let Some(&wanted) = rebuilt.get(&v) {
-            rebuild(body, &producer, &mut built, [wanted], &mut |e| copy(b, e, &mut of_body));
-            of_sweep[v.index()] = of_body[wanted.index()];
-        }
-    };
-    for equation in &s.body.equations {
-        equation.inputs.iter().for_each(|&v| provide(v, &mut b, &mut of_sweep));
-        copy(&mut b, equation, &mut of_sweep);
-    }
-    s.body.outputs.iter().for_each(|&v| provide(v, &mut b, &mut of_sweep));
-    let outputs =
-        s.body.outputs.iter().map(|v| of_sweep[v.index()].expect("every result is defined")).collect();
-    let new_sweep_body = b.finish(outputs);
+}
 
-    let Prim::Scan(scan) = &sweep_eqn.op else { return };
-    let mut new_scan = scan.clone();
-    new_scan.n_consts += n_more_consts;
-    new_scan.body = std::sync::Arc::new(new_sweep_body);
-    program.equations[sweep].op = new_scan.into();
-    program.equations[sweep].inputs = operands;
-    let new_body = crate::ir::builder::renumber(new_body);
-    let mut which = 0;
-    program.equations[maker].op = loop_eqn.op.map_bodies(&mut |inner| {
-        which += 1;
-        // The condition of a `while` stays as it is.
-        if std::ptr::eq(inner, body) { new_body.clone() } else { inner.clone() }
-    });
-    program.equations[maker].outputs = new_outputs;
-    debug_assert!(which > 0 && body.types.iter().all(|ty| ty.kind != Kind::List || s.length.is_none()));
+/// Emits an equation of another program.
+fn copy(b: &mut Builder, equation: &Equation<Prim>, map: &mut [Option<ValueId>]) {
+    let inputs: Vec<ValueId> = equation
+        .inputs
+        .iter()
+        .map(|v| map[v.index()].expect("defined before use; this is a bug in retrograde"))
+        .collect();
+    b.location = equation.location;
+    let outputs = b.emit(equation.op.clone(), &inputs);
+    equation.outputs.iter().zip(outputs).for_each(|(v, o)| map[v.index()] = Some(o));
 }
