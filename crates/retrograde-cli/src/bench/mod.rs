@@ -129,9 +129,10 @@ pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<(), Failure> 
     if let Some(page) = &mut page {
         let fields = figures.fields()?;
         let title = format!("The gradient of {} under {}", figures.task, figures.policy);
-        let fields: Vec<(&str, String)> =
-            fields.iter().map(|(name, value)| (name.as_str(), plain(value))).collect();
-        page.write(&tape_page(&title, &fields, &report))?;
+        let measured = fields.iter().filter(|(_, value)| !value.is_null());
+        let measured: Vec<(&str, String)> =
+            measured.map(|(name, value)| (name.as_str(), plain(value))).collect();
+        page.write(&tape_page(&title, &measured, &report))?;
     }
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&figures)?)?;
@@ -151,7 +152,6 @@ pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<(), Failure> 
 fn plain(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Null => "–".into(),
         serde_json::Value::Bool(yes) => if *yes { "yes" } else { "no" }.into(),
         serde_json::Value::Number(n) if n.is_f64() => format!("{:.4}", n.as_f64().unwrap_or(f64::NAN)),
         other => other.to_string(),

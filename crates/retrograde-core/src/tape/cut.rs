@@ -13,7 +13,7 @@ use crate::prim::{Checkpoint, Prim, Program, Tape, bodies};
 pub struct TapeEntry {
     /// Its type.
     pub ty: Type,
-    /// The operation that made it; of what a loop stacks, the one inside its body.
+    /// The operation that made it; of what a loop leaves, the one inside its body.
     pub op: &'static str,
     /// Where the user wrote that.
     pub location: Option<Location>,

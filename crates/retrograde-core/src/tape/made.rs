@@ -65,21 +65,46 @@ fn carries(body: &Program, n_consts: usize, n_carry: usize) -> Vec<Type> {
     types
 }
 
-/// The name and the place of the operation that made `v`. What a loop stacks is made by its body, and truth values packed
-/// into bits by what made the truth values.
+/// The name and the place of the operation that made `v`. What a loop leaves is made by its body, and truth values packed into
+/// bits by what made the truth values.
 pub(super) fn operation(program: &Program, v: ValueId) -> Option<(&'static str, Option<Location>)> {
     let equation = producers(program)[v.index()].map(|e| &program.equations[e])?;
     let idx = equation.outputs.iter().position(|o| *o == v)?;
-    let inside = |body: &Program, at: usize| operation(body, *body.outputs.get(at)?);
     let made = match &equation.op {
-        Prim::Scan(s) if idx >= s.n_carry => inside(&s.body, idx),
-        Prim::While(w) if idx >= w.n_carry() => inside(&w.body, idx),
-        // Behind the carries, a body that is recorded for reversal has the bits.
-        Prim::Record(r) if idx >= r.n_carry => inside(&r.body, idx + usize::from(r.plan == Plan::Reverse)),
+        Prim::Scan(s) => in_body(&s.body, s.n_consts, s.n_carry, idx),
+        Prim::While(w) => in_body(&w.body, w.n_body_consts, w.n_carry(), idx),
+        Prim::Record(r) => {
+            // Behind the carries, a body that is recorded for reversal has the bits.
+            let n_bits = usize::from(r.plan == Plan::Reverse);
+            let n_ys = r.body.outputs.len() - r.n_carry - n_bits;
+            let at = match idx.checked_sub(r.n_carry) {
+                None => Some(idx),
+                Some(y) if y < n_ys => Some(idx + n_bits),
+                Some(tape) => Some(tape - n_ys + n_bits * r.n_carry).filter(|at| *at < r.n_carry + n_bits),
+            };
+            at.and_then(|at| in_body(&r.body, r.n_consts, r.n_carry, at))
+        }
         Prim::PackBits(_) => operation(program, equation.inputs[0]),
         _ => None,
     };
-    // The loop itself for its states, as they were before each step.
     let (op, place) = made.unwrap_or((equation.op.name(), None));
     Some((op, place.or(equation.location)))
+}
+
+/// What made result `at` of a loop's body. The state before a step is made by the step before that.
+fn in_body(
+    body: &Program,
+    n_consts: usize,
+    n_carry: usize,
+    mut at: usize,
+) -> Option<(&'static str, Option<Location>)> {
+    // At most once around the carries, which may only change places.
+    for _ in 0..=n_carry {
+        let v = *body.outputs.get(at)?;
+        match body.inputs.iter().position(|input| *input == v) {
+            None => return operation(body, v),
+            Some(input) => at = input.checked_sub(n_consts).filter(|carry| *carry < n_carry)?,
+        }
+    }
+    None
 }

@@ -10,7 +10,7 @@ use crate::prim::{Tape, Value};
 pub struct EntryBytes {
     /// Its type in the text form.
     pub ty: String,
-    /// The operation that made it; of what a loop stacks, the one inside its body.
+    /// The operation that made it; of what a loop leaves, the one inside its body.
     pub op: &'static str,
     /// `file:line:column` of the user's code.
     pub place: Option<String>,
