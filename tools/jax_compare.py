@@ -552,6 +552,8 @@ WITHOUT = {
     "restore": "only lowering writes it, after every derivative",
     "record": "only lowering writes it, after every derivative",
     "replay": "only lowering writes it, after every derivative",
+    "pack_bits": "only lowering writes it, after every derivative",
+    "unpack_bits": "only lowering writes it, after every derivative",
 }
 
 

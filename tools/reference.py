@@ -69,6 +69,7 @@ def atanh(x):
 
 
 FUNCTIONS = {
+    "sqrt": mp.sqrt,
     "rsqrt": lambda x: 1 / mp.sqrt(x),
     "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
     "exp": mp.exp,

@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 
 mod array;
+mod bfloat16;
 mod data;
 mod display;
 mod dtype;
@@ -36,6 +37,7 @@ pub mod rng;
 mod kernel;
 
 pub use array::Array;
+pub use bfloat16::bf16;
 pub use data::Data;
 pub use dtype::DType;
 pub use element::Element;
@@ -44,6 +46,3 @@ pub use into_array::{IntoArray, array};
 pub use ops::{Comparison, DotDims};
 pub use scalar::Scalar;
 pub use shape::Shape;
-
-/// The element type behind [`DType::BF16`].
-pub use half::bf16;

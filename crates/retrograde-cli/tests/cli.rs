@@ -202,7 +202,12 @@ fn show_explains_files_and_transforms_that_do_not_fit() {
     let error = fail(here, &["show", PROGRAM, "--after", "gradient"]);
     assert!(error.contains("expected one of jvp, linearize"), "{error}");
     let error = fail(here, &["show", PROGRAM, "--policy", "keep"]);
-    assert!(error.contains("expected one of store, recompute, checkpoint-sqrt, checkpoint-N"), "{error}");
+    assert!(
+        error.contains(
+            "expected one of store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse"
+        ),
+        "{error}"
+    );
     let error = fail(here, &["show", PROGRAM, "--after", "transpose"]);
     assert!(error.contains("the program is not linear"), "{error}");
     // Not UTF-8.

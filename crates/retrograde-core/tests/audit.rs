@@ -9,6 +9,7 @@ use retrograde_core::exec::{Executor, Interpreter};
 use retrograde_core::ir::builder::renumber;
 use retrograde_core::ir::{Equation, Kind, Type, ValueId, check, parse, print};
 use retrograde_core::prim::bodies::build;
+use retrograde_core::prim::call::Call;
 use retrograde_core::prim::compare::Compare;
 use retrograde_core::prim::concat::Concat;
 use retrograde_core::prim::cond::Cond;
@@ -100,6 +101,36 @@ fn vmap_of(case: &Case, n: usize) -> Case {
 
 fn lowered(case: &Case, policy: Tape) -> Lowered {
     lower(&case.program, case.n_outputs, case.n_seeds, policy).unwrap()
+}
+
+/// Two regions that are computed again, and one that stores, each sin(x · w) + x.
+fn regions() -> Program {
+    build(&[vec2(), vec2()], |b, p| {
+        let policies = [Some(Tape::Recompute), Some(Tape::Store), Some(Tape::Recompute)];
+        let end = policies.into_iter().fold(p[0], |x, policy| {
+            let body = build(&[vec2(), vec2()], |b, p| {
+                let product = emit(b, Mul, &[p[0], p[1]]);
+                let sine = emit(b, Sin, &[product]);
+                vec![emit(b, Add, &[sine, p[0]])]
+            });
+            emit(b, Call { policy, ..Call::new("layer", body) }, &[x, p[1]])
+        });
+        vec![end]
+    })
+}
+
+#[test]
+fn a_region_that_runs_again_on_something_else_is_refused() {
+    let case = vjp(&regions());
+    let mut l = lowered(&case, Tape::Store);
+    l.backward = change(&l.backward, &mut |e| match &e.op {
+        Prim::Call(call) if call.is_sweep && e.inputs.len() >= 3 => {
+            e.inputs.swap(0, 1);
+            true
+        }
+        _ => false,
+    });
+    refuse(&case, &l, "");
 }
 
 /// Audits what lowering makes of a case, and its derivatives, under every policy.
@@ -296,6 +327,7 @@ fn lowered_programs_are_proved() {
     accept("moved", &moved(4), &POLICIES);
     accept("while", &repeated(None), &POLICIES);
     accept("own policy of while", &repeated(Some(SQRT)), &POLICIES);
+    accept("regions", &regions(), &POLICIES);
     accept("nested", &nested(None), &POLICIES[..4]);
     accept("nested", &nested(Some(Tape::Store)), &POLICIES[..4]);
     accept("nested", &nested(Some(SQRT)), &POLICIES[..4]);

@@ -58,7 +58,7 @@ fn call(o: &mut Drawing<'_>) -> Option<Vec<ValueId>> {
     let (parameters, results) = (types(o, n_in), types(o, n_out));
     let operands = operands(o, &parameters)?;
     let body = body(o, &entries(o, &operands), &results, 0)?;
-    o.emit(prim::call::Call { name: "region".into(), body: Arc::new(body) }, &operands)
+    o.emit(prim::call::Call::new("region", body), &operands)
 }
 
 fn cond(o: &mut Drawing<'_>) -> Option<Vec<ValueId>> {

@@ -35,7 +35,7 @@ pub enum IoError {
         /// The file.
         path: String,
         /// The reason.
-        source: ::safetensors::SafeTensorError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The contents are not an npy file, or cannot become one.
     #[error("npy file {}: found {found}, expected {expected}", shown(path))]
@@ -54,7 +54,7 @@ pub enum IoError {
         /// The file.
         path: String,
         /// The reason.
-        source: zip::result::ZipError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Two arrays of one name.
     #[error("two arrays are named `{}`", shown(name))]

@@ -61,7 +61,7 @@ impl<R: Read + Seek> Npz<R> {
         let path = path.to_owned();
         match ZipArchive::new(source) {
             Ok(archive) => Ok(Npz { archive, path }),
-            Err(source) => Err(IoError::Zip { path, source }),
+            Err(error) => Err(IoError::Zip { path, source: error.into() }),
         }
     }
 
@@ -83,12 +83,12 @@ impl<R: Read + Seek> Npz<R> {
         match self.archive.by_name(&format!("{name}.npy")) {
             Ok(entry) => read_npy(entry, &place, limit_bytes).map(Some),
             Err(ZipError::FileNotFound) => Ok(None),
-            Err(source) => Err(IoError::Zip { path: place, source }),
+            Err(error) => Err(IoError::Zip { path: place, source: error.into() }),
         }
     }
 
     fn read_all(&mut self, limit_bytes: u64) -> Result<Vec<(String, Array)>, IoError> {
-        let zip_error = |source| IoError::Zip { path: self.path.clone(), source };
+        let zip_error = |error: ZipError| IoError::Zip { path: self.path.clone(), source: error.into() };
         let mut arrays = Vec::new();
         for entry_idx in 0..self.archive.len() {
             let entry = self.archive.by_index(entry_idx).map_err(zip_error)?;
@@ -118,7 +118,7 @@ pub fn save_npz(path: impl AsRef<Path>, arrays: &[(String, Array)]) -> Result<()
 }
 
 fn bytes(arrays: &[(String, Array)], path: &Path) -> Result<Vec<u8>, IoError> {
-    let zip_error = |source| IoError::Zip { path: path.display().to_string(), source };
+    let zip_error = |error: ZipError| IoError::Zip { path: path.display().to_string(), source: error.into() };
     let mut names = BTreeSet::new();
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, array) in arrays {

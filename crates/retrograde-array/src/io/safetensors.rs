@@ -29,7 +29,10 @@ pub fn save_safetensors(
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), IoError> {
     let path = path.as_ref();
-    let format = |source| IoError::Format { path: path.display().to_string(), source };
+    let format = |error: safetensors::SafeTensorError| IoError::Format {
+        path: path.display().to_string(),
+        source: error.into(),
+    };
     let mut bytes = BTreeMap::new();
     for (name, array) in tensors {
         if bytes.insert(name.as_str(), (array, little_endian(array))).is_some() {
@@ -59,7 +62,10 @@ pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Safetensors, IoError> 
 }
 
 fn parse(contents: &[u8], path: &Path) -> Result<Safetensors, IoError> {
-    let format = |source| IoError::Format { path: path.display().to_string(), source };
+    let format = |error: safetensors::SafeTensorError| IoError::Format {
+        path: path.display().to_string(),
+        source: error.into(),
+    };
     let (_, header) = SafeTensors::read_metadata(contents).map_err(format)?;
     let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
     let file = SafeTensors::deserialize(contents).map_err(format)?;

@@ -79,6 +79,13 @@ impl Args {
     pub fn optional_word(&mut self, name: &str) -> Result<Option<String>, String> {
         if self.0.iter().any(|(n, _)| n == name) { self.word(name).map(Some) } else { Ok(None) }
     }
+    /// A truth value that may be absent.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn optional_bool(&mut self, name: &str) -> Result<Option<bool>, String> {
+        if self.0.iter().any(|(n, _)| n == name) { self.bool(name).map(Some) } else { Ok(None) }
+    }
     /// A program that may be absent.
     ///
     /// # Errors

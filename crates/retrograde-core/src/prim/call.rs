@@ -4,7 +4,7 @@
 //! errors and reports. Errors: those of the body.
 
 use super::bodies::{self, build};
-use super::{Args, EvalError, Evaluate, Operand, Program, Row, Rule, Rules, Value};
+use super::{Args, EvalError, Evaluate, Operand, Program, Row, Rule, Rules, Tape, Value};
 use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
 use retrograde_array::DType;
 use std::sync::Arc;
@@ -16,21 +16,42 @@ pub struct Call {
     pub name: String,
     /// What it computes.
     pub body: Arc<Program>,
+    /// What its derivative remembers; `None`: what the front door says.
+    pub policy: Option<Tape>,
+    /// Whether it is the linear part of a region's derivative, or the transpose of that: what reads the residuals.
+    pub is_sweep: bool,
 }
 
 impl Call {
+    /// A named sub-program without a policy of its own.
+    pub fn new(name: &str, body: Program) -> Call {
+        Call { name: name.into(), body: Arc::new(body), policy: None, is_sweep: false }
+    }
     fn with(&self, body: Program) -> super::Prim {
-        Call { name: self.name.clone(), body: Arc::new(body) }.into()
+        Call { body: Arc::new(body), ..self.clone() }.into()
     }
 }
 
 impl Rules for Call {
     const NAME: &'static str = "call";
     fn fields(&self) -> Fields<super::Prim> {
-        vec![("name", Field::Text(self.name.clone())), ("body", Field::Program(self.body.clone()))]
+        let mut fields: Fields<super::Prim> = vec![("name", Field::Text(self.name.clone()))];
+        if let Some(policy) = self.policy {
+            fields.push(("policy", Field::Word(policy.to_string())));
+        }
+        if self.is_sweep {
+            fields.push(("sweep", Field::Bool(true)));
+        }
+        fields.push(("body", Field::Program(self.body.clone())));
+        fields
     }
     fn parse(args: &mut Args) -> Result<Self, String> {
-        Ok(Call { name: args.text("name")?, body: args.program("body")? })
+        Ok(Call {
+            name: args.text("name")?,
+            policy: args.optional_word("policy")?.map(|w| w.parse()).transpose()?,
+            is_sweep: args.optional_bool("sweep")?.unwrap_or(false),
+            body: args.program("body")?,
+        })
     }
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
         bodies::expect_types("parameter", inputs, &self.body.input_types())?;
@@ -50,7 +71,8 @@ impl Rules for Call {
         if split {
             let lin = r.cx.linearize(&self.body, &marks, &none);
             let out = r.b.emit(self.with(lin.forward), inputs);
-            let dots = r.b.emit(self.with(lin.linear), &[&out[n_out..], &dots].concat());
+            let sweep = Call { is_sweep: true, body: Arc::new(lin.linear), ..self.clone() };
+            let dots = r.b.emit(sweep.into(), &[&out[n_out..], &dots].concat());
             return (out[..n_out].to_vec(), bodies::spread_tangents(&lin.active, &dots));
         }
         let jvp = r.cx.jvp(&self.body, &marks, &none);
@@ -95,11 +117,11 @@ impl Rules for Call {
             return None;
         }
         let body = bodies::restrict(&self.body, &live, &bodies::marked(&self.body.outputs, used));
-        let call = Call { name: self.name.clone(), body: Arc::new(body) };
+        let call = Call { body: Arc::new(body), ..self.clone() };
         Some((call, bodies::positions(&live), bodies::positions(used)))
     }
     fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
-        Call { name: self.name.clone(), body: Arc::new(f(&self.body)) }
+        Call { body: Arc::new(f(&self.body)), ..self.clone() }
     }
     fn rows() -> Vec<Row> {
         let v = Type::array(DType::F64, [3]);
@@ -107,6 +129,8 @@ impl Rules for Call {
             let sine = b.emit1(super::sin::Sin.into(), &[p[0]]);
             vec![b.emit1(super::mul::Mul.into(), &[sine, p[1]])]
         });
-        vec![Row::new(Call { name: "layer 1".into(), body: Arc::new(body) }, &[v.clone(), v])]
+        let region = Call { policy: Some(Tape::Recompute), ..Call::new("layer 2", body.clone()) };
+        let of = [v.clone(), v];
+        vec![Row::new(Call::new("layer 1", body), &of), Row::new(region, &of)]
     }
 }

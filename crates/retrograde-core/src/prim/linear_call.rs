@@ -81,7 +81,7 @@ impl Rules for LinearCall {
     }
     fn jvp(&self, r: &mut Rule<'_>, inputs: &[ValueId], tangents: &[Option<ValueId>], split: bool) -> (Vec<ValueId>, Vec<Option<ValueId>>) {
         if let Some(apply) = &self.apply {
-            let body = super::call::Call { name: "custom derivative".into(), body: apply.clone() };
+            let body = super::call::Call::new("custom derivative", (**apply).clone());
             return body.jvp(r, inputs, tangents, split);
         }
         // Unknown in forward mode: results that report it when they are computed.

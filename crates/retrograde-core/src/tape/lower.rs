@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::cut::{Parts, TapeEntry, cut};
 use super::minimise::Repeat;
+use super::regions::{open_regions, recompute_regions};
 use super::trim::trim;
 use crate::ir::{Equation, Location, Op, ValueId, check, simplify};
 use crate::prim::record::Record;
@@ -159,7 +160,7 @@ struct Recorded {
 
 /// Replaces each pair of a loop and the sweep over its residuals.
 fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program, LowerError> {
-    let program = &trim(program, default);
+    let program = &trim(&recompute_regions(&open_regions(program)), default);
     let mut made_by: HashMap<ValueId, (usize, usize)> = HashMap::new();
     for (e, equation) in program.equations.iter().enumerate() {
         for (i, v) in equation.outputs.iter().enumerate() {

@@ -12,6 +12,7 @@ mod flow;
 mod lower;
 mod made;
 mod minimise;
+mod regions;
 mod report;
 mod trim;
 

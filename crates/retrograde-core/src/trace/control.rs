@@ -11,6 +11,7 @@ use super::var::caller;
 use crate::ir::{Diagnostic, Location, Type};
 use crate::prim::{self, Program, Tape, bodies, call::Call, cond::Cond, while_loop::While};
 use crate::prim::{concat, full, select, slice, unslice};
+use crate::tape::annotate;
 use retrograde_array::{DType, Scalar};
 
 /// Names a region for errors and reports while `f` is traced.
@@ -39,11 +40,45 @@ pub fn scope<R>(name: &str, f: impl FnOnce() -> R) -> R {
 /// ```
 #[track_caller]
 pub fn call<A: Traceable, R: Traceable>(name: &str, f: impl FnOnce(A) -> R, x: A) -> R {
-    let location = caller();
+    recorded(name, None, f, x, caller())
+}
+
+/// Records a function of which the derivative remembers what `policy` says. [`Tape::Recompute`] keeps its arguments and
+/// runs it once more when the derivative comes to it, so a chain of n such parts keeps n values and not what is inside;
+/// [`Tape::Store`] keeps what the rest is rebuilt from cheaply. Loops inside without a policy of their own get this one.
+/// The derivative has the same bits under each. Source: T. Chen et al. 2016, Training deep nets with sublinear memory cost.
+///
+/// ```
+/// use retrograde_core::prim::Tape;
+/// use retrograde_core::trace::{Var, control::taped, door::grad};
+/// use retrograde_array::array;
+/// let deep = |x: Var| (0..10).fold(x, |x, _| taped(Tape::Recompute, |x: Var| x.sin().exp().tanh(), x)).sum();
+/// let door = grad(deep);
+/// door.call(&array([0.1, 0.2]))?;
+/// // Nine arguments of parts, 16 bytes each: the first is the input itself.
+/// assert_eq!(door.last_tape().tape_bytes(), 9 * 16);
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+#[track_caller]
+pub fn taped<A: Traceable, R: Traceable>(policy: impl Into<Tape>, f: impl FnOnce(A) -> R, x: A) -> R {
+    recorded("taped", Some(policy.into()), f, x, caller())
+}
+
+fn recorded<A: Traceable, R: Traceable>(
+    name: &str,
+    policy: Option<Tape>,
+    f: impl FnOnce(A) -> R,
+    x: A,
+    location: Location,
+) -> R {
     let flat = vars(&x);
     let (traced, out) = traced(&x, f);
     let inputs = [flat, traced.captures].concat();
-    let call = Call { name: name.into(), body: Arc::new(traced.program) };
+    let body = match policy {
+        Some(policy) => annotate(&traced.program, policy),
+        None => traced.program,
+    };
+    let call = Call { policy, ..Call::new(name, body) };
     if poisoned(&out) {
         return out.map_vars(&mut |v| frame::poisoned(&v.ty()));
     }

@@ -1,11 +1,14 @@
 //! Errors of the functions of `retrograde_array::map` in units in the last place (ulp), against `tools/reference.py`.
 
+mod narrow;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use retrograde_array::map::{BinaryFunction, Function};
 use retrograde_array::rng::{Key, random_bits};
+use retrograde_array::{Array, ops};
 use serde_json::{Map, Value, json};
 
 /// Arguments of each f64 function.
@@ -243,12 +246,6 @@ fn ulp(x: f64) -> f64 {
     f64::from_bits(magnitude.to_bits() + 1) - magnitude
 }
 
-/// The unit in the last place of the f32 nearest to an f64.
-fn ulp_f32(x: f64) -> f64 {
-    let exponent = (x.abs().to_bits() >> 52).max(1023 - 126);
-    f64::from_bits((exponent - 23) << 52)
-}
-
 /// What errors are counted in: the ulp; between zeros of the two functions that have no bound in ulp, more.
 fn unit(name: &str, x: f64, nearest: f64) -> f64 {
     let reflected = match name {
@@ -320,7 +317,12 @@ pub fn evidence(root: &Path) -> Result<Value, String> {
         let result = worst(function.name(), &truths, &function.f64(&x, &y), function.bound_ulp());
         wide.insert(function.name().into(), result);
     }
-    Ok(json!({ "f64": wide, "f32": narrow() }))
+    // The hardware's, by IEEE 754 the nearest float.
+    let x: Vec<f64> = arguments(Function::Rsqrt, ARGUMENTS).into_iter().filter(|x| *x >= 0.0).collect();
+    let (truths, _) = truths(root, "sqrt", &x.iter().map(|&x| vec![x]).collect::<Vec<_>>())?;
+    let roots = ops::unary(ops::Unary::Sqrt, &Array::vector(x)).to_vec::<f64>().unwrap_or_default();
+    wide.insert("sqrt".into(), worst("sqrt", &truths, &roots, 0.5));
+    Ok(json!({ "f64": wide, "f32": narrow::f32_table(root)?, "bf16": narrow::bf16_table() }))
 }
 
 /// Writes the rows that `cargo test` checks.
@@ -341,58 +343,6 @@ pub fn reference(root: &Path) -> Result<(), String> {
         text.extend(lines.into_iter().map(|line| line + "\n"));
     }
     std::fs::write(root.join(REFERENCE), text).map_err(|error| format!("cannot write {REFERENCE}: {error}"))
-}
-
-/// Functions of another library, in f64 on f64: what the f32 functions are compared with where there is one.
-fn independent(function: Function) -> Option<fn(f64) -> f64> {
-    Some(match function {
-        Function::Abs => |x| x.abs(),
-        Function::Sign => |x| if x == 0.0 || x.is_nan() { x } else { 1.0_f64.copysign(x) },
-        Function::Floor => libm::floor,
-        Function::Ceil => libm::ceil,
-        Function::Round => libm::rint,
-        Function::Rsqrt => |x| 1.0 / libm::sqrt(x),
-        Function::Cbrt => f64::cbrt,
-        Function::Exp => f64::exp,
-        Function::Exp2 => f64::exp2,
-        Function::Expm1 => libm::expm1,
-        Function::Log => f64::ln,
-        Function::Log2 => f64::log2,
-        Function::Log1p => libm::log1p,
-        Function::Sin => f64::sin,
-        Function::Cos => f64::cos,
-        Function::Tan => libm::tan,
-        Function::Asin => libm::asin,
-        Function::Acos => libm::acos,
-        Function::Atan => libm::atan,
-        Function::Sinh => libm::sinh,
-        Function::Cosh => libm::cosh,
-        Function::Tanh => libm::tanh,
-        Function::Asinh => libm::asinh,
-        // Below one this library gives numbers.
-        Function::Acosh => |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) },
-        Function::Atanh => libm::atanh,
-        Function::Logistic => |x| 1.0 / (1.0 + libm::exp(-x)),
-        Function::Softplus => |x| if x > 40.0 { x } else { libm::log1p(libm::exp(x)) },
-        Function::Erf => libm::erf,
-        Function::Erfc => libm::erfc,
-        Function::Lgamma => libm::lgamma,
-        Function::ErfInv
-        | Function::Digamma
-        | Function::BesselI0e
-        | Function::BesselI1e
-        | Function::LogBesselI0 => return None,
-    })
-}
-
-/// Every how many floats an f32 function is measured: on each where it has an expansion of its own, more sparsely where it is
-/// the f64 function, rounded, whose own error is known.
-fn step(function: Function) -> u64 {
-    match function {
-        Function::Exp | Function::Log | Function::Tanh | Function::Sin | Function::Cos => 1,
-        Function::Abs | Function::Sign | Function::Floor | Function::Ceil | Function::Round => 1,
-        _ => 17,
-    }
 }
 
 /// Every function stays within its bound.
@@ -420,90 +370,6 @@ pub fn holds(results: &Value) -> Result<(), String> {
     }
 }
 
-/// The largest error of each f32 function.
-fn narrow() -> Value {
-    let mut results = Map::new();
-    for &function in Function::ALL {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(16) as u64;
-        let parts = std::thread::scope(|scope| {
-            let part = |i| scope.spawn(move || narrow_part(function, i, threads));
-            let parts = (0..threads).map(part).collect::<Vec<_>>();
-            let joined = parts.into_iter().map(|part| part.join().unwrap_or((INF, f32::NAN)));
-            joined.collect::<Vec<_>>()
-        });
-        let (worst, at) = parts.into_iter().fold((0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a });
-        let bound = if function.bound_ulp() == 0.0 { 0.0 } else { NARROW_BOUND };
-        let missed = if worst <= bound { "" } else { "  MISSED" };
-        println!("  {:<14} f32 {worst:.4} ulp at {at:e}{missed}", function.name());
-        let against = if independent(function).is_some() {
-            "another library's f64 function"
-        } else {
-            "our f64 function"
-        };
-        results.insert(
-            function.name().into(),
-            json!({
-                "largest_error_ulp": number(worst), "bound_ulp": bound, "within": worst <= bound,
-                "at": format!("{at:e}"), "arguments": FLOATS.div_ceil(step(function)), "against": against,
-            }),
-        );
-    }
-    Value::Object(results)
-}
-
-/// What the error of every f32 function that rounds stays below, in ulp.
-const NARROW_BOUND: f64 = 0.501;
-/// How many f32 there are.
-const FLOATS: u64 = 1 << 32;
-
-/// The largest error over every `threads`-th block of floats, and where.
-fn narrow_part(function: Function, first: u64, threads: u64) -> (f64, f32) {
-    const BLOCK: u64 = 1 << 14;
-    let (reference, step) = (independent(function), step(function));
-    let mut worst = (0.0, 0.0);
-    for block in (first..FLOATS.div_ceil(step * BLOCK)).step_by(threads as usize) {
-        let bits = (block * BLOCK..(block + 1) * BLOCK).map(|i| i * step).filter(|&bits| bits < FLOATS);
-        let x = bits.map(|bits| f32::from_bits(bits as u32)).collect::<Vec<_>>();
-        let wide = x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
-        let truth = match reference {
-            Some(f) => wide.iter().map(|&x| f(x)).collect(),
-            None => function.f64(&wide),
-        };
-        for ((&x, y), truth) in x.iter().zip(function.f32(&x)).zip(truth) {
-            let error = narrow_error(f64::from(y), truth);
-            if error > worst.0 {
-                worst = (error, x);
-            }
-        }
-    }
-    worst
-}
-
-fn narrow_error(y: f64, truth: f64) -> f64 {
-    // From here on the nearest f32 is infinite.
-    let overflows = truth.abs() >= 3.402_823_567_797_336_6e38;
-    match (truth.is_nan(), overflows) {
-        (true, _) => {
-            if y.is_nan() {
-                0.0
-            } else {
-                INF
-            }
-        }
-        (_, true) => {
-            if y == truth.signum() * INF {
-                0.0
-            } else {
-                INF
-            }
-        }
-        _ => {
-            let error = ((y - truth) / ulp_f32(truth)).abs();
-            if error.is_nan() { INF } else { error }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -516,8 +382,6 @@ mod tests {
         assert_eq!(error("exp", &truth(INF, 0.0), INF), 0.0);
         assert_eq!(error("exp", &truth(MAX, 0.0), INF), INF);
         assert!(error("exp", &truth(1.0, 0.0), f64::NAN).is_nan());
-        assert_eq!(narrow_error(1.0, 1.0 + f64::from(f32::EPSILON) / 4.0), 0.25);
-        assert_eq!((narrow_error(INF, 1e39), narrow_error(0.0, 1e39)), (0.0, INF));
     }
 
     #[test]
