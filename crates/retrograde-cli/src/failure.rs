@@ -115,6 +115,44 @@ pub(crate) enum Failure {
         /// What to try.
         help: String,
     },
+    /// A flag of another benchmark.
+    #[error(
+        "found {flag} for the case `{case}`, expected it for `{belongs_to}`\n  help: leave it out, or run `retrograde bench {belongs_to}`"
+    )]
+    ForeignFlag {
+        /// The flag.
+        flag: &'static str,
+        /// The case that has it.
+        belongs_to: &'static str,
+        /// The case that was asked for.
+        case: &'static str,
+    },
+    /// A benchmark longer than it can be.
+    #[error(
+        "found {found} steps, expected at most {most} for the case `{case}`\n  help: try `--steps {most}`"
+    )]
+    TooManySteps {
+        /// The case.
+        case: &'static str,
+        /// What was asked for.
+        found: usize,
+        /// What there may be.
+        most: usize,
+    },
+    /// A report never overwrites a file.
+    #[error("error: the file exists already and is never overwritten\n  --> {}\n  help: name another file with `--report`", path.display())]
+    ReportExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A report cannot be written.
+    #[error("error: cannot write the report: {source}\n  --> {}\n  help: name another file with `--report`", path.display())]
+    ReportUnwritable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
     /// The simulation does not fit this machine.
     #[error(
         "tape {policy} would keep {needed_mb} MB, found {available_mb} MB of free memory\n  help: try `--tape reverse`, `--tape checkpoint-sqrt` or fewer steps"

@@ -3,16 +3,16 @@
 //! - [`train`]: trains a network by a recipe
 //! - [`predict`]: predicts with a trained network
 //! - [`show`]: prints programs, before and after transforms
-//! - [`nbody`]: measures gradients through long simulations
+//! - [`bench`]: measures gradients through long loops
 //! - [`bar`]: the progress bar
 //! - [`failure`]: every way to fail, with what to try
 //! - [`memory`]: what the system says of memory
 #![forbid(unsafe_code)]
 
 mod bar;
+mod bench;
 mod failure;
 mod memory;
-mod nbody;
 mod predict;
 mod show;
 mod train;
@@ -43,15 +43,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Print a program of the text form, as it is or after transforms.
     Show(show::ShowArgs),
-    /// Measure gradients: seconds, tape bytes, bits.
-    #[command(subcommand)]
-    Bench(Bench),
-}
-
-#[derive(Subcommand, Debug)]
-enum Bench {
-    /// The gradient of a leapfrog simulation of a planetary disc with respect to its start and masses.
-    Nbody(nbody::NbodyArgs),
+    /// Measure a gradient: seconds, tape bytes, bits, and whether another process finds the same.
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -68,7 +61,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args, out),
         Command::Predict(args) => predict::run(&args, out),
         Command::Show(args) => show::run(&args, out),
-        Command::Bench(Bench::Nbody(args)) => nbody::run(&args, out),
+        Command::Bench(args) => bench::run(&args, out),
     };
     match result.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,

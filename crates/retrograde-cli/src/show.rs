@@ -25,7 +25,7 @@ pub(crate) struct ShowArgs {
     /// Applies a transform: jvp, linearize, transpose, vmap=N, grad, simplify, lower; may be repeated.
     #[arg(long, value_name = "TRANSFORM")]
     after: Vec<Transform>,
-    /// Lowers at the end under a policy: store, checkpoint-sqrt, reverse.
+    /// Lowers at the end under a policy: store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse.
     #[arg(long, value_name = "POLICY")]
     policy: Option<Tape>,
     /// Prints where equations were written, as far as known.
@@ -311,7 +311,7 @@ fn text_of(stage: &Stage, locations: bool) -> String {
 }
 
 fn tape_line(entry: &TapeEntry) -> String {
-    let TapeEntry { ty, op, policy, bytes, location } = entry;
+    let TapeEntry { ty, op, policy, bytes, location, .. } = entry;
     let bytes = bytes.map_or("?".into(), |bytes| bytes.to_string());
     let place = location.map(|at| format!("  {at}")).unwrap_or_default();
     format!("#   {bytes:>12} B  {:<16} {:<18} {op}{place}\n", ty.to_string(), policy.to_string())

@@ -256,3 +256,86 @@ fn bench_nbody_is_exact_under_every_policy() {
         fail(temp.path(), &["bench", "nbody", "--bodies", "64", "--steps", "100000000", "--tape", "store"]);
     assert!(error.contains("tape store would keep ") && error.contains("--tape reverse"), "{error}");
 }
+
+#[test]
+fn every_case_of_the_bench_has_the_same_fields() {
+    let temp = tempfile::tempdir().unwrap();
+    let names = |figures: &Value| figures.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let mut fields = None;
+    for (case, steps) in [
+        ("nbody", "20"),
+        ("lorenz", "50"),
+        ("vanderpol", "50"),
+        ("neural-ode", "3"),
+        ("revnet", "5"),
+        ("binomial", "300"),
+    ] {
+        let args = ["bench", case, "--steps", steps, "--repeats", "1", "--json"];
+        let figures = last_json(&succeed(temp.path(), &args));
+        assert_eq!(figures["bit_identical"], true, "{figures}");
+        assert_eq!(figures["steps"].to_string(), steps);
+        assert_eq!(
+            (&figures["reference_policy"], &figures["threads"]),
+            (&Value::from("store"), &Value::from(1))
+        );
+        assert!(figures["peak_tape_bytes"].as_u64() >= figures["tape_bytes"].as_u64(), "{figures}");
+        assert!(figures["bits_per_value_step"].as_f64().unwrap() > 0.0, "{figures}");
+        let expected = fields.get_or_insert_with(|| names(&figures));
+        assert_eq!(&names(&figures), expected, "{case}");
+    }
+}
+
+/// The count comes from inside the steps, the optimum from the formula of the schedule.
+#[test]
+fn bench_binomial_takes_as_few_steps_as_can_be() {
+    let temp = tempfile::tempdir().unwrap();
+    for (steps, policy, least) in
+        [("1000", "checkpoint-4", 7_998), ("2000", "checkpoint-16", 6_860), ("1", "checkpoint-2", 0)]
+    {
+        let args = ["bench", "binomial", "--steps", steps, "--tape", policy, "--repeats", "1", "--json"];
+        let figures = last_json(&succeed(temp.path(), &args));
+        assert_eq!(
+            (&figures["forward_steps"], &figures["least_forward_steps"]),
+            (&Value::from(least), &Value::from(least))
+        );
+    }
+    let table = succeed(temp.path(), &["bench", "binomial", "--steps", "10", "--repeats", "1"]);
+    assert!(table.contains("forward_steps: the loop's own steps but the last"), "{table}");
+}
+
+#[test]
+fn bench_writes_a_page_and_never_over_another() {
+    let temp = tempfile::tempdir().unwrap();
+    let args = ["bench", "revnet", "--steps", "4", "--repeats", "1", "--report", "page.html"];
+    succeed(temp.path(), &args);
+    let page = fs::read_to_string(temp.path().join("page.html")).unwrap();
+    assert!(
+        page.contains("<h1>The gradient of revnet under reverse</h1>")
+            && page.contains("class=\"tape-reverse\"")
+    );
+    let error = fail(temp.path(), &args);
+    assert!(error.contains("the file exists already") && error.contains("--> page.html"), "{error}");
+    assert_eq!(fs::read_to_string(temp.path().join("page.html")).unwrap(), page);
+    let error = fail(temp.path(), &["bench", "revnet", "--report", "no/page.html"]);
+    assert!(error.contains("cannot write the report: ") && error.contains("--report"), "{error}");
+}
+
+#[test]
+fn bench_explains_mistakes() {
+    let temp = tempfile::tempdir().unwrap();
+    let error = fail(temp.path(), &["bench", "nbdy"]);
+    assert!(error.contains("'nbody'") && error.contains("neural-ode"), "{error}");
+    let error = fail(temp.path(), &["bench", "lorenz", "--tape", "revers"]);
+    assert!(error.contains("expected one of store, recompute"), "{error}");
+    let error = fail(temp.path(), &["bench", "lorenz", "--bodies", "3"]);
+    assert!(error.contains("found --bodies for the case `lorenz`") && error.contains("help: "), "{error}");
+    let error = fail(temp.path(), &["bench", "revnet", "--steps", "1000000"]);
+    assert!(error.contains("expected at most 20000") && error.contains("help: "), "{error}");
+    let error = fail(temp.path(), &["bench", "lorenz", "--threads", "4"]);
+    assert!(error.contains("the reference interpreter runs on one thread"), "{error}");
+    // A page that was not finished is not left behind.
+    let refused =
+        ["bench", "nbody", "--bodies", "64", "--steps", "100000000", "--tape", "store", "--report", "p.html"];
+    fail(temp.path(), &refused);
+    assert!(!temp.path().join("p.html").exists());
+}

@@ -1,10 +1,10 @@
 //! What `Store` keeps: as little as cheap operations rebuild the rest from.
 
-use retrograde_array::Array;
 use retrograde_array::rng::{Key, normal};
+use retrograde_array::{Array, array};
 use retrograde_core::ir::parse;
 use retrograde_core::prim::Program;
-use retrograde_core::tape::{Lowered, Tape, audit, lower};
+use retrograde_core::tape::{Checkpoint, Lowered, Tape, audit, lower};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::control::scan;
 use retrograde_core::trace::door::grad;
@@ -108,4 +108,46 @@ fn loops_keep_less_and_the_same_bits() {
     let report = stored.last_tape();
     assert!(report.tape_bytes() <= 20 * (3 * 6 * 8 + 2), "{report}");
     assert_eq!(report.recomputed_steps, 0);
+}
+
+/// Entries name what made a value inside the loop and where: residuals, states before a step, checkpoints and the last state.
+#[test]
+fn entries_name_the_operation_inside_the_loop() {
+    let line = line!();
+    let f = |x: Var, v: Var| {
+        let step = |(x, v): (Var, Var)| {
+            let x = x + 0.1 * v;
+            (x, v - x * x.sin())
+        };
+        scan(50).repeat((x, v), step).0
+    };
+    let of = |policy: Tape| {
+        let door = grad(f).tape(policy);
+        door.call((&array(1.0), &array(0.5))).unwrap();
+        let report = door.last_tape();
+        let mut made: Vec<(String, u32)> = report
+            .entries
+            .iter()
+            .map(|e| {
+                let at = e.line().rsplit_once(':').unwrap().1.parse::<u32>().unwrap();
+                (format!("{} {}", e.op, e.ty), at - line)
+            })
+            .collect();
+        made.sort();
+        let made: Vec<(&str, u32)> = made.iter().map(|(op, at)| (op.as_str(), *at)).collect();
+        (format!("{made:?}"), report)
+    };
+    let (stored, _) = of(Tape::Store);
+    assert_eq!(stored, r#"[("add f64[50]", 3), ("cos f64[50]", 4), ("sin f64[50]", 4)]"#);
+    let (checkpoints, report) = of(Checkpoint::Slots(4).into());
+    assert_eq!(checkpoints, r#"[("add f64[5]", 3), ("sub f64[5]", 4)]"#);
+    let of_loop = &report.loops[0];
+    assert_eq!(
+        (of_loop.n_steps, of_loop.n_values, of_loop.policy),
+        (Some(50), 2, Checkpoint::Slots(4).into())
+    );
+    let (reversed, report) = of(Tape::Reverse);
+    assert_eq!(reversed, r#"[("add f64[]", 3), ("retain bits", 6), ("sub f64[]", 4)]"#);
+    let bits = report.loops[0].bits_per_value_step().unwrap();
+    assert_eq!(bits, report.stack_bits() as f64 / 100.0);
 }

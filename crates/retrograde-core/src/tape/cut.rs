@@ -1,7 +1,8 @@
 //! Cuts a program where the seeds come in. What crosses the cut is the tape: as little as residual minimisation allows.
 
+use super::made::{LoopSize, operation};
 use super::minimise::{Repeat, choose, kept_bytes, packs, producers, rebuild};
-use crate::ir::{Equation, Kind, Location, Op, Type, ValueId, builder, check};
+use crate::ir::{Equation, Kind, Location, Type, ValueId, builder, check};
 use crate::prim::pack_bits::PackBits;
 use crate::prim::replay::Plan;
 use crate::prim::unpack_bits::UnpackBits;
@@ -12,10 +13,12 @@ use crate::prim::{Checkpoint, Prim, Program, Tape, bodies};
 pub struct TapeEntry {
     /// Its type.
     pub ty: Type,
-    /// The operation that made it.
+    /// The operation that made it; of what a loop leaves, the one inside its body.
     pub op: &'static str,
     /// Where the user wrote that.
     pub location: Option<Location>,
+    /// The loop that left it.
+    pub of_loop: Option<LoopSize>,
     /// The policy it belongs to.
     pub policy: Tape,
     /// Bytes, where they are known before running.
@@ -118,11 +121,7 @@ fn entry(program: &Program, v: ValueId, producer: Option<usize>) -> TapeEntry {
         _ => Tape::Store,
     };
     let bytes = (ty.kind == Kind::Array).then(|| ty.size_bytes());
-    TapeEntry {
-        ty,
-        op: equation.map_or("input", |e| e.op.name()),
-        location: equation.and_then(|e| e.location),
-        policy,
-        bytes,
-    }
+    let (op, location) = operation(program, v).unwrap_or(("input", None));
+    let of_loop = producer.and_then(|id| LoopSize::of(id, &program.equations[id]));
+    TapeEntry { ty, op, location, of_loop, policy, bytes }
 }

@@ -1,4 +1,4 @@
-//! What a run kept, value by value, in text and JSON.
+//! What a run kept, value by value, loop by loop, in text and JSON.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::prim::{Tape, Value};
 pub struct EntryBytes {
     /// Its type in the text form.
     pub ty: String,
-    /// The operation that made it.
+    /// The operation that made it; of what a loop leaves, the one inside its body.
     pub op: &'static str,
     /// `file:line:column` of the user's code.
     pub place: Option<String>,
@@ -20,6 +20,44 @@ pub struct EntryBytes {
     pub bytes: usize,
     /// Bits on the stack, for reversal.
     pub bits: Option<usize>,
+    /// The loop that left it, an index into the loops of the report.
+    pub loop_idx: Option<usize>,
+}
+
+impl EntryBytes {
+    /// `file:line` of the user's code; `-` where it is not known.
+    pub fn line(&self) -> &str {
+        let place = self.place.as_deref().unwrap_or("-");
+        place.rsplit_once(':').map_or(place, |(line, _column)| line)
+    }
+}
+
+/// What one loop left on the tape.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LoopBytes {
+    /// `file:line:column` of the user's code.
+    pub place: Option<String>,
+    /// Its policy.
+    pub policy: Tape,
+    /// Its steps, where they are known before running.
+    pub n_steps: Option<usize>,
+    /// Numbers in its state.
+    pub n_values: usize,
+    /// Bytes on the tape.
+    pub bytes: usize,
+    /// Bits on its stack, for reversal.
+    pub bits: Option<usize>,
+    /// Bytes of states that its sweep holds at once beside the tape, where they are known before running.
+    pub replay_bytes: Option<usize>,
+}
+
+impl LoopBytes {
+    /// Bits for each number of the state and step: those on the stack, which alone grow with a reversed loop, otherwise all.
+    /// `None` where the length is not known, or nothing is carried.
+    pub fn bits_per_value_step(&self) -> Option<f64> {
+        let n_values = self.n_values as f64 * self.n_steps? as f64;
+        (n_values > 0.0).then(|| self.bits.unwrap_or(8 * self.bytes) as f64 / n_values)
+    }
 }
 
 /// What a run kept and computed again.
@@ -41,12 +79,23 @@ pub struct EntryBytes {
 /// assert_eq!(report.inverse_steps, 1000);
 /// assert!(report.tape_bytes() < 1000 && report.stack_bits() > 0);
 /// assert!(report.to_json().starts_with(&format!("{{\"tape_bytes\":{}", report.tape_bytes())));
+/// // The loop, and the bits for each of its two numbers in a step.
+/// assert_eq!((report.loops[0].n_steps, report.loops[0].n_values), (Some(1000), 2));
+/// assert!(report.loops[0].bits_per_value_step().unwrap() < 1.0);
+/// // Under `Store`, the values that the derivative of each step reads: the lines that made them.
+/// let stored = grad(orbit);
+/// stored.call((&array(1.0), &array(0.0)))?;
+/// let entry = &stored.last_tape().entries[0];
+/// assert_eq!((entry.op, entry.ty.as_str(), entry.bytes), ("cos", "f64[1000]", 8000));
+/// assert!(entry.line().contains(".rs:"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TapeReport {
     /// One entry per value.
     pub entries: Vec<EntryBytes>,
+    /// The loops that left some of them.
+    pub loops: Vec<LoopBytes>,
     /// Forward steps of loops that were computed again.
     pub recomputed_steps: u64,
     /// Steps that were run backwards.
@@ -68,63 +117,204 @@ impl TapeReport {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(lowered: &Lowered, tape: &[Value]) -> TapeReport {
-        let entries = lowered
-            .tape
-            .iter()
-            .zip(tape)
-            .map(|(entry, value)| EntryBytes {
+        let mut report = TapeReport { notes: lowered.notes.clone(), ..TapeReport::default() };
+        let mut ids = vec![];
+        for (entry, value) in lowered.tape.iter().zip(tape) {
+            let bytes = value.size_bytes();
+            let bits = if let Value::Bits(bits) = value { Some(bits.len_bits()) } else { None };
+            let loop_idx = entry.of_loop.as_ref().map(|size| {
+                let idx = ids.iter().position(|id| *id == size.id).unwrap_or_else(|| {
+                    ids.push(size.id);
+                    report.loops.push(LoopBytes {
+                        place: size.location.map(|l| l.to_string()),
+                        policy: entry.policy,
+                        n_steps: size.n_steps,
+                        n_values: size.n_values,
+                        bytes: 0,
+                        bits: None,
+                        replay_bytes: size.replay_bytes(),
+                    });
+                    ids.len() - 1
+                });
+                report.loops[idx].bytes += bytes;
+                report.loops[idx].bits = report.loops[idx].bits.or(bits);
+                idx
+            });
+            report.entries.push(EntryBytes {
                 ty: entry.ty.to_string(),
                 op: entry.op,
                 place: entry.location.map(|l| l.to_string()),
                 policy: entry.policy,
-                bytes: value.size_bytes(),
-                bits: if let Value::Bits(bits) = value { Some(bits.len_bits()) } else { None },
-            })
-            .collect();
-        TapeReport { entries, notes: lowered.notes.clone(), ..TapeReport::default() }
+                bytes,
+                bits,
+                loop_idx,
+            });
+        }
+        report
     }
     /// Bytes of all entries.
     pub fn tape_bytes(&self) -> usize {
         self.entries.iter().map(|e| e.bytes).sum()
     }
+    /// Most bytes at once of the tape and of the states that sweeps over loops recompute beside it; of loops whose length
+    /// is not known before running, the tape alone. Sweeps come one after another, so the largest counts.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// use retrograde_core::trace::{Var, control::scan, door::grad};
+    /// use retrograde_core::tape::Checkpoint;
+    /// // A hundred steps keep ten states, and ten at a time come back: one from the tape, nine beside it.
+    /// let slope = grad(|x: Var| scan(100).repeat(x, |x| x + 0.1 * x.sin())).tape(Checkpoint::Sqrt);
+    /// slope.call(&array(1.0))?;
+    /// assert_eq!((slope.last_tape().tape_bytes(), slope.last_tape().peak_bytes()), (80, 80 + 72));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn peak_bytes(&self) -> usize {
+        self.tape_bytes() + self.loops.iter().filter_map(|l| l.replay_bytes).max().unwrap_or(0)
+    }
     /// Bits on the stacks of reversed loops.
     pub fn stack_bits(&self) -> usize {
         self.entries.iter().filter_map(|e| e.bits).sum()
     }
+    /// Bytes of each policy, the most first.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// use retrograde_core::trace::{Var, door::grad};
+    /// use retrograde_core::tape::Tape;
+    /// let slope = grad(|x: Var| x.sin().exp().sum());
+    /// slope.call(&array([1.0, 2.0]))?;
+    /// let report = slope.last_tape();
+    /// assert_eq!(report.by_policy(), [(Tape::Store, 32)]);
+    /// let by_line = report.by_line();
+    /// assert_eq!((by_line.len(), &by_line[0].1), (1, &vec![(Tape::Store, 32)]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn by_policy(&self) -> Vec<(Tape, usize)> {
+        let mut totals = vec![];
+        self.entries.iter().for_each(|e| *slot(&mut totals, e.policy) += e.bytes);
+        totals.sort_by_key(|(_, bytes)| usize::MAX - bytes);
+        totals
+    }
+    /// Bytes of each policy on each line of the user's code, `file:line`, the line with the most first.
+    pub fn by_line(&self) -> Vec<(String, Vec<(Tape, usize)>)> {
+        let mut lines: Vec<(String, Vec<(Tape, usize)>)> = vec![];
+        for e in &self.entries {
+            *slot(slot(&mut lines, e.line().to_owned()), e.policy) += e.bytes;
+        }
+        lines.sort_by_key(|(_, totals)| usize::MAX - totals.iter().map(|(_, bytes)| bytes).sum::<usize>());
+        lines
+    }
     /// The report as one JSON object.
     pub fn to_json(&self) -> String {
-        let quote = |s: &str| format!("\"{}\"", s.replace('\\', "\\\\").replace('"', "\\\""));
-        let entries: Vec<String> = self
-            .entries
-            .iter()
-            .map(|e| {
-                let place = e.place.as_deref().map_or("null".into(), quote);
-                let bits = e.bits.map_or("null".into(), |b| b.to_string());
-                let (ty, op, policy) = (quote(&e.ty), quote(e.op), quote(&e.policy.to_string()));
-                format!("{{\"type\":{ty},\"op\":{op},\"place\":{place},\"policy\":{policy},\"bytes\":{},\"bits\":{bits}}}", e.bytes)
-            })
-            .collect();
-        let notes: Vec<String> = self.notes.iter().map(|n| quote(n)).collect();
+        let entries = list(&self.entries, |e| {
+            let (place, bits, of_loop) = (text_or_null(&e.place), or_null(e.bits), or_null(e.loop_idx));
+            let (ty, op, policy) = (quote(&e.ty), quote(e.op), quote(&e.policy.to_string()));
+            format!(
+                "{{\"type\":{ty},\"op\":{op},\"place\":{place},\"policy\":{policy},\"bytes\":{},\"bits\":{bits},\"loop\":{of_loop}}}",
+                e.bytes
+            )
+        });
+        let loops = list(&self.loops, |l| {
+            let (place, policy) = (text_or_null(&l.place), quote(&l.policy.to_string()));
+            let (steps, per_value) = (or_null(l.n_steps), or_null(l.bits_per_value_step()));
+            let (bits, replay) = (or_null(l.bits), or_null(l.replay_bytes));
+            format!(
+                "{{\"place\":{place},\"policy\":{policy},\"steps\":{steps},\"values\":{},\"bytes\":{},\"stack_bits\":{bits},\"bits_per_value_step\":{per_value},\"replay_bytes\":{replay}}}",
+                l.n_values, l.bytes
+            )
+        });
         format!(
-            "{{\"tape_bytes\":{},\"stack_bits\":{},\"recomputed_steps\":{},\"inverse_steps\":{},\"entries\":[{}],\"notes\":[{}]}}",
+            "{{\"tape_bytes\":{},\"peak_bytes\":{},\"stack_bits\":{},\"recomputed_steps\":{},\"inverse_steps\":{},\"by_policy\":{},\"by_line\":{},\"loops\":{loops},\"entries\":{entries},\"notes\":{}}}",
             self.tape_bytes(),
+            self.peak_bytes(),
             self.stack_bits(),
             self.recomputed_steps,
             self.inverse_steps,
-            entries.join(","),
-            notes.join(",")
+            object(&self.by_policy()),
+            list(&self.by_line(), |(line, totals)| format!(
+                "{{\"line\":{},\"bytes\":{}}}",
+                quote(line),
+                object(totals)
+            )),
+            list(&self.notes, |note| quote(note)),
         )
     }
 }
 
+/// The value of a key, which is added where it is missing.
+fn slot<K: PartialEq, V: Default>(list: &mut Vec<(K, V)>, key: K) -> &mut V {
+    let idx = list.iter().position(|(k, _)| *k == key).unwrap_or_else(|| {
+        list.push((key, V::default()));
+        list.len() - 1
+    });
+    &mut list[idx].1
+}
+
+/// A JSON string.
+fn quote(s: &str) -> String {
+    let mut out = String::from("\"");
+    for c in s.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out += "\\n",
+            c if c.is_control() => out += &format!("\\u{:04x}", u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    out + "\""
+}
+
+fn text_or_null(text: &Option<String>) -> String {
+    text.as_deref().map_or("null".into(), quote)
+}
+
+fn or_null(value: Option<impl fmt::Display>) -> String {
+    value.map_or("null".into(), |value| value.to_string())
+}
+
+fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
+    format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(","))
+}
+
+fn object(totals: &[(Tape, usize)]) -> String {
+    let fields = totals.iter().map(|(policy, bytes)| format!("\"{policy}\":{bytes}"));
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+}
+
+/// `12 B reverse, 8 B store`
+fn in_words(totals: &[(Tape, usize)]) -> String {
+    totals.iter().map(|(policy, bytes)| format!("{bytes} B {policy}")).collect::<Vec<_>>().join(", ")
+}
+
 impl fmt::Display for TapeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "tape: {} bytes in {} values", self.tape_bytes(), self.entries.len())?;
+        let (bytes, peak) = (self.tape_bytes(), self.peak_bytes());
+        writeln!(
+            f,
+            "tape: {bytes} bytes in {} values, at most {peak} with recomputed states",
+            self.entries.len()
+        )?;
         for e in &self.entries {
             let place = e.place.as_deref().unwrap_or("-");
             write!(f, "  {:>12} B  {:<18} {:<16} {:<12} {place}", e.bytes, e.policy.to_string(), e.ty, e.op)?;
             if let Some(bits) = e.bits {
                 write!(f, " ({bits} bits)")?;
+            }
+            writeln!(f)?;
+        }
+        if !self.entries.is_empty() {
+            writeln!(f, "by policy: {}", in_words(&self.by_policy()))?;
+        }
+        for (line, totals) in self.by_line() {
+            writeln!(f, "by line: {line}: {}", in_words(&totals))?;
+        }
+        for l in &self.loops {
+            let place = l.place.as_deref().unwrap_or("-");
+            let steps = l.n_steps.map_or("an unknown number of".into(), |n| n.to_string());
+            write!(f, "loop at {place}: {steps} steps of {} values", l.n_values)?;
+            if let Some(bits) = l.bits_per_value_step() {
+                write!(f, ", {bits:.4} bits per value and step")?;
             }
             writeln!(f)?;
         }

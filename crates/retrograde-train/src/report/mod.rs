@@ -1,21 +1,25 @@
 //! `report.html`: what a run did, on one page that needs nothing else. Curves, which classes are taken for which, wrong
-//! examples, gradient norms and tape bytes by layer. Whatever comes from data or recipes is escaped.
+//! examples, gradient norms and tape bytes by layer and by source line. Whatever comes from data or recipes is escaped.
 
 mod chart;
 mod confusion;
 mod html;
 mod picture;
+mod tape;
 
 use std::fmt::Write;
 
 use chart::{Scale, Series, lines, number, scatter};
 use html::escape;
+use retrograde_core::tape::TapeReport;
 use serde_json::Value;
 
 use crate::data::{Inputs, Layout, Targets};
 use crate::evaluate::{Score, largest};
 use crate::model::probabilities;
 use crate::train::{Job, StepTape, Trained, layers};
+
+pub use tape::tape_svg;
 
 const STYLE: &str = include_str!("style.css");
 /// Pictures of wrong examples, the surest first.
@@ -26,21 +30,54 @@ const MAX_POINTS: usize = 500;
 /// The page of a run. `records` are the lines of its metrics.
 pub fn page(job: Job<'_>, trained: &Trained, tape: &StepTape, records: &[Value]) -> String {
     let title = format!("Training on {}", job.recipe.data);
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>{0}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
-        escape(&title)
-    );
+    let mut out = head(&title);
     out += &facts(job, trained);
     out += "<h2>Curves</h2>\n";
     out += &curves(records, &layers(&trained.parameters));
     out += &mistakes(job, trained);
     out += &tape_table(tape, job.recipe.batch);
+    out += &tape::figure(&tape.report);
     let _ = write!(
         out,
         "<h2>Recipe</h2>\n<pre>{}</pre>\n</main>\n</body>\n</html>\n",
         escape(&job.recipe.to_string())
     );
     out
+}
+
+/// A page about one gradient: what was measured, and its tape by source line.
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_core::trace::{Var, door::grad};
+/// use retrograde_train::report::tape_page;
+/// let slope = grad(|x: Var| x.sin().sum());
+/// slope.call(&array([1.0, 2.0]))?;
+/// let page = tape_page("A sine", &[("steps", "1".into())], &slope.last_tape());
+/// assert!(page.contains("<h1>A sine</h1>") && page.contains("<dt>steps</dt><dd>1</dd>") && page.contains("<svg"));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+pub fn tape_page(title: &str, measured: &[(&str, String)], report: &TapeReport) -> String {
+    let mut out = head(title) + "<dl class=\"facts\">\n";
+    for (name, value) in measured {
+        let _ = writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
+    }
+    out += "</dl>\n<h2>Tape</h2>\n";
+    out += &tape::figure(report);
+    let _ = write!(
+        out,
+        "<h2>Value by value</h2>\n<pre>{}</pre>\n</main>\n</body>\n</html>\n",
+        escape(&report.to_string())
+    );
+    out
+}
+
+/// A page up to its title.
+fn head(title: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>{0}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
+        escape(title)
+    )
 }
 
 fn facts(job: Job<'_>, trained: &Trained) -> String {
@@ -250,6 +287,7 @@ mod tests {
             sample(classes(40, 4), Layout::Images { height: 3, width: 2 }),
             sample(classes(90, 30), columns.clone()),
             sample(Targets::Values((0..50).map(|i| i as f32).collect()), columns),
+            tape_page(NASTY, &[(NASTY, NASTY.into())], &TapeReport::default()),
         ]
     }
 

@@ -2,3 +2,4 @@
 
 pub mod dense;
 pub mod loss;
+pub mod reversible;

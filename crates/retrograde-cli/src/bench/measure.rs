@@ -1,0 +1,208 @@
+//! The figures of a run, the same for every case.
+
+use std::time::Instant;
+
+use retrograde::prelude::*;
+use retrograde::prim::schedule;
+use retrograde::tape::TapeReport;
+use retrograde::trace::door::ValueAndGrad;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::reference::{Reference, hex, reference};
+use super::{Problem, Task};
+use crate::ALLOCATOR;
+use crate::failure::Failure;
+use crate::memory;
+
+/// What a run measured. Fields that do not apply are `null`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub(super) struct Figures {
+    pub(super) tool: &'static str,
+    pub(super) task: String,
+    pub(super) steps: usize,
+    pub(super) threads: usize,
+    pub(super) policy: String,
+    pub(super) primal_s: f64,
+    pub(super) gradient_s: f64,
+    pub(super) ratio: f64,
+    /// Live bytes that the forward run left, counted by the allocator.
+    pub(super) tape_bytes: usize,
+    /// With the states that the sweep computes again beside them, as the report bounds them.
+    pub(super) peak_tape_bytes: usize,
+    /// Per number of the loop's state and step: of the stack under `reverse`, otherwise of all bytes.
+    pub(super) bits_per_value_step: f64,
+    pub(super) recomputed_steps: u64,
+    pub(super) inverse_steps: u64,
+    /// See [`Figures::ABOUT_FORWARD_STEPS`].
+    pub(super) forward_steps: Option<u64>,
+    pub(super) least_forward_steps: Option<u64>,
+    /// The largest part of this process that was in memory at any time, in units of 2^20 bytes.
+    pub(super) peak_rss_mb: Option<f64>,
+    /// Whether the gradient equals that of another process in every bit.
+    pub(super) bit_identical: bool,
+    /// The policy of that process.
+    pub(super) reference_policy: String,
+    /// Where that is not `store`: the length at which `store` confirmed that policy, in processes of their own.
+    pub(super) confirmed_steps: Option<usize>,
+    /// Under `reverse`, where the run fails unless it arrives at the recorded start; else `null`.
+    pub(super) start_recovered: Option<bool>,
+}
+
+impl Figures {
+    /// What two of the figures count.
+    pub(super) const ABOUT_FORWARD_STEPS: &str = "forward_steps: the loop's own steps but the last, which no state is needed after, and the recomputed ones;\nleast_forward_steps: the least of any schedule with as many slots (Griewank and Walther 2000).";
+
+    /// Names and values, in order.
+    pub(super) fn fields(&self) -> Result<Map<String, Value>, Failure> {
+        match serde_json::to_value(self)? {
+            Value::Object(fields) => Ok(fields),
+            _ => Ok(Map::new()),
+        }
+    }
+}
+
+/// A compiled gradient.
+pub(super) type Door<F> = ValueAndGrad<F, (Vec<Var>,)>;
+
+/// The gradient of a problem under a policy.
+pub(super) fn gradient(problem: &Problem, policy: Tape) -> Door<impl Fn(Vec<Var>) -> Var + use<>> {
+    let loss = problem.loss.clone();
+    value_and_grad(move |s: Vec<Var>| loss(&s)).tape(policy)
+}
+
+/// Measures a task and compares it with its reference.
+pub(super) fn measure(task: Task, repeats: usize, threads: usize) -> Result<(Figures, TapeReport), Failure> {
+    let problem = task.problem();
+    let door = gradient(&problem, task.policy);
+    let start = &problem.start;
+    expect_memory(task.policy, known_bytes(&door, start)?)?;
+
+    let loss = problem.loss.clone();
+    let primal = jit(move |s: Vec<Var>| loss(&s));
+    primal.call(start)?;
+    let primal_s = median(repeats, || primal.call(start))?;
+    // The first call compiles.
+    let (_, slope) = door.call(start)?;
+    let gradient_s = median(repeats, || door.call(start))?;
+    let report = door.last_tape();
+
+    let before = live_bytes();
+    let (value, summary, tape) = door.forward(start)?;
+    drop(summary);
+    let tape_bytes = live_bytes().saturating_sub(before + value.size_bytes());
+    drop(tape);
+
+    let n_bits = if task.policy == Tape::Reverse { report.stack_bits() } else { 8 * tape_bytes };
+    let slots = match task.policy {
+        Tape::Checkpoint(Checkpoint::Slots(slots)) => Some(slots),
+        _ => None,
+    };
+    let peak_rss_mb = memory::peak_resident_mb();
+    let Reference { bits, policy: reference_policy, confirmed_steps } = reference(task, &problem)?;
+    let figures = Figures {
+        tool: "retrograde",
+        task: problem.task,
+        steps: task.n_steps,
+        threads,
+        policy: task.policy.to_string(),
+        primal_s,
+        gradient_s,
+        ratio: gradient_s / primal_s,
+        tape_bytes,
+        peak_tape_bytes: tape_bytes + (report.peak_bytes() - report.tape_bytes()),
+        bits_per_value_step: n_bits as f64 / (problem.n_values as f64 * task.n_steps as f64),
+        recomputed_steps: report.recomputed_steps,
+        inverse_steps: report.inverse_steps,
+        forward_steps: slots.map(|_| task.n_steps as u64 - 1 + report.recomputed_steps),
+        least_forward_steps: slots
+            .and_then(|slots| schedule::forward_steps(task.n_steps, slots).try_into().ok()),
+        peak_rss_mb,
+        bit_identical: hex(&slope) == bits,
+        reference_policy: reference_policy.to_string(),
+        confirmed_steps,
+        start_recovered: (task.policy == Tape::Reverse).then_some(true),
+    };
+    Ok((figures, report))
+}
+
+/// Runs `f` several times; the median of its seconds.
+fn median<R>(repeats: usize, f: impl Fn() -> Result<R, Error>) -> Result<f64, Failure> {
+    let mut seconds = vec![];
+    for _ in 0..repeats {
+        let start = Instant::now();
+        let result = f()?;
+        seconds.push(start.elapsed().as_secs_f64());
+        drop(result);
+    }
+    seconds.sort_by(f64::total_cmp);
+    let (low, high) = (seconds[(repeats - 1) / 2], seconds[repeats / 2]);
+    Ok(0.5 * (low + high))
+}
+
+fn live_bytes() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
+}
+
+/// Bytes of the tape, as far as they are known before a run.
+pub(super) fn known_bytes<F: Fn(Vec<Var>) -> Var>(
+    door: &Door<F>,
+    start: &Vec<Array>,
+) -> Result<usize, Failure> {
+    let tape = door.lowered(start)?.tape;
+    Ok(tape.iter().filter_map(|entry| entry.bytes).fold(0, usize::saturating_add))
+}
+
+/// Refuses what this machine cannot hold, instead of being killed for it.
+pub(super) fn expect_memory(policy: Tape, needed: usize) -> Result<(), Failure> {
+    match memory::available_bytes() {
+        Some(free) if needed as u64 > free => Err(Failure::Memory {
+            policy: policy.to_string(),
+            needed_mb: needed as u64 >> 20,
+            available_mb: free >> 20,
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::nbody;
+
+    const POLICIES: [Tape; 3] = [Tape::Store, Tape::Checkpoint(Checkpoint::Sqrt), Tape::Reverse];
+
+    fn disc(bodies: usize, n_steps: usize) -> Problem {
+        Task { case: &nbody::CASE, bodies, n_steps, policy: Tape::Store }.problem()
+    }
+
+    /// What the allocator counts is what the report lists, but for the few words around each array.
+    #[test]
+    fn the_allocator_agrees_with_the_report() {
+        let problem = disc(8, 1000);
+        for policy in POLICIES {
+            let door = gradient(&problem, policy);
+            door.call(&problem.start).unwrap();
+            let reported = door.last_tape().tape_bytes();
+            // Other tests allocate meanwhile; the least of several counts is nearest.
+            let counted = (0..20)
+                .map(|_| {
+                    let before = live_bytes();
+                    let (_, report, tape) = door.forward(&problem.start).unwrap();
+                    drop(report);
+                    let counted = live_bytes().saturating_sub(before);
+                    drop(tape);
+                    counted.abs_diff(reported)
+                })
+                .min();
+            assert!(counted.unwrap() <= 4096 + reported / 50, "{policy}: {counted:?} off {reported}");
+        }
+    }
+
+    #[test]
+    fn medians() {
+        let ok = || Ok::<_, Error>(());
+        assert!(median(1, ok).unwrap() >= 0.0 && median(4, ok).unwrap() >= 0.0);
+    }
+}

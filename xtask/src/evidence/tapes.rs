@@ -1,0 +1,105 @@
+//! What long loops keep for their gradients: the cases of `retrograde bench`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{at_most, last_object_of, number};
+
+/// T of the pendulum, and the fewest steps forward that 16 slots allow: Griewank and Walther 2000, t(10⁶, 16).
+const PENDULUM_STEPS: u32 = 1_000_000;
+const LEAST_FORWARD_STEPS: f64 = 7_918_425.0;
+/// Depths of the reversible network.
+const BLOCKS: [u32; 3] = [10, 100, 1000];
+/// Bits for each activation and update.
+const MAX_NETWORK_BITS: f64 = 0.3;
+
+fn bench(root: &Path, args: &str) -> Result<Value, String> {
+    last_object_of(
+        root,
+        &format!("run --release --quiet --package retrograde-cli -- bench {args} --repeats 1 --json"),
+    )
+}
+
+pub(super) fn binomial(root: &Path) -> Result<Value, String> {
+    bench(root, &format!("binomial --steps {PENDULUM_STEPS} --tape checkpoint-16"))
+}
+
+pub(super) fn binomial_holds(results: &Value) -> Result<(), String> {
+    bits_agree("checkpoint-16", results)?;
+    match number(results, "forward_steps")? {
+        LEAST_FORWARD_STEPS => Ok(()),
+        found => {
+            Err(format!("found {found} steps forward, expected the least possible, {LEAST_FORWARD_STEPS}"))
+        }
+    }
+}
+
+pub(super) fn revnet(root: &Path) -> Result<Value, String> {
+    let mut results = json!({});
+    for blocks in BLOCKS {
+        for policy in ["store", "reverse"] {
+            results[format!("{policy}, {blocks} blocks")] =
+                bench(root, &format!("revnet --steps {blocks} --tape {policy}"))?;
+        }
+    }
+    Ok(results)
+}
+
+pub(super) fn revnet_holds(results: &Value) -> Result<(), String> {
+    for blocks in BLOCKS {
+        for policy in ["store", "reverse"] {
+            bits_agree(policy, &results[format!("{policy}, {blocks} blocks")])?;
+        }
+        at_most(&results[format!("reverse, {blocks} blocks")], "bits_per_value_step", MAX_NETWORK_BITS)?;
+    }
+    Ok(())
+}
+
+fn bits_agree(name: &str, figures: &Value) -> Result<(), String> {
+    if figures["bit_identical"] == true {
+        return Ok(());
+    }
+    Err(format!("{name}: the gradient differs from the reference run"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_too_many_is_refused() {
+        let good = json!({ "bit_identical": true, "forward_steps": 7_918_425 });
+        assert_eq!(binomial_holds(&good), Ok(()));
+        for (key, value) in [
+            ("bit_identical", json!(false)),
+            ("forward_steps", json!(7_918_426)),
+            ("forward_steps", Value::Null),
+        ] {
+            let mut broken = good.clone();
+            broken[key] = value;
+            assert!(binomial_holds(&broken).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_network_that_keeps_too_much_is_refused() {
+        let figures = json!({ "bit_identical": true, "bits_per_value_step": 0.2 });
+        let mut good = json!({});
+        for blocks in BLOCKS {
+            good[format!("store, {blocks} blocks")] =
+                json!({ "bit_identical": true, "bits_per_value_step": 65.0 });
+            good[format!("reverse, {blocks} blocks")] = figures.clone();
+        }
+        assert_eq!(revnet_holds(&good), Ok(()));
+        for (entry, key, value) in [
+            ("store, 10 blocks", "bit_identical", json!(false)),
+            ("reverse, 1000 blocks", "bit_identical", Value::Null),
+            ("reverse, 100 blocks", "bits_per_value_step", json!(0.31)),
+        ] {
+            let mut broken = good.clone();
+            broken[entry][key] = value;
+            assert!(revnet_holds(&broken).is_err(), "{entry} {key}");
+        }
+    }
+}
