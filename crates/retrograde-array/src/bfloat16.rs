@@ -11,6 +11,7 @@ use std::ops::Neg;
 /// use retrograde_array::bf16;
 /// let x = bf16::from_f64(1.0 / 3.0);
 /// assert_eq!(x.to_f32(), 0.333_984_38);
+/// assert_eq!(bf16::from_f32(1.0 / 3.0), x);
 /// assert_eq!(bf16::from_bits(x.to_bits()), x);
 /// assert_eq!(bf16::from_le_bytes(x.to_le_bytes()), -(-x));
 /// assert!(bf16::from_f64(1e39).to_f64().is_infinite() && bf16::INFINITY.is_infinite() && !bf16::NAN.is_finite() && bf16::NAN.is_nan());
