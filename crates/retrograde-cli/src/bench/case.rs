@@ -32,6 +32,9 @@ pub(super) fn find(name: &str) -> Option<&'static Case> {
     CASES.into_iter().find(|case| case.name == name)
 }
 
+/// A number, as a function of arrays.
+type Loss = dyn Fn(&[Var]) -> Var;
+
 /// A number after many steps, as a function of arrays.
 pub(super) struct Problem {
     /// Names the case with its sizes.
@@ -41,7 +44,7 @@ pub(super) struct Problem {
     /// Numbers in the state that the loop carries.
     pub(super) n_values: usize,
     /// The number.
-    pub(super) loss: Rc<dyn Fn(&[Var]) -> Var>,
+    pub(super) loss: Rc<Loss>,
 }
 
 impl Problem {
