@@ -32,8 +32,8 @@ pub(super) fn find(name: &str) -> Option<&'static Case> {
     CASES.into_iter().find(|case| case.name == name)
 }
 
-/// A number as a function of arrays.
-type Loss = Rc<dyn Fn(&[Var]) -> Var>;
+/// A number, as a function of arrays.
+type Loss = dyn Fn(&[Var]) -> Var;
 
 /// A number after many steps, as a function of arrays.
 pub(super) struct Problem {
@@ -44,7 +44,7 @@ pub(super) struct Problem {
     /// Numbers in the state that the loop carries.
     pub(super) n_values: usize,
     /// The number.
-    pub(super) loss: Loss,
+    pub(super) loss: Rc<Loss>,
 }
 
 impl Problem {

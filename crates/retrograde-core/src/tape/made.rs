@@ -42,7 +42,7 @@ impl LoopSize {
     }
 
     /// Bytes of states that the sweep over the loop holds at once beside the tape, where its length is known.
-    pub(crate) fn replay_bytes(&self) -> Option<usize> {
+    pub(super) fn replay_bytes(&self) -> Option<usize> {
         let states = match (self.plan, self.n_steps) {
             (None, _) => 0,
             (Some(Plan::Every(k)), Some(n)) => k.min(n).saturating_sub(1),
