@@ -519,7 +519,10 @@ fn narrow_floats_run_where_they_are_accepted() {
     let mut n_run = 0;
     for (name, rows) in Prim::rows() {
         let of_arrays = |row: &&Row| row.inputs.iter().all(|ty| ty.kind == Kind::Array);
-        for row in rows.iter().filter(of_arrays).filter(|row| row.inputs.iter().any(Type::is_float)) {
+        // Random operands do not agree.
+        let may_fail = |row: &&Row| matches!(row.op, Prim::Agree(_));
+        let of_floats = |row: &&Row| row.inputs.iter().any(Type::is_float);
+        for row in rows.iter().filter(of_arrays).filter(of_floats).filter(|row| !may_fail(row)) {
             let mut draw = Draw::new(3);
             for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::BF16, 0.2)] {
                 let narrowed =
