@@ -43,9 +43,9 @@ fn acceleration(x: Var, m: Var) -> Var {
 /// Positions and velocities after so many steps of leapfrog on the lattice.
 fn orbit(n_steps: usize, (x, v): (Var, Var), m: Var) -> (Var, Var) {
     let (x, v) = scan(n_steps).repeat((LATTICE.at(x), LATTICE.at(v)), |(x, v)| {
-        let x = x.add(0.5 * STEP * v.value());
-        let v = v.add(STEP * acceleration(x.value(), m));
-        (x.add(0.5 * STEP * v.value()), v)
+        let x = x + 0.5 * STEP * v.value();
+        let v = v + STEP * acceleration(x.value(), m);
+        (x + 0.5 * STEP * v.value(), v)
     });
     (x.value(), v.value())
 }
@@ -226,8 +226,8 @@ fn momentum(by: Contract, w: Var, curvature: Var, noise: Var) -> (Var, Var) {
     let ((w, _, rest), _) = scan_over().run(start, noise, |(w, v, rest), noise| {
         let g = curvature * (w.value() - 1.0) + 0.1 * noise;
         let (v, rest) = v.contract(rest);
-        let v = v.add(-(1.0 - gamma) * g);
-        ((w.add(0.5 * v.value()), v, rest), nothing)
+        let v = v - (1.0 - gamma) * g;
+        ((w + 0.5 * v.value(), v, rest), nothing)
     });
     (w.value(), rest.rest())
 }
@@ -333,8 +333,8 @@ fn leaving_the_range_is_an_error_that_names_what_would_do() {
     let small = Lattice { grid: 0.25, range: 8.0 };
     let f = move |x: Var| {
         let (x, _) = scan(20).repeat((small.at(x), small.at(x)), |(x, v)| {
-            let x = x.add(v.value());
-            (x, v.add(x.value()))
+            let x = x + v.value();
+            (x, v + x.value())
         });
         x.value().sum()
     };
@@ -351,7 +351,7 @@ fn leaving_the_range_is_an_error_that_names_what_would_do() {
     }
     assert_eq!(x, array([0.25, -1.0]));
     let nan =
-        jit(move |x: Var| small.at(x).add(x / 0.0).value()).call(&array([1.0, 0.0])).unwrap_err().to_string();
+        jit(move |x: Var| (small.at(x) + x / 0.0).value()).call(&array([1.0, 0.0])).unwrap_err().to_string();
     assert!(nan.contains("entry 0 is inf, which has no place on a lattice"), "{nan}");
 }
 
@@ -370,8 +370,8 @@ fn mistakes_are_found_while_tracing() {
     assert!(text(&factor(10, 9)).contains("found a factor of 10/9, expected n/d with 1 <= n < d <= 32768"));
     assert!(text(&factor(9, 10)).contains("found a lattice of 31 points, expected at least n · d = 90"));
     assert!(text(&|x| lattice.at(x.convert(DType::I64)).value()).contains("Lattice::at: found i64[2]"));
-    assert!(text(&|x| lattice.at(x).add(x.index(0, 0).broadcast([3], &[])).value()).contains("of one shape"));
-    assert!(text(&|x| lattice.at(x).add(x.convert(DType::I64)).value()).contains("increments i64[2]"));
+    assert!(text(&|x| (lattice.at(x) + x.index(0, 0).broadcast([3], &[])).value()).contains("of one shape"));
+    assert!(text(&|x| (lattice.at(x) + x.convert(DType::I64)).value()).contains("increments i64[2]"));
 }
 
 #[test]
@@ -379,8 +379,8 @@ fn zeros_lanes_and_narrow_increments() {
     // Zeros of either sign are one point, and reversal arrives at them.
     let f = |x: Var| {
         let (end, _) = scan(7).repeat((LATTICE.at(x), LATTICE.at(x)), |(x, v)| {
-            let v = v.add(-0.0 * x.value().sin());
-            (x.add(-v.value()).add(-0.0 * v.value().cos()), v)
+            let v = v + -0.0 * x.value().sin();
+            (x - v.value() + -0.0 * v.value().cos(), v)
         });
         end.value().sum()
     };
@@ -393,8 +393,8 @@ fn zeros_lanes_and_narrow_increments() {
         let v = LATTICE.at(0.5 * x);
         let (x, ..) = scan(100).repeat((LATTICE.at(x), v, by.remainder(v)), |(x, v, rest)| {
             let (v, rest) = v.contract(rest);
-            let v = v.add(-0.1 * x.value().sin());
-            (x.add(v.value()), v, rest)
+            let v = v - 0.1 * x.value().sin();
+            (x + v.value(), v, rest)
         });
         (x.value() * x.value()).sum()
     };
@@ -421,8 +421,8 @@ fn zeros_lanes_and_narrow_increments() {
     // Increments and values of f32.
     let narrow = |x: Var| {
         let (end, _) = scan(50).repeat((LATTICE.at(x), LATTICE.at(0.0 * x)), |(x, v)| {
-            let v = v.add(-0.1 * x.value().sin().convert(DType::F32));
-            (x.add(0.1 * v.value()), v)
+            let v = v - 0.1 * x.value().sin().convert(DType::F32);
+            (x + 0.1 * v.value(), v)
         });
         (end.value() * end.value()).sum()
     };
@@ -442,8 +442,8 @@ fn programs_on_a_lattice_are_read_back() {
         let start = (LATTICE.at(x), v, Contract { n: 9, d: 10 }.remainder(v));
         let (x, ..) = scan(10).repeat(start, |(x, v, rest)| {
             let (v, rest) = v.contract(rest);
-            let v = v.add(-x.value().sin());
-            (x.add(v.value()), v, rest)
+            let v = v - x.value().sin();
+            (x + v.value(), v, rest)
         });
         x.value() * x.value()
     };

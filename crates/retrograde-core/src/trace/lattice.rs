@@ -18,9 +18,9 @@
 //! let swing = |x: Var, v: Var| {
 //!     let lattice = Lattice { grid: 2f64.powi(-57), range: 64.0 };
 //!     let (x, _) = scan(1000).repeat((lattice.at(x), lattice.at(v)), |(x, v)| {
-//!         let x = x.add(0.005 * v.value());
-//!         let v = v.add(-0.01 * x.value().sin());
-//!         (x.add(0.005 * v.value()), v)
+//!         let x = x + 0.005 * v.value();
+//!         let v = v - 0.01 * x.value().sin();
+//!         (x + 0.005 * v.value(), v)
 //!     });
 //!     x.value()
 //! };
@@ -31,6 +31,7 @@
 //! # Ok::<(), retrograde_core::trace::Error>(())
 //! ```
 
+use std::ops::{Add, Sub};
 use std::sync::Arc;
 
 use super::frame;
@@ -38,7 +39,7 @@ use super::tree::{Leaf, Tree, Visit, join};
 use super::var::{Var, caller};
 use crate::ir::{Diagnostic, Location, Type};
 use crate::prim::bodies::build;
-use crate::prim::{Rule, contract, custom_jvp::CustomJvp, full::Full, stop_gradient::StopGradient};
+use crate::prim::{Rule, contract, custom_jvp::CustomJvp, full::Full, neg::Neg, stop_gradient::StopGradient};
 use crate::prim::{lattice_add::LatticeAdd, lattice_point::LatticePoint, lattice_value::LatticeValue};
 use crate::transform::Standard;
 use retrograde_array::{DType, Scalar, lattice};
@@ -49,7 +50,7 @@ use retrograde_array::{DType, Scalar, lattice};
 /// use retrograde_core::trace::{Var, door::jit, lattice::Lattice};
 /// use retrograde_array::array;
 /// let halves = Lattice { grid: 0.5, range: 8.0 };
-/// let f = jit(|x: Var, d: Var| halves.at(x).add(d).value());
+/// let f = jit(|x: Var, d: Var| (halves.at(x) + d).value());
 /// // 1.2 is nearest to 1, an increment of 0.3 to 0.5; both zeros are 0.
 /// assert_eq!(f.call((&array([1.2, -0.0]), &array([0.3, -0.0])))?, array([1.5, 0.0]));
 /// let error = f.call((&array([1.0, 7.0]), &array([0.0, 1.0]))).unwrap_err().to_string();
@@ -142,7 +143,7 @@ fn stands_for(
 
 /// A point of a lattice, entry by entry: whole numbers, and the floats they stand for, which carry the derivative.
 ///
-/// A tree of two leaves, to be carried by loops.
+/// A tree of two leaves, to be carried by loops. `x + d` and `x - d` move it by floats.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Point<T = Var> {
     point: T,
@@ -177,7 +178,7 @@ impl<T: Tree> Tree for Point<T> {
 /// let f = |x: Var| {
 ///     let (half, rest) = lattice.at(x).contract(Contract { n: 1, d: 2 }.remainder(lattice.at(x)));
 ///     let (quarter, _) = half.contract(rest);
-///     quarter.add(3.0 * x).value()
+///     (quarter + 3.0 * x).value()
 /// };
 /// let (x, slope) = (jit(f).call(&array(4.0))?, grad(f).call(&array(4.0))?);
 /// assert!((x.item::<f64>().unwrap() - 13.0).abs() < 1e-11);
@@ -193,30 +194,6 @@ impl Point {
     /// The points in grids: i64, without derivative.
     pub fn point(self) -> Var {
         self.point
-    }
-    /// The points moved by `d`, rounded to the grid; `d` is of floats, of the shape of the points or a scalar.
-    ///
-    /// Undone by adding `-d`, to the bit. Its derivative is that of `x + d`.
-    ///
-    /// # Errors
-    /// At the front door, where shapes differ; when the program runs, for a sum outside the range and an increment that is not
-    /// finite.
-    #[track_caller]
-    pub fn add(self, d: Var) -> Point {
-        let (location, shape) = (caller(), self.point.shape());
-        let d = if d.rank() == 0 && shape.rank() > 0 {
-            frame::blame(location, || d.spread(shape.clone()))
-        } else {
-            d
-        };
-        let fixed = frame::record1(StopGradient, &[d], location);
-        let point = frame::record1(LatticeAdd { lattice: self.lattice }, &[self.point, fixed], location);
-        let value = if d.dtype().is_float() {
-            stands_for(self.lattice, point, &[self.value, d], &[1.0, 1.0], location)
-        } else {
-            frame::poisoned(&self.value.ty())
-        };
-        Point { point, value, ..self }
     }
     /// The points times n/d, and the remainder after it. Off by less than n + 1 grids; the derivative is n/d.
     ///
@@ -236,6 +213,37 @@ impl Point {
     }
 }
 
+/// The points moved by `d`, rounded to the grid; `d` is of floats, of the shape of the points or a scalar.
+///
+/// Undone by subtracting `d`, to the bit. Its derivative is that of a sum of floats. Errors: at the front door, where shapes
+/// differ; when the program runs, a sum outside the range and an increment that is not finite.
+impl Add<Var> for Point {
+    type Output = Point;
+    #[track_caller]
+    fn add(self, d: Var) -> Point {
+        let (location, shape) = (caller(), self.point.shape());
+        let d =
+            if d.rank() == 0 && shape.rank() > 0 { frame::blame(location, || d.spread(shape)) } else { d };
+        let fixed = frame::record1(StopGradient, &[d], location);
+        let point = frame::record1(LatticeAdd { lattice: self.lattice }, &[self.point, fixed], location);
+        let value = if d.dtype().is_float() {
+            stands_for(self.lattice, point, &[self.value, d], &[1.0, 1.0], location)
+        } else {
+            frame::poisoned(&self.value.ty())
+        };
+        Point { point, value, ..self }
+    }
+}
+
+/// The points moved by `-d`, see the sum.
+impl Sub<Var> for Point {
+    type Output = Point;
+    #[track_caller]
+    fn sub(self, d: Var) -> Point {
+        self + frame::record1(Neg, &[d], caller())
+    }
+}
+
 /// Multiplication by the rational n/d < 1, exactly reversible: momentum 0.9 is 9/10.
 ///
 /// ```
@@ -248,8 +256,8 @@ impl Point {
 ///     let (w, v) = (lattice.at(w), lattice.at(0.0 * w));
 ///     let (w, ..) = scan(500).repeat((w, v, Contract { n: 9, d: 10 }.remainder(v)), |(w, v, rest)| {
 ///         let (v, rest) = v.contract(rest);
-///         let v = v.add(-0.1 * w.value() * w.value() * w.value());
-///         (w.add(0.05 * v.value()), v, rest)
+///         let v = v - 0.1 * w.value() * w.value() * w.value();
+///         (w + 0.05 * v.value(), v, rest)
 ///     });
 ///     w.value()
 /// };
