@@ -548,6 +548,13 @@ PRIMITIVES = {
 # Those that JAX has no equal of, and why.
 WITHOUT = {
     "random_bits": "Threefry-2x64-20; JAX has Threefry-2x32",
+    "lattice_point": "JAX has no lattice of 64-bit whole numbers with a range",
+    "lattice_value": "JAX has no lattice of 64-bit whole numbers with a range",
+    "lattice_add": "JAX has no lattice of 64-bit whole numbers with a range",
+    "contract": "JAX has no one-to-one multiplication with remainders",
+    "agree": "only lowering writes it, after every derivative",
+    "spill": "only lowering writes it, after every derivative",
+    "expand": "only lowering writes it, after every derivative",
     "retain": "only lowering writes it, after every derivative",
     "restore": "only lowering writes it, after every derivative",
     "record": "only lowering writes it, after every derivative",

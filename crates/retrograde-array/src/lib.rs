@@ -28,6 +28,7 @@ mod shape;
 
 pub mod bits;
 pub mod io;
+pub mod lattice;
 pub mod lost;
 pub mod map;
 pub mod ops;

@@ -863,3 +863,114 @@ fn random_programs_are_proved_and_broken_ones_refused() {
         "{n_broken} broken, {n_refused} refused, {n_accepted} equal"
     );
 }
+
+/// Velocity Verlet on sin: x and v by their updates, the acceleration a function of x after every step.
+fn verlet(length: usize) -> Program {
+    let v = vec2();
+    let body = build(&[v.clone(), v.clone(), v.clone(), v.clone()], |b, p| {
+        let [h, x, v, a] = p[..] else { unreachable!("four parameters") };
+        let v = emit(b, Fma, &[h, a, v]);
+        let x = emit(b, Fma, &[h, v, x]);
+        let a = emit(b, Sin, &[x]);
+        vec![x, emit(b, Fma, &[h, a, v]), a, emit(b, Mul, &[x, v])]
+    });
+    let op = Scan {
+        body: Arc::new(body),
+        length: Some(length),
+        reverse: false,
+        n_consts: 1,
+        n_carry: 3,
+        policy: None,
+    };
+    build(&[v.clone(), v.clone(), v], |b, p| {
+        let start = emit(b, Sin, &[p[1]]);
+        let out = b.emit(op.into(), &[p, &[start]].concat());
+        vec![out[0], out[1], out[3]]
+    })
+}
+
+#[test]
+fn carries_that_are_functions_of_the_others_are_proved() {
+    accept("velocity Verlet", &verlet(9), &POLICIES);
+}
+
+#[test]
+fn a_claim_that_does_not_hold_is_refused() {
+    let case = vjp(&verlet(6));
+    let l = lowered(&case, Tape::Reverse);
+    assert_eq!(audit(&case.program, &l, case.n_seeds), Ok(()));
+    let claims = |p: &Program| p.equations.iter().filter(|e| matches!(e.op, Prim::Agree(_))).count();
+    assert_eq!((claims(&l.forward), l.reversals[0].derived.len()), (1, 1));
+    // The loop may start with what is another function of the others.
+    let mut other = l.clone();
+    let x = other.forward.inputs[1];
+    other.forward = change(&l.forward, &mut |e| {
+        let is_claim = matches!(e.op, Prim::Agree(_));
+        if is_claim {
+            e.inputs[1] = x;
+        }
+        is_claim
+    });
+    refuse(&case, &other, "carry 2 starts by another function of the others");
+    // A step whose carry is another function of the others than the one it starts by.
+    let mut step = l.clone();
+    step.forward = change_body(&l.forward, "record", &mut |body| {
+        let sine = body.equations.iter().position(|e| matches!(e.op, Prim::Sin(_))).unwrap();
+        body.equations[sine].op = Cos.into();
+    });
+    refuse(&case, &step, "carry 2 starts by another function of the others");
+    // An inverse that takes the function of something else.
+    let mut inverse = l.clone();
+    inverse.backward = change_body(&l.backward, "step", &mut |step| {
+        let last = step.equations.iter().rposition(|e| matches!(e.op, Prim::Sin(_))).unwrap();
+        step.equations[last].op = Cos.into();
+    });
+    refuse(&case, &inverse, "");
+}
+
+#[test]
+fn bits_of_another_contraction_are_refused() {
+    use retrograde_array::lattice;
+    use retrograde_core::prim::{contract::Contract, expand::Expand, lattice_value::LatticeValue};
+    let whole = vec2().with_dtype(DType::I64);
+    let by = |n| lattice::Contract::new(n, 10).unwrap();
+    let body = build(&[whole.clone(), whole.clone(), vec2()], |b, p| {
+        let out = b.emit(Contract { by: by(9) }.into(), &p[..2]);
+        let lattice = lattice::Lattice::from_parts(-9, 1 << 40).unwrap();
+        let value = emit(b, LatticeValue { lattice, dtype: DType::F64 }, &out[..1]);
+        let sine = emit(b, Sin, &[p[2]]);
+        let z = emit(b, Mul, &[value, sine]);
+        vec![out[0], out[1], p[2], z]
+    });
+    let op =
+        Scan { body: Arc::new(body), length: Some(5), reverse: false, n_consts: 0, n_carry: 3, policy: None };
+    let program = build(&[whole.clone(), whole, vec2()], |b, p| b.emit(op.into(), p));
+    let case = vjp(&program);
+    let l = lowered(&case, Tape::Reverse);
+    assert_eq!(audit(&case.program, &l, case.n_seeds), Ok(()));
+    let mut other = l.clone();
+    other.backward = change_body(&l.backward, "step", &mut |step| {
+        for e in &mut step.equations {
+            if let Prim::Expand(expand) = &mut e.op {
+                *expand = Expand { by: by(7) };
+            }
+        }
+    });
+    refuse(&case, &other, "takes bits that no such contraction put there");
+    let mut swapped = l.clone();
+    swapped.backward = change_body(&l.backward, "step", &mut |step| {
+        for e in &mut step.equations {
+            if let Prim::Expand(_) = &e.op {
+                e.inputs.swap(1, 2);
+            }
+        }
+    });
+    refuse(&case, &swapped, "takes the bits of another contraction (result 0)");
+    let mut missing = l;
+    missing.forward = change_body(&missing.forward, "record", &mut |body| {
+        let push = body.equations.iter().position(|e| matches!(e.op, Prim::Spill(_))).unwrap();
+        let push = body.equations.remove(push);
+        swap_uses(body, push.outputs[0], push.inputs[0]);
+    });
+    refuse(&case, &missing, "bits");
+}

@@ -25,6 +25,7 @@ pub mod prelude {
     pub use retrograde_core::trace::door::{
         grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap,
     };
+    pub use retrograde_core::trace::lattice::{Contract, Lattice};
     pub use retrograde_core::trace::place::iota;
     pub use retrograde_core::trace::var::{concat, constant, full, random_bits, select, stack, uniform};
     pub use retrograde_core::trace::window::{ConvConfig, PoolConfig, avg_pool, conv, max_pool};

@@ -32,6 +32,7 @@ impl Executor for Interpreter {
             return Err(RunError {
                 op: "program",
                 location: None,
+                step: None,
                 cause: Cause::Input { index: 0, found, expected },
             });
         }
@@ -39,7 +40,12 @@ impl Executor for Interpreter {
             Run { config: self.config, counters: Counters::default(), deaths: HashMap::new(), failure: None };
         match run.run(program, inputs) {
             Ok(outputs) => Ok((outputs, run.counters)),
-            Err(e) => Err(run.failure.unwrap_or(RunError { op: "program", location: None, cause: e.into() })),
+            Err(e) => Err(run.failure.unwrap_or(RunError {
+                op: "program",
+                location: None,
+                step: None,
+                cause: e.into(),
+            })),
         }
     }
 }
@@ -54,7 +60,7 @@ fn check_input(index: usize, value: &Value, expected: &Type) -> Result<(), RunEr
         return Ok(());
     }
     let cause = Cause::Input { index, found: found.to_string(), expected: expected.to_string() };
-    Err(RunError { op: "program", location: None, cause })
+    Err(RunError { op: "program", location: None, step: None, cause })
 }
 
 struct Run {
@@ -111,6 +117,7 @@ impl Evaluate for Run {
                     let place = RunError {
                         op: equation.op.name(),
                         location: equation.location,
+                        step: None,
                         cause: e.clone().into(),
                     };
                     self.failure.get_or_insert(place);
@@ -125,6 +132,7 @@ impl Evaluate for Run {
                 self.failure.get_or_insert(RunError {
                     op: equation.op.name(),
                     location: equation.location,
+                    step: None,
                     cause,
                 });
                 return Err(EvalError::Interrupted);
@@ -145,6 +153,11 @@ impl Evaluate for Run {
     }
     fn count_recomputed_step(&mut self) {
         self.counters.recomputed_steps += 1;
+    }
+    fn failed_in_step(&mut self, step_idx: usize) {
+        if let Some(failure) = &mut self.failure {
+            failure.step.get_or_insert(step_idx);
+        }
     }
     fn count_inverse_step(&mut self) {
         self.counters.inverse_steps += 1;

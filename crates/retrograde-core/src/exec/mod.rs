@@ -20,12 +20,18 @@ pub struct Counters {
 
 /// Why a run ended early.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
-#[error("{op}: {cause}{}", location.map(|l| format!("\n  --> {l}")).unwrap_or_default())]
+#[error(
+    "{op}: {cause}{}{}",
+    step.map(|i| format!(" (in step {i} of the loop, counted from 0)")).unwrap_or_default(),
+    location.map(|l| format!("\n  --> {l}")).unwrap_or_default()
+)]
 pub struct RunError {
     /// The operation that failed.
     pub op: &'static str,
     /// Where the user wrote it.
     pub location: Option<Location>,
+    /// In which step of the innermost loop.
+    pub step: Option<usize>,
     /// What went wrong.
     pub cause: Cause,
 }

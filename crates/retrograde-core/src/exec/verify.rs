@@ -22,8 +22,8 @@ pub struct NotAnInverse {
 
 const DRAWS: u64 = 4;
 
-/// Runs the step and its inverse on `DRAWS` random and as many adversarial states; a state on which the step itself
-/// fails (a result that is not finite) says nothing and is passed over.
+/// Runs the step and its inverse on `DRAWS` random and as many adversarial states, which start as a loop would; a state on
+/// which the step itself fails (a result that is not finite, an index outside) says nothing and is passed over.
 ///
 /// # Errors
 /// When a state does not come back to the bit, or bits are left on the stack.
@@ -57,10 +57,16 @@ pub fn verify(reversal: &Reversal) -> Result<(), NotAnInverse> {
             .map(|(i, ty)| value(ty, Key::from_seed(draw).fold_in(i), adversarial))
             .collect();
         let executor = Interpreter::default();
+        let carries = reversal.n_consts..reversal.n_consts + reversal.n_carry;
+        for derived in &reversal.derived {
+            let Ok((value, _)) = executor.run(&derived.from_others, inputs[..carries.end].to_vec()) else {
+                continue;
+            };
+            inputs.splice(carries.start + derived.carry..=carries.start + derived.carry, value);
+        }
         let Ok((mut after, _)) = executor.run(&reversal.record, inputs.clone()) else { continue };
         after.truncate(reversal.n_carry + 1);
         let bits = after.pop();
-        let carries = reversal.n_consts..reversal.n_consts + reversal.n_carry;
         let before: Vec<Value> = inputs.splice(carries, after).collect();
         inputs.pop();
         inputs.extend(bits);
@@ -103,7 +109,7 @@ fn value(ty: &Type, key: Key, adversarial: bool) -> Value {
         return Value::Bits(BitStack::default());
     }
     if !ty.is_float() {
-        return Value::Array(Array::zeros(ty.dtype, ty.shape.clone()));
+        return Value::Array(whole(ty, key, adversarial));
     }
     let n = ty.shape.size();
     let mut entries = uniform(key, [n]).to_vec::<f64>().unwrap_or_default();
@@ -117,6 +123,17 @@ fn value(ty: &Type, key: Key, adversarial: bool) -> Value {
     let array =
         Array::new(ty.shape.clone(), entries).unwrap_or_else(|_| Array::zeros(DType::F64, ty.shape.clone()));
     Value::Array(ops::convert(&array, ty.dtype))
+}
+
+/// Zeros, which index everything that can be indexed; positive numbers of many sizes, which are points and remainders.
+fn whole(ty: &Type, key: Key, adversarial: bool) -> Array {
+    let zeros = Array::zeros(ty.dtype, ty.shape.clone());
+    if !adversarial || ty.dtype != DType::I64 {
+        return zeros;
+    }
+    let words = random_bits(key, ty.shape.size()).into_iter();
+    let entries: Vec<i64> = words.map(|word| (word >> (27 + word % 20)) as i64).collect();
+    Array::new(ty.shape.clone(), entries).unwrap_or(zeros)
 }
 
 #[cfg(test)]
@@ -140,6 +157,7 @@ mod tests {
             inverse: Arc::new(inverse.inverse),
             n_consts: 0,
             n_carry: 2,
+            derived: inverse.derived,
             location: None,
         }
     }

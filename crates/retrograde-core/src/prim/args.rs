@@ -53,6 +53,16 @@ impl Args {
         /// A list of programs.
         programs: Programs => Vec<Arc<Program>>, "a list of programs";
     }
+    /// A whole number.
+    ///
+    /// # Errors
+    /// When it is missing or of another kind.
+    pub fn int(&mut self, name: &str) -> Result<i64, String> {
+        match self.take(name)? {
+            Field::Int(x) => Ok(x),
+            _ => Err(format!("parameter `{name}`: expected a whole number")),
+        }
+    }
     /// A size.
     ///
     /// # Errors

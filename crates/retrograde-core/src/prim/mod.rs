@@ -100,7 +100,8 @@ primitives! {
     qr::Qr, eigh::Eigh, svd::Svd, fft::Fft,
     call::Call, scan::Scan, while_loop::While, cond::Cond,
     custom_jvp::CustomJvp, custom_vjp::CustomVjp, linear_call::LinearCall,
-    retain::Retain, restore::Restore, record::Record, replay::Replay, pack_bits::PackBits, unpack_bits::UnpackBits,
+    lattice_point::LatticePoint, lattice_value::LatticeValue, lattice_add::LatticeAdd, contract::Contract,
+    agree::Agree, spill::Spill, expand::Expand, retain::Retain, restore::Restore, record::Record, replay::Replay, pack_bits::PackBits, unpack_bits::UnpackBits,
 }
 
 impl Prim {
@@ -155,6 +156,15 @@ impl Prim {
     ) -> Option<(ir::ValueId, ir::ValueId)> {
         dispatch!(self, p => p.invert(r, known, outputs, unknown, bits))
     }
+    /// See [`Rules::invert_whole`].
+    pub fn invert_whole(
+        &self,
+        r: &mut Rule<'_>,
+        outputs: &[ir::ValueId],
+        bits: ir::ValueId,
+    ) -> Option<(Vec<ir::ValueId>, ir::ValueId)> {
+        dispatch!(self, p => p.invert_whole(r, outputs, bits))
+    }
 }
 
 impl Op for Prim {
@@ -189,7 +199,8 @@ impl Op for Prim {
     }
     fn fold(&self, inputs: &[Array]) -> Option<Vec<Array>> {
         // Reading a result through an evaluator without bodies keeps folding to plain array operations.
-        if inputs.is_empty() || self.has_bodies() {
+        // What is asserted stays to be seen: a constant that agrees is not an assertion any more.
+        if inputs.is_empty() || self.has_bodies() || matches!(self, Prim::Agree(_)) {
             return None;
         }
         let values = inputs.iter().map(|a| Value::Array(a.clone())).collect();

@@ -191,7 +191,7 @@ impl Rules for Record {
             if reverses {
                 operands.push(std::mem::replace(&mut bits, Value::Bits(BitStack::default())));
             }
-            carry = cx.run(&self.body, operands)?;
+            carry = cx.run(&self.body, operands).inspect_err(|_| cx.failed_in_step(step_idx))?;
             ys.push(carry.split_off(n_carry))?;
             if reverses {
                 bits = carry.pop().ok_or_else(|| EvalError::Broken("bits behind the carries".into()))?;

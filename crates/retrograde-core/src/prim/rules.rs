@@ -95,6 +95,17 @@ pub trait Rules:
         None
     }
 
+    /// Where the results are known and no operand is: emits equations that give all operands, to the bit, and the bit stack
+    /// they leave. `None` where it cannot.
+    fn invert_whole(
+        &self,
+        _r: &mut Rule<'_>,
+        _outputs: &[ValueId],
+        _bits: ValueId,
+    ) -> Option<(Vec<ValueId>, ValueId)> {
+        None
+    }
+
     /// See [`crate::ir::Op::after`].
     fn after(&self, _inner: &Prim) -> Option<Prim> {
         None

@@ -126,7 +126,7 @@ impl Rules for Scan {
             operands.extend(inputs.iter().cloned());
             operands.append(&mut carry);
             operands.extend(xs.iter().map(|x| Value::Array(x.row(row))));
-            carry = cx.run(&self.body, operands)?;
+            carry = cx.run(&self.body, operands).inspect_err(|_| cx.failed_in_step(step_idx))?;
             ys.push(carry.split_off(self.n_carry))?;
         }
         carry.extend(ys.finish(self.reverse)?);

@@ -2,6 +2,7 @@
 
 use super::Program;
 use retrograde_array::bits::BitStack;
+use retrograde_array::lattice::LatticeError;
 use retrograde_array::lost::LostError;
 use retrograde_array::{Array, ArrayError};
 
@@ -76,6 +77,25 @@ pub enum EvalError {
     /// Exact reversal cannot go on.
     #[error("exact reversal: {0}")]
     Lost(#[from] LostError),
+    /// A value that has no place on its lattice.
+    #[error(transparent)]
+    Lattice(#[from] LatticeError),
+    /// A loop that will be reversed does not start as its steps go on.
+    #[error(
+        "part {carry} of the state is a function of the other parts after every step, so reversal computes it from them, but the \
+         loop starts with another value: entry {entry} is {found}, expected {expected}; start with that value, or say \
+         `.tape(Checkpoint::Sqrt)` for this loop"
+    )]
+    Start {
+        /// Which part of the state.
+        carry: usize,
+        /// Row-major position of the first entry that differs.
+        entry: usize,
+        /// What the loop starts with.
+        found: f64,
+        /// What the other parts give.
+        expected: f64,
+    },
     /// A loop ran longer than its limit or was interrupted.
     #[error("interrupted")]
     Interrupted,
@@ -93,6 +113,8 @@ pub trait Evaluate {
     fn run(&mut self, body: &Program, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError>;
     /// Counts one forward step that a loop computed again.
     fn count_recomputed_step(&mut self) {}
+    /// Notes in which step of a loop the failure was that is being returned; the innermost loop comes first.
+    fn failed_in_step(&mut self, _step_idx: usize) {}
     /// Counts one inverse step.
     fn count_inverse_step(&mut self) {}
 }

@@ -110,6 +110,7 @@ impl Rules for While {
         let mut carry = inputs.split_off(self.n_consts());
         let body_consts = inputs.split_off(self.n_cond_consts);
         let mut ys = Stacks::new(&self.body, carry.len(), 0);
+        let mut step_idx = 0;
         loop {
             let of_cond = inputs.iter().chain(&carry).cloned().collect();
             if cx.run(&self.cond, of_cond)?[0].array().item::<bool>() != Some(true) {
@@ -117,7 +118,8 @@ impl Rules for While {
             }
             let mut operands = body_consts.clone();
             operands.append(&mut carry);
-            carry = cx.run(&self.body, operands)?;
+            carry = cx.run(&self.body, operands).inspect_err(|_| cx.failed_in_step(step_idx))?;
+            step_idx += 1;
             ys.push(carry.split_off(self.n_carry()))?;
         }
         carry.extend(ys.finish(false)?);

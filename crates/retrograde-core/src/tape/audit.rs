@@ -27,6 +27,12 @@
 // (the carries before each step) and row r of each x. It holds for either direction of either loop: stacks are in the
 // order of the xs, not of time. So a sweep over stored residuals and a sweep that computes them from states are the
 // same term, and the stacks of states are the only ones that are ever read.
+//
+// Note [claims]
+// A recorded loop may start with `agree x e`, which is x and claims that this carry is a function of the others: at the start,
+// where e is that function of theirs, the equation checks it when it runs. The claim is proved by induction. The function is
+// read off the step, by what the carry after it is made of: the other carries after it. It has to give e at the start, and
+// the carry after a step that starts with its value. Then every state before a step has it in place of the carry.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -37,12 +43,14 @@ use retrograde_array::{Array, DType};
 
 use super::lower::Lowered;
 use crate::ir::{Equation, Kind, Location, Op, Type, check};
+use crate::prim::contract::Contract;
 use crate::prim::neg::Neg;
 use crate::prim::record::Record;
 use crate::prim::replay::{Plan, Replay};
 use crate::prim::reshape::Reshape;
 use crate::prim::retain::{Retain, Update};
 use crate::prim::scan::Scan;
+use crate::prim::spill::Spill;
 use crate::prim::transpose::Transpose;
 use crate::prim::while_loop::While;
 use crate::prim::{Prim, Program};
@@ -195,7 +203,11 @@ struct Recorded {
     body: Arc<Program>,
     consts: Vec<Term>,
     xs: Vec<Term>,
+    /// As they stand, with what they claim.
+    starts: Vec<Term>,
     inits: Vec<Term>,
+    /// What the other parts of the start give, see Note [claims].
+    claims: Vec<Option<Term>>,
     lasts: Vec<Term>,
     states: Vec<Term>,
     length: Length,
@@ -307,6 +319,8 @@ impl Auditor {
             Prim::Replay(replay) => self.replay(replay, operands),
             Prim::Retain(retain) => self.retain(retain, operands, types[0]).map(|t| vec![t]),
             Prim::Restore(restore) => self.restore(restore.update, operands),
+            Prim::Spill(spill) => self.spill(spill, operands, types[0]).map(|t| vec![t]),
+            Prim::Expand(expand) => self.expand(&Spill { by: expand.by }, operands),
             op if op.has_bodies() => self.unproved("the bodies of this operation are not understood"),
             op => Ok((0..types.len()).map(|i| self.terms.app(op, operands, i, types[i])).collect()),
         }
@@ -390,7 +404,10 @@ impl Auditor {
     fn record(&mut self, op: &Record, operands: &[Term]) -> Result<Vec<Term>, AuditError> {
         let (of_cond, rest) = operands.split_at(op.n_cond_consts);
         let (consts, rest) = rest.split_at(op.n_consts);
-        let (inits, xs) = rest.split_at(op.n_carry);
+        let (starts, xs) = rest.split_at(op.n_carry);
+        let (inits, claims): (Vec<Term>, Vec<Option<Term>>) =
+            starts.iter().map(|&t| self.terms.claim(t)).unzip();
+        let inits = &inits[..];
         let l = Loop {
             body: &op.body,
             cond: op.cond.as_ref().map(|cond| (&**cond, of_cond)),
@@ -411,7 +428,9 @@ impl Auditor {
                     body: op.body.clone(),
                     consts: consts.to_vec(),
                     xs: xs.to_vec(),
+                    starts: starts.to_vec(),
                     inits: inits.to_vec(),
+                    claims,
                     lasts: results[..op.n_carry].to_vec(),
                     states,
                     length: running.length,
@@ -549,11 +568,12 @@ impl Auditor {
             (recorded.body.clone(), recorded.consts.clone(), recorded.xs.clone());
         let (inits, of_end, states) =
             (recorded.inits.clone(), recorded.lasts.clone(), recorded.states.clone());
+        let (starts, claims) = (recorded.starts.clone(), recorded.claims.clone());
         if recorded.length != length || recorded.reverse != op.reverse || inits.len() != op.n_carry {
             return self
                 .wrong("the recorded loop has another number of steps, direction or number of carries");
         }
-        for (what, found, expected) in [("last", lasts, &of_end), ("first", firsts, &inits)] {
+        for (what, found, expected) in [("last", lasts, &of_end), ("first", firsts, &starts)] {
             if let Some(i) = (0..found.len()).find(|&i| found[i] != expected[i]) {
                 let reason = self.terms.difference(found[i], expected[i]);
                 return self
@@ -562,12 +582,15 @@ impl Auditor {
         }
         let binder = self.terms.fresh();
         let step = self.terms.symbol(binder, 0, &step_type());
-        let before: Vec<Term> = (0..inits.len())
+        let mut before: Vec<Term> = (0..inits.len())
             .map(|i| {
                 let ty = self.terms.ty(inits[i]).clone();
                 self.terms.symbol(binder, i + 1, &ty)
             })
             .collect();
+        if claims.iter().any(Option::is_some) {
+            before = self.claimed_state(&body, &loop_consts, &loop_xs, &before, &inits, &claims)?;
+        }
         let below = self.terms.symbol(binder, before.len() + 1, &Type::bits());
         let rows: Vec<Term> = loop_xs.iter().map(|&x| self.terms.row(step, x)).collect();
         let after = self.run(&body, &[&loop_consts[..], &before, &rows, &[below]].concat())?;
@@ -586,6 +609,96 @@ impl Auditor {
             ));
         }
         Ok(states)
+    }
+
+    /// The state before a step, with the functions that the claims speak of in place of their carries; see Note [claims].
+    fn claimed_state(
+        &mut self,
+        body: &Program,
+        consts: &[Term],
+        xs: &[Term],
+        symbols: &[Term],
+        inits: &[Term],
+        claims: &[Option<Term>],
+    ) -> Result<Vec<Term>, AuditError> {
+        let after_step = |auditor: &mut Auditor, state: &dyn Fn(usize) -> Term| {
+            let binder = auditor.terms.fresh();
+            let step = auditor.terms.symbol(binder, 0, &step_type());
+            let below = auditor.terms.symbol(binder, 1, &Type::bits());
+            let rows: Vec<Term> = xs.iter().map(|&x| auditor.terms.row(step, x)).collect();
+            let state: Vec<Term> = (0..symbols.len()).map(state).collect();
+            auditor.run(body, &[consts, &state, &rows, &[below]].concat())
+        };
+        // Free symbols for the state, so that none of them is taken for what stands in the place of a carry after the step.
+        let binder = self.terms.fresh();
+        let free: Vec<Term> = (0..symbols.len())
+            .map(|i| {
+                let ty = self.terms.ty(symbols[i]).clone();
+                self.terms.symbol(binder, i + 1, &ty)
+            })
+            .collect();
+        let after = after_step(self, &|i| free[i])?;
+        let others = || (0..symbols.len()).filter(|&i| claims[i].is_none());
+        let to_symbols: HashMap<Term, Term> = others().map(|i| (after[i], symbols[i])).collect();
+        let to_start: HashMap<Term, Term> = others().map(|i| (symbols[i], inits[i])).collect();
+        let mut state = symbols.to_vec();
+        for (i, claim) in claims.iter().enumerate() {
+            let Some(expected) = *claim else { continue };
+            let function = self.terms.replaced(after[i], &to_symbols);
+            if self.terms.mentions(function, binder) {
+                let found = self.terms.describe(after[i]);
+                return self
+                    .unproved(format!("that carry {i} after a step, {found}, is a function of the others"));
+            }
+            let at_start = self.terms.replaced(function, &to_start);
+            if at_start != expected {
+                let reason = self.terms.difference(expected, at_start);
+                return self.wrong(format!("carry {i} starts by another function of the others: {reason}"));
+            }
+            state[i] = function;
+        }
+        let after = after_step(self, &|i| state[i])?;
+        let to_after: HashMap<Term, Term> = others().map(|i| (symbols[i], after[i])).collect();
+        for i in (0..symbols.len()).filter(|&i| claims[i].is_some()) {
+            let expected = self.terms.replaced(state[i], &to_after);
+            if after[i] != expected {
+                let reason = self.terms.difference(after[i], expected);
+                return self
+                    .wrong(format!("carry {i} after a step is another function of the others: {reason}"));
+            }
+        }
+        Ok(state)
+    }
+
+    /// Operands: bits, a value, its remainder.
+    fn spill(&mut self, spill: &Spill, operands: &[Term], ty: &Type) -> Result<Term, AuditError> {
+        let [below, v, r] = *operands else { return self.unproved("too few operands") };
+        let node = Node::Push { below, update: spill.clone().into(), y: v, x: v, others: vec![r] };
+        Ok(self.terms.make(node, ty))
+    }
+    /// Operands: bits, what `contract` made of a value and of its remainder.
+    fn expand(&mut self, spill: &Spill, operands: &[Term]) -> Result<Vec<Term>, AuditError> {
+        let [bits, of_v, of_r] = *operands else { return self.unproved("too few operands") };
+        let node = self.terms.node(bits);
+        let (below, v, r) = match &*node {
+            Node::Push { below, update, x, others, .. } if *update == spill.clone().into() => {
+                (*below, *x, others[0])
+            }
+            _ => {
+                let found = self.terms.describe(bits);
+                return self.wrong(format!("takes bits that no such contraction put there: found {found}"));
+            }
+        };
+        let ty = self.terms.ty(v).clone();
+        let contract = Prim::from(Contract { by: spill.by });
+        for (i, found) in [of_v, of_r].into_iter().enumerate() {
+            let expected = self.terms.app(&contract, &[v, r], i, &ty);
+            if found != expected {
+                let reason = self.terms.difference(found, expected);
+                return self.wrong(format!("takes the bits of another contraction (result {i}): {reason}"));
+            }
+        }
+        Ok(vec![below, v, r])
     }
 
     /// Operands: bits, the result of the update, the old value, the other operands of the update.
@@ -1143,6 +1256,13 @@ impl Terms {
                     _ => None,
                 }
             }
+            // Rounding to a lattice is symmetric, so its sums can be undone by the negative increment.
+            (Prim::LatticeAdd(_), &[p, minus]) => match self.application(p)? {
+                (added @ Prim::LatticeAdd(_), q) => {
+                    (added == *op && self.negated(q[1]) == minus).then_some(q[0])
+                }
+                _ => None,
+            },
             // Whole numbers wrap, so sums can be undone.
             (Prim::Sub(_), &[p, q]) if whole => match (self.application(p), self.application(q)) {
                 (Some((Prim::Add(_), s)), _) if s[1] == q => Some(s[0]),
@@ -1162,6 +1282,48 @@ impl Terms {
             },
             _ => None,
         }
+    }
+    /// The start of a carry and what it claims to be, see Note [claims].
+    fn claim(&self, t: Term) -> (Term, Option<Term>) {
+        match self.application(t) {
+            Some((Prim::Agree(_), operands)) => (operands[0], Some(operands[1])),
+            _ => (t, None),
+        }
+    }
+    /// The term with other ones in place of some, the outermost first.
+    fn replaced(&mut self, root: Term, map: &HashMap<Term, Term>) -> Term {
+        let mut done: HashMap<Term, Term> = HashMap::new();
+        for t in self.affected(&[root], true, |f| f.binder > 0) {
+            let new = match map.get(&t) {
+                Some(&new) => new,
+                None => {
+                    let (node, ty) = (self.node(t), self.ty(t).clone());
+                    let mut of = |t: Term| *done.get(&t).unwrap_or(&t);
+                    match &*node {
+                        Node::App { op, inputs, result } => {
+                            let inputs: Vec<Term> = inputs.iter().map(|&t| of(t)).collect();
+                            self.app(op, &inputs, *result, &ty)
+                        }
+                        Node::Row { step, of: stack } => {
+                            let (step, stack) = (of(*step), of(*stack));
+                            self.row(step, stack)
+                        }
+                        other => {
+                            let renewed = other.map(&mut of, true);
+                            self.make(renewed, &ty)
+                        }
+                    }
+                }
+            };
+            done.insert(t, new);
+        }
+        *done.get(&root).unwrap_or(&root)
+    }
+    /// Whether a symbol of this binder is free in the term.
+    fn mentions(&self, root: Term, binder: u32) -> bool {
+        self.affected(&[root], true, |f| f.binder > 0)
+            .iter()
+            .any(|&t| matches!(*self.nodes[t.0 as usize], Node::Symbol { binder: of, .. } if of == binder))
     }
     fn negated(&mut self, t: Term) -> Term {
         let ty = self.ty(t).clone();

@@ -9,11 +9,12 @@ use super::minimise::Repeat;
 use super::regions::{open_regions, recompute_regions};
 use super::trim::trim;
 use crate::ir::{Equation, Location, Op, ValueId, check, simplify};
+use crate::prim::agree::Agree;
 use crate::prim::record::Record;
 use crate::prim::replay::{Plan, Replay};
 use crate::prim::scan::Scan;
 use crate::prim::{Builder, Checkpoint, Prim, Program, Tape, bodies};
-use crate::transform::{Refusal, invert};
+use crate::transform::{Derived, Refusal, invert};
 
 /// A lowered program in two parts.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub struct Reversal {
     pub n_consts: usize,
     /// How many carries there are.
     pub n_carry: usize,
+    /// Carries that are computed from the others.
+    pub derived: Vec<Derived>,
     /// Where the user wrote the loop.
     pub location: Option<Location>,
 }
@@ -297,10 +300,13 @@ fn record(
     let kept: Vec<ValueId> = keep.iter().map(|&i| l.body.outputs[i]).collect();
     let all = vec![true; l.body.inputs.len()];
     let body = bodies::restrict(l.body, &all, &kept);
+    let (mut inputs, mut derived) = (inputs.to_vec(), vec![]);
     let (body, step, plan) = match policy {
         Tape::Reverse => {
             let inverse = invert(&body, l.n_consts, l.n_carry)
                 .map_err(|r| LowerError::NotReversible(r, equation.location))?;
+            expect_derived(b, &inverse.derived, l, &mut inputs);
+            derived = inverse.derived;
             (Arc::new(inverse.record), Arc::new(inverse.inverse), Plan::Reverse)
         }
         Tape::Checkpoint(_) | Tape::Recompute | Tape::Store => {
@@ -319,6 +325,7 @@ fn record(
             inverse: step.clone(),
             n_consts: l.n_consts,
             n_carry: l.n_carry,
+            derived,
             location: equation.location,
         });
     }
@@ -332,7 +339,7 @@ fn record(
         n_carry: l.n_carry,
         plan,
     };
-    let outputs = b.emit(op.into(), inputs);
+    let outputs = b.emit(op.into(), &inputs);
     let (results, of_tape) = outputs.split_at(keep.len());
     for (&i, &o) in keep.iter().zip(results) {
         map[equation.outputs[i].index()] = Some(o);
@@ -344,6 +351,16 @@ fn record(
     }
     tape.extend(of_tape);
     Ok(Recorded { tape, step, plan })
+}
+
+/// Lets the loop start only where its derived carries are what the others give: see Note [derived carries] in `invert`.
+fn expect_derived(b: &mut Builder, derived: &[Derived], l: &Loop<'_>, inputs: &mut [ValueId]) {
+    let operands = inputs[l.n_cond_consts..l.n_cond_consts + l.n_consts + l.n_carry].to_vec();
+    for Derived { carry, from_others } in derived {
+        let expected = b.inline(from_others, &operands)[0];
+        let found = &mut inputs[l.n_cond_consts + l.n_consts + carry];
+        *found = b.emit1(Agree { carry: *carry }.into(), &[*found, expected]);
+    }
 }
 
 /// Emits the sweep that computes the residuals again.

@@ -39,6 +39,9 @@ fn is_loop(op: &Prim) -> bool {
             | Prim::Replay(_)
             | Prim::Retain(_)
             | Prim::Restore(_)
+            | Prim::Spill(_)
+            | Prim::Expand(_)
+            | Prim::Agree(_)
     )
 }
 
@@ -84,6 +87,7 @@ fn is_cheap(op: &Prim) -> bool {
             | Reverse(_)
             | DynamicSlice(_)
             | Triangle(_)
+            | LatticeValue(_)
             | PackBits(_)
             | UnpackBits(_)
     )

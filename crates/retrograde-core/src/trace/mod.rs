@@ -8,6 +8,7 @@
 //! - [`place`]: where entries stand, such as `iota`
 //! - [`control`]: `scan`, `fori`, `map`, `associative_scan`, `while_loop`, `cond`, `switch`, `scope`
 //! - [`custom`]: derivatives of the user's own
+//! - [`lattice`]: states whose loops run backwards exactly
 //! - [`linalg`]: linear systems and decompositions of matrices
 //! - [`fourier`]: Fourier transforms
 
@@ -19,6 +20,7 @@ pub mod fourier;
 mod frame;
 pub mod function;
 mod functions;
+pub mod lattice;
 pub mod linalg;
 mod logic;
 pub mod place;

@@ -3,9 +3,16 @@
 //! The step is read as constraints: equations whose operands are known run forwards; an equation whose result is known
 //! and one operand is not gives that operand. A rounded addition is solved by [`crate::prim::restore`], which takes from
 //! the bit stack what rounding destroyed; the recording twin of the step puts it there. See `tape` for who runs them.
+//!
+//! Note [derived carries]: where this gets stuck, a carry may be a function f of the others after every step: velocity Verlet's
+//! acceleration, the value of a lattice point. If it is one before the first step too, it is one before every step, so it is
+//! computed from the others and not inverted. f is read off the step; whoever records the loop checks its start (`agree`).
+
+use std::sync::Arc;
 
 use crate::ir::{Equation, Kind, Location, Op, Type, ValueId, check, cse, dce};
-use crate::prim::{Builder, Prim, Program, Rule, bodies, neg::Neg, restore::Restore, retain::Retain};
+use crate::prim::{Builder, Prim, Program, Rule, bodies};
+use crate::prim::{expand::Expand, neg::Neg, restore::Restore, retain::Retain, spill::Spill};
 
 use super::Standard;
 
@@ -16,6 +23,17 @@ pub struct Inverse {
     pub record: Program,
     /// (constants, carries after the step, xs, bits) -> (carries before it, bits)
     pub inverse: Program,
+    /// Carries that are computed from the others and not inverted: the loop must start with what these give.
+    pub derived: Vec<Derived>,
+}
+
+/// A carry that is a function of the other ones after every step.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Derived {
+    /// Which carry.
+    pub carry: usize,
+    /// (constants, carries) -> the carry
+    pub from_others: Arc<Program>,
 }
 
 /// Why a step cannot be turned round.
@@ -53,6 +71,7 @@ pub struct Refusal {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn invert(body: &Program, n_consts: usize, n_carry: usize) -> Result<Inverse, Refusal> {
+    let body = &without_calls(body);
     let outputs = &body.outputs[..n_carry];
     let all = vec![true; body.inputs.len()];
     let step = bodies::restrict(body, &all, outputs);
@@ -71,19 +90,30 @@ pub fn invert(body: &Program, n_consts: usize, n_carry: usize) -> Result<Inverse
     }
     let first_bits = b.input(Type::bits());
     let mut bits = first_bits;
-    // For each restored value: the value of the step it equals, up to sign.
-    let mut restored: Vec<(ValueId, ValueId, bool)> = vec![];
+    // For each value that was solved for: the value of the step it equals, up to sign.
+    let mut solved: Vec<(ValueId, ValueId, bool)> = vec![];
     let mut done = vec![false; step.equations.len()];
+    let mut derived: Vec<Derived> = vec![];
     loop {
         let mut progress = false;
         for (i, equation) in step.equations.iter().enumerate() {
-            if !done[i] && advance(&mut b, equation, &mut known, &mut bits, &mut restored, &step) {
+            if !done[i] && advance(&mut b, equation, &mut known, &mut bits, &mut solved, &step) {
                 done[i] = true;
                 progress = true;
             }
         }
         if !progress {
-            break;
+            let Some(next) = derive(&step, n_consts, n_carry, &known, &derived) else { break };
+            let operands: Vec<ValueId> = step.inputs[..n_consts + n_carry]
+                .iter()
+                // What it does not read may be unknown; dce drops the stand-in.
+                .map(|v| known[v.index()].unwrap_or(first_bits))
+                .collect();
+            let value = b.inline(&next.from_others, &operands)[0];
+            let target = step.inputs[n_consts + next.carry];
+            known[target.index()] = Some(value);
+            solved.push((value, target, false));
+            derived.push(next);
         }
     }
     let mut before = vec![];
@@ -97,10 +127,98 @@ pub fn invert(body: &Program, n_consts: usize, n_carry: usize) -> Result<Inverse
     let raw = b.program().clone();
     let inverse = b.finish(before);
     let inverse = dce::dce(&inverse);
-    let record = record(body, &raw, &parameters, first_bits, &restored, &step, n_consts, n_carry);
+    let record = record(body, &raw, &parameters, first_bits, &solved, &step, n_consts, n_carry);
     check::debug_check(&inverse, "invert");
     check::debug_check(&record, "invert");
-    Ok(Inverse { record, inverse })
+    Ok(Inverse { record, inverse, derived })
+}
+
+/// The body with its calls written out: a function with a derivative of its own is its primal here.
+fn without_calls(body: &Program) -> Program {
+    fn callee(op: &Prim) -> Option<&Arc<Program>> {
+        match op {
+            Prim::Call(call) => Some(&call.body),
+            Prim::CustomJvp(custom) => Some(&custom.primal),
+            Prim::CustomVjp(custom) => Some(&custom.primal),
+            _ => None,
+        }
+    }
+    if !body.equations.iter().any(|e| callee(&e.op).is_some()) {
+        return body.clone();
+    }
+    bodies::build(&body.input_types(), |b, p| {
+        let mut map: Vec<Option<ValueId>> = vec![None; body.types.len()];
+        body.inputs.iter().zip(p).for_each(|(v, &p)| map[v.index()] = Some(p));
+        let of = |map: &[Option<ValueId>], v: &ValueId| map[v.index()].expect("defined before use");
+        for equation in &body.equations {
+            b.location = equation.location;
+            let operands: Vec<ValueId> = equation.inputs.iter().map(|v| of(&map, v)).collect();
+            let results = match callee(&equation.op) {
+                Some(callee) => b.inline(&without_calls(callee), &operands),
+                None => b.emit(equation.op.clone(), &operands),
+            };
+            equation.outputs.iter().zip(results).for_each(|(v, r)| map[v.index()] = Some(r));
+        }
+        body.outputs.iter().map(|v| of(&map, v)).collect()
+    })
+}
+
+/// The first unknown carry that is a function of known ones after every step, see Note [derived carries]. It may not read
+/// other derived ones, so that every start is checked against what is not derived.
+fn derive(
+    step: &Program,
+    n_consts: usize,
+    n_carry: usize,
+    known: &[Option<ValueId>],
+    derived: &[Derived],
+) -> Option<Derived> {
+    let carries = &step.inputs[n_consts..n_consts + n_carry];
+    (0..n_carry).filter(|&i| known[carries[i].index()].is_none()).find_map(|carry| {
+        let is_source = |j: usize| {
+            j != carry && known[carries[j].index()].is_some() && derived.iter().all(|d| d.carry != j)
+        };
+        // For each value: the carry after the step that it is.
+        let source = |v: ValueId| (0..n_carry).find(|&j| step.outputs[j] == v && is_source(j));
+        let mut needed = vec![false; step.types.len()];
+        let target = step.outputs[carry];
+        needed[target.index()] = true;
+        let mut of_carries = source(target).is_some();
+        for equation in step.equations.iter().rev() {
+            if equation.outputs.iter().any(|v| needed[v.index()] && source(*v).is_none()) {
+                for v in &equation.inputs {
+                    needed[v.index()] = true;
+                    of_carries |= source(*v).is_some();
+                }
+            }
+        }
+        let reads_the_state_before =
+            step.inputs[n_consts..].iter().any(|v| needed[v.index()] && source(*v).is_none());
+        if reads_the_state_before || !of_carries {
+            return None;
+        }
+        let types: Vec<Type> = step.input_types()[..n_consts + n_carry].to_vec();
+        let from_others = bodies::build(&types, |b, p| {
+            let mut map: Vec<Option<ValueId>> = vec![None; step.types.len()];
+            step.inputs[..n_consts].iter().zip(p).for_each(|(v, &p)| map[v.index()] = Some(p));
+            (0..n_carry)
+                .filter(|&j| is_source(j))
+                .for_each(|j| map[step.outputs[j].index()] = Some(p[n_consts + j]));
+            for equation in &step.equations {
+                let wanted = |v: &ValueId| needed[v.index()] && map[v.index()].is_none();
+                if equation.outputs.iter().any(wanted) {
+                    b.location = equation.location;
+                    let operand = |v: &ValueId| map[v.index()].expect("needed, so defined before use");
+                    let operands: Vec<ValueId> = equation.inputs.iter().map(operand).collect();
+                    let results = b.emit(equation.op.clone(), &operands);
+                    for (v, r) in equation.outputs.iter().zip(results) {
+                        map[v.index()].get_or_insert(r);
+                    }
+                }
+            }
+            vec![map[target.index()].expect("the target is needed")]
+        });
+        Some(Derived { carry, from_others: Arc::new(from_others) })
+    })
 }
 
 /// Runs one equation in whichever direction it can; says whether nothing is left to do with it.
@@ -109,7 +227,7 @@ fn advance(
     equation: &Equation<Prim>,
     known: &mut [Option<ValueId>],
     bits: &mut ValueId,
-    restored: &mut Vec<(ValueId, ValueId, bool)>,
+    solved_for: &mut Vec<(ValueId, ValueId, bool)>,
     step: &Program,
 ) -> bool {
     b.location = equation.location;
@@ -127,6 +245,20 @@ fn advance(
     }
     let unknown: Vec<ValueId> =
         equation.inputs.iter().copied().filter(|v| known[v.index()].is_none()).collect();
+    if let (Some(results), true) =
+        (outputs.iter().copied().collect::<Option<Vec<_>>>(), unknown.len() == inputs.len())
+    {
+        let repeats = (1..unknown.len()).any(|i| unknown[..i].contains(&unknown[i]));
+        let mut rule = Rule { b, cx: &Standard };
+        if !repeats && let Some((values, bits_left)) = equation.op.invert_whole(&mut rule, &results, *bits) {
+            for (&v, value) in unknown.iter().zip(values) {
+                known[v.index()] = Some(value);
+                solved_for.push((value, v, false));
+            }
+            *bits = bits_left;
+            return true;
+        }
+    }
     let [target] = unknown[..] else { return false };
     if outputs.iter().any(Option::is_none) || step.ty(target).kind != Kind::Array {
         return false;
@@ -136,10 +268,11 @@ fn advance(
     let solved = equation.op.invert(&mut Rule { b, cx: &Standard }, &inputs, &outputs, &ty, *bits);
     let Some((value, bits_left)) = solved else { return false };
     for new in &b.program().equations[first_new..] {
-        if matches!(new.op, Prim::Restore(_)) {
-            restored.push((new.outputs[1], target, new.outputs[1] != value));
+        if matches!(new.op, Prim::Restore(_)) && new.outputs[1] != value {
+            solved_for.push((new.outputs[1], target, true));
         }
     }
+    solved_for.push((value, target, false));
     known[target.index()] = Some(value);
     *bits = bits_left;
     true
@@ -152,7 +285,7 @@ fn record(
     inverse: &Program,
     parameters: &[ValueId],
     first_bits: ValueId,
-    restored: &[(ValueId, ValueId, bool)],
+    solved: &[(ValueId, ValueId, bool)],
     step: &Program,
     n_consts: usize,
     n_carry: usize,
@@ -171,30 +304,43 @@ fn record(
         twin[p.index()] = Some(if is_carry { outputs[i - n_consts] } else { inputs[i] });
     }
     twin[first_bits.index()] = Some(bits);
-    let mut retained = vec![];
+    let mut retained: Vec<(Prim, Vec<ValueId>)> = vec![];
     for equation in &inverse.equations {
         let operands = |twin: &[Option<ValueId>]| -> Vec<ValueId> {
             equation.inputs.iter().map(|v| twin[v.index()].expect("defined before use")).collect()
         };
-        if let Prim::Restore(Restore { update }) = &equation.op {
-            let (x, target, negated) = restored
-                .iter()
-                .find(|(x, ..)| *x == equation.outputs[1])
-                .expect("every restored value is listed");
-            let of_target = of_step[target.index()];
-            let value = if *negated { b.emit1(Neg.into(), &[of_target]) } else { of_target };
-            retained.push((*update, operands(&twin)[1..].to_vec(), value));
-            twin[equation.outputs[0].index()] = Some(bits);
-            twin[x.index()] = Some(value);
-        } else {
-            let results = b.emit(equation.op.clone(), &operands(&twin));
-            equation.outputs.iter().zip(results).for_each(|(v, r)| twin[v.index()] = Some(r));
-        }
+        // What the inverse solves for is at hand here.
+        let at_hand: Vec<Option<(ValueId, bool)>> = equation
+            .outputs
+            .iter()
+            .map(|v| solved.iter().find(|(value, ..)| value == v))
+            .map(|found| found.map(|(_, target, negated)| (of_step[target.index()], *negated)))
+            .collect();
+        let results: Vec<ValueId> = match &equation.op {
+            Prim::Restore(Restore { update }) => {
+                let (of_target, negated) = at_hand[1].expect("every restored value is listed");
+                let value = if negated { b.emit1(Neg.into(), &[of_target]) } else { of_target };
+                let operands = operands(&twin);
+                retained.push((
+                    Retain { update: *update }.into(),
+                    [&[operands[1], value], &operands[2..]].concat(),
+                ));
+                vec![bits, value]
+            }
+            Prim::Expand(Expand { by }) => {
+                let before = [1, 2].map(|i| at_hand[i].expect("every expanded value is listed").0);
+                retained.push((Spill { by: *by }.into(), before.to_vec()));
+                vec![bits, before[0], before[1]]
+            }
+            op => match at_hand[..] {
+                [Some((value, false))] => vec![value],
+                _ => b.emit(op.clone(), &operands(&twin)),
+            },
+        };
+        equation.outputs.iter().zip(results).for_each(|(v, r)| twin[v.index()] = Some(r));
     }
-    for (update, operands, value) in retained.into_iter().rev() {
-        let mut inputs = vec![bits, operands[0], value];
-        inputs.extend(&operands[1..]);
-        bits = b.emit1(Retain { update }.into(), &inputs);
+    for (op, operands) in retained.into_iter().rev() {
+        bits = b.emit1(op, &[&[bits], &operands[..]].concat());
     }
     let (carries, ys) = outputs.split_at(n_carry);
     let all = carries.iter().copied().chain([bits]).chain(ys.iter().copied()).collect();
