@@ -1,4 +1,5 @@
 //! Lattice states: reversed with no bit kept, more accurate than plain floats; contraction keeps its information and no more.
+#![allow(clippy::print_stdout, reason = "what was measured, beside what is asserted: shown with --nocapture")]
 
 use retrograde_array::{Array, DType, array, ops};
 use retrograde_core::ir::{parse, print};
