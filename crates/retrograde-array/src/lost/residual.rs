@@ -177,6 +177,19 @@ impl ResidualStack {
         self.run = mark.run;
     }
 
+    /// Bits that were pushed since the mark was taken, open runs not counted.
+    ///
+    /// ```
+    /// use retrograde_array::lost::ResidualStack;
+    /// let mut stack = ResidualStack::new();
+    /// let mark = stack.mark();
+    /// stack.push(-1);
+    /// assert_eq!(stack.bits_since(mark), 3); // no zeros, one, minus
+    /// ```
+    pub fn bits_since(&self, mark: Mark) -> usize {
+        self.len_bits().saturating_sub(mark.len_bits)
+    }
+
     fn close_run(&mut self) {
         if let Some(zeros) = self.run.take() {
             self.push_delta(zeros + 1);
