@@ -79,33 +79,34 @@ fn long_runs_keep_less_than_a_kilobyte() {
     );
     assert!(report.notes[0].contains("whole_step.rs"), "{report}");
 
-    let report = same_gradient(&two(), |y| loss(scan(10_000).repeat(y, rk4(van_der_pol, 1e-3))));
+    let f = |y: [Var; 2]| {
+        let step = |(i, y): (Var, [Var; 2])| (i + 1, rk4(van_der_pol, 1e-3)(y));
+        let (n, y) = scan(10_000).repeat((constant(&array(0_i64)), y), step);
+        loss(y) + n.convert(DType::F64)
+    };
+    let report = same_gradient(&two(), f);
     assert!(report.tape_bytes() <= 500, "{report}");
 }
 
 #[test]
 fn a_counter_costs_nothing() {
-    let f = |y: [Var; 3]| {
-        let step = |(i, y): (Var, [Var; 3])| (i + 1, rk4(lorenz, 1e-3)(y));
-        let (n, y) = scan(10_000).repeat((constant(&array(0_i64)), y), step);
-        loss(y) + n.convert(DType::F64)
+    let alone = same_gradient(&one(), |y| loss(scan(1000).repeat(y, rk4(lorenz, 1e-3))));
+    let counted = |y: [Var; 3]| {
+        let step = |(i, y): (Var, [Var; 3])| {
+            let y = rk4(lorenz, 1e-3)(y);
+            (i + 1, y)
+        };
+        loss(while_loop((constant(&array(0_i64)), y), |(i, _)| i.lt(1000), step).1)
     };
-    let report = same_gradient(&one(), f);
-    assert!(report.tape_bytes() <= 1000, "{report}");
-    // Also where the counter ends the loop.
-    let f = |y: [Var; 2]| {
-        let step = |(i, y): (Var, [Var; 2])| (i + 1, rk4(van_der_pol, 1e-3)(y));
-        loss(while_loop((constant(&array(0_i64)), y), |(i, _)| i.lt(1_000), step).1)
-    };
-    let report = same_gradient(&two(), f);
-    assert!(report.tape_bytes() <= 200 && report.inverse_steps == 1000, "{report}");
+    let report = same_gradient(&one(), counted);
+    assert_eq!((report.stack_bits(), report.inverse_steps), (alone.stack_bits(), 1000), "{report}");
 }
 
 #[test]
 fn loops_that_end_by_their_state_are_reversed() {
     let f = |y: [Var; 2]| loss(while_loop(y, |[x, _]| x.gt(-1.0), rk4(van_der_pol, 1e-2)));
     let report = same_gradient(&two(), f);
-    assert!(report.inverse_steps > 300 && report.tape_bytes() < 500, "{report}");
+    assert!(report.inverse_steps > 100 && report.tape_bytes() < 500, "{report}");
 }
 
 /// Every length near the blocks, and none.
@@ -255,13 +256,13 @@ fn with_stack(tape: &[Value], change: impl Fn(&mut BitStack)) -> Vec<Value> {
 #[test]
 fn every_flipped_bit_is_found() {
     // One of residuals, one of kept states, one of both.
-    for (h, n) in [(1e-3, 600), (1e-2, 200), (6e-3, 400)] {
+    for (h, n) in [(1e-3, 250), (1e-2, 100), (6e-3, 250)] {
         let door =
             value_and_grad(move |y: [Var; 3]| loss(scan(n).repeat(y, rk4(lorenz, h)))).tape(Tape::Reverse);
         let (_, report, tape) = door.forward(&one()).unwrap();
         assert!(report.stack_bits() > 60, "{report}");
         door.backward(&one(), tape.clone()).unwrap();
-        for bit in (0..report.stack_bits()).step_by(1 + report.stack_bits() / 60) {
+        for bit in (0..report.stack_bits()).step_by(1 + report.stack_bits() / 30) {
             let broken = with_stack(&tape, |bits| bits.flip(bit));
             assert!(
                 door.backward(&one(), broken).is_err(),
@@ -298,20 +299,20 @@ fn what_cannot_be_undone_is_refused() {
         |f: fn([Var; 1]) -> Var| grad(f).tape(Tape::Reverse).call(&[array(0.5)]).unwrap_err().to_string();
     // A number that is halved.
     let e = refusal(|[x]| {
-        let step = |(i, x): (Var, Var)| (i / 2, x + 0.1 * x.sin());
+        let step = |(i, x): (Var, Var)| (i / 2, x + 0.001 * i.convert(DType::F64) * x.sin());
         scan(5).repeat((constant(&array(1000_i64)), x), step).1
     });
     assert!(e.contains("part 0 of the state (i64[])") && e.contains("`div` cannot be solved"), "{e}");
     assert!(e.contains("Checkpoint::Sqrt") && e.contains("whole_step.rs"), "{e}");
     // One that depends on a float.
     let e = refusal(|[x]| {
-        let step = |(x, i): (Var, Var)| (x + 0.1 * x.sin(), i + x.convert(DType::I64));
+        let step = |(x, i): (Var, Var)| (x + i.convert(DType::F64) * x.sin(), i + x.convert(DType::I64));
         scan(5).repeat((x, constant(&array(0_i64))), step).0
     });
     assert!(e.contains("part 1 of the state (i64[])") && e.contains("depends on part 0"), "{e}");
     // A truth value that is overwritten.
     let e = refusal(|[x]| {
-        let step = |(x, seen): (Var, Var)| (x + 0.1 * x.sin(), seen | seen);
+        let step = |(x, seen): (Var, Var)| (x + select(seen, x, -x).sin(), x.gt(-seen.convert(DType::F64)));
         let (x, seen) = scan(5).repeat((x, x.gt(0.0)), step);
         select(seen, x, -x)
     });

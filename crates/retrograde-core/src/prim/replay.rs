@@ -241,8 +241,8 @@ impl Replay {
                         };
                         let operands = |state: &[Value]| self.step_operands(o, step_idx, state.to_vec());
                         let guess = whole_step::guess(cx, &self.step, &operands, &state, exact, corrections);
-                        state = guess.ok_or_else(|| EvalError::Broken("a guess where one was recorded".into()))?;
-                        whole_step::pop_residuals(&mut stack, &mut state)?;
+                        let guess = guess.ok_or_else(|| EvalError::Broken("a guess where one was recorded".into()))?;
+                        state = whole_step::make_right(cx, &self.step, &operands, &state, guess, &mut stack)?;
                         self.back(cx, o, step_idx, state.clone())?;
                     }
                 }

@@ -11,20 +11,22 @@
 //! whole instead, and the steps of the block run forwards again: so the stack never holds more than a 64th of the states
 //! and a word for each block, whatever the step is. A block ends with a residual more, 0 or, above a state, 1.
 //!
-//! Both directions run [`guess`] on the same operands, so it is the same to the bit. The true x makes the guess right or
-//! is told by the residual, so no property of F is relied on.
+//! Both directions run [`guess`] on the same operands, so it is the same to the bit, and the residual leads from any guess
+//! to x: no property of F is relied on. On the way back each x is seen to lead to y, and the first to be the recorded
+//! start, so that every state is proved.
 //!
 //! # Errors
 //! A state that is infinite or NaN ends reversal; a stack that is not the recorded one leads to an error of the stack or
-//! away from a state that is known: the state after a kept block, the start.
+//! to a state that does not lead to the one after it, or to another start.
 //!
 //! # Cost
 //! At most K + 1 evaluations of F for each step, in either direction, about log(ε) / log(h‖∂f‖) where the iteration
-//! contracts; room for 64 states where a kept block runs again.
+//! contracts, and on the way back one more where the guess was wrong or still changed; room for 64 states where a kept
+//! block runs again.
 //!
 //! # Source
-//! Fixed-point inversion of residual maps: J. Behrmann et al., Invertible Residual Networks, ICML 2019, algorithm 1; that
-//! what it misses is kept is our own.
+//! Fixed-point inversion of residual maps: J. Behrmann et al., Invertible Residual Networks, ICML 2019, algorithm 1. That
+//! what it misses is kept, so that the inverse is exact, is our own.
 
 use super::{EvalError, Evaluate, Program, Value};
 use retrograde_array::bits::BitStack;
@@ -49,6 +51,13 @@ pub(super) fn is_guessed(value: &Value) -> bool {
     value.array().dtype().is_float()
 }
 
+/// A guess of the state before a step.
+pub(super) struct Guess {
+    pub(super) state: Vec<Value>,
+    /// What the step makes of it, where that is known.
+    image: Option<Vec<Value>>,
+}
+
 /// The state before a step, from the state `after` it; of carries that are no floats `exact` holds the one before. `step`
 /// is (constants, carries, xs) -> (carries, anything). `None` where the iteration fails; the operands decide that alone.
 pub(super) fn guess(
@@ -58,7 +67,7 @@ pub(super) fn guess(
     after: &[Value],
     exact: Vec<Value>,
     corrections: usize,
-) -> Option<Vec<Value>> {
+) -> Option<Guess> {
     let mut exact = exact.into_iter();
     let mut state = after.to_vec();
     for value in &mut state {
@@ -66,7 +75,7 @@ pub(super) fn guess(
             *value = exact.next()?;
         }
     }
-    let mut first = None;
+    let (mut first, mut last_image) = (None, None);
     for _ in 0..=corrections {
         cx.count_inverse_evaluation();
         let image = cx.attempt(step, operands(&state))?;
@@ -85,10 +94,11 @@ pub(super) fn guess(
             return None;
         }
         if !changed {
+            last_image = Some(image);
             break;
         }
     }
-    is_finite(&state).then_some(state)
+    is_finite(&state).then_some(Guess { state, image: last_image })
 }
 
 fn is_finite(state: &[Value]) -> bool {
@@ -152,7 +162,7 @@ impl Recorder {
     ) -> bool {
         let exact = before.iter().filter(|v| !is_guessed(v)).cloned().collect();
         let Some(guess) = guess(cx, step, operands, after, exact, self.corrections) else { return false };
-        for (x, guess) in before.iter().zip(&guess) {
+        for (x, guess) in before.iter().zip(&guess.state) {
             if is_guessed(x) && lost::push_residuals(x.array(), guess.array(), &mut self.stack).is_err() {
                 return false;
             }
@@ -202,12 +212,36 @@ pub(super) fn open_block(stack: &mut ResidualStack, state: &[Value]) -> Result<B
     }
 }
 
-/// Makes a guess right.
-pub(super) fn pop_residuals(stack: &mut ResidualStack, state: &mut [Value]) -> Result<(), EvalError> {
+/// The state before a step, from a guess of it: made right, and checked to lead to the state `after` the step.
+pub(super) fn make_right(
+    cx: &mut dyn Evaluate,
+    step: &Program,
+    operands: &dyn Fn(&[Value]) -> Vec<Value>,
+    after: &[Value],
+    guess: Guess,
+    stack: &mut ResidualStack,
+) -> Result<Vec<Value>, EvalError> {
+    let Guess { mut state, mut image } = guess;
     for value in state.iter_mut().rev() {
         if is_guessed(value) {
-            *value = Value::Array(lost::pop_residuals(value.array(), stack)?);
+            let x = lost::pop_residuals(value.array(), stack)?;
+            if !x.bits_eq(value.array()) {
+                image = None;
+            }
+            *value = Value::Array(x);
         }
     }
-    Ok(())
+    let image = match image {
+        Some(image) => image,
+        None => {
+            cx.count_inverse_evaluation();
+            cx.run(step, operands(&state))?
+        }
+    };
+    if image.iter().zip(after).all(|(f, y)| f.array().bits_eq(y.array())) {
+        return Ok(state);
+    }
+    Err(EvalError::Broken(
+        "exact reversal to find states that lead to those after them, found one that does not".into(),
+    ))
 }
