@@ -79,17 +79,17 @@ pub struct Exact {
 /// // x = sin x, and a counter.
 /// let step = parse::<Prim>("program(a:f64[], b:i64[]) {
 ///   c:f64[] = sin a
-///   d:i64[] = full[value=1]
+///   d:i64[] = full[type=i64[], value=i64[]{1}]
 ///   e:i64[] = add b d
 ///   return c, e
 /// }")?;
 /// let exact = invert_exact(&step, 0, 2)?.unwrap();
 /// assert_eq!(print(&exact.program), "program(a:f64[], b:i64[]) {
-///   c:i64[] = full[value=1]
+///   c:i64[] = full[type=i64[], value=i64[]{1}]
 ///   d:i64[] = sub b c
 ///   return d
 /// }");
-/// let halved = parse::<Prim>("program(a:i64[]) {\n  b:i64[] = full[value=2]\n  c:i64[] = div a b\n  return c\n}")?;
+/// let halved = parse::<Prim>("program(a:i64[]) {\n  b:i64[] = full[type=i64[], value=i64[]{2}]\n  c:i64[] = div a b\n  return c\n}")?;
 /// assert!(invert_exact(&halved, 0, 1).unwrap_err().to_string().contains("`div` cannot be solved"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
