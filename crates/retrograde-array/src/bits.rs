@@ -102,6 +102,31 @@ impl BitStack {
         self.words.len() * 8
     }
 
+    /// Takes everything above the lowest `n_bits` bits off; nothing happens when there are no more.
+    ///
+    /// ```
+    /// use retrograde_array::bits::BitStack;
+    /// let mut stack = BitStack::new();
+    /// stack.push(0b101, 3);
+    /// let before = stack.clone();
+    /// stack.push(u64::MAX, 64);
+    /// stack.truncate(3);
+    /// assert_eq!(stack, before);
+    /// ```
+    pub fn truncate(&mut self, n_bits: usize) {
+        if n_bits >= self.len {
+            return;
+        }
+        self.words.truncate(n_bits.div_ceil(64));
+        let used = (n_bits % 64) as u32;
+        if used > 0
+            && let Some(top) = self.words.last_mut()
+        {
+            *top &= mask(used);
+        }
+        self.len = n_bits;
+    }
+
     /// Inverts one bit, counted from the bottom: for tests that corrupt a tape on purpose.
     ///
     /// # Panics
@@ -149,6 +174,25 @@ mod tests {
             }
             assert!(stack.is_empty() && stack == BitStack::default());
             assert_eq!(stack.pop(1), None);
+        }
+    }
+
+    #[test]
+    fn truncation_takes_back_what_was_pushed_since() {
+        for (seed, n_before) in [0, 1, 63, 64, 65, 127, 128, 200].into_iter().enumerate() {
+            let mut stack = BitStack::new();
+            for word in random_bits(Key::from_seed(seed as u64), n_before) {
+                stack.push(word, 1);
+            }
+            let before = stack.clone();
+            stack.truncate(n_before + 1);
+            assert_eq!(stack, before);
+            for word in random_bits(Key::from_seed(100), 7) {
+                stack.push(word, (word % 65) as u32);
+                let mut back = stack.clone();
+                back.truncate(n_before);
+                assert_eq!(back, before);
+            }
         }
     }
 

@@ -422,8 +422,20 @@ mod tests {
         check(&[Grad, Grad], "--after grad: found 2 results, expected one number");
         check(&[Transpose], "--after transpose: the program is not linear: ");
         check(&[Vmap(usize::MAX)], "--after vmap=");
-        // x += f(x) cannot be turned round.
-        let reverse = error(&[Grad], Some(Tape::Reverse));
-        assert!(reverse.contains("x += f(x)") && reverse.contains("help: "), "{reverse}");
+        // A counter that is halved cannot be turned round.
+        let halving = |x: Var| {
+            let step = |(x, n): (Var, Var)| (x + x.sin() / n.convert(DType::F64), n / 2);
+            scan(3).repeat((x, constant(&array(7_i64))), step).0.sum()
+        };
+        let program = jit(halving).program(&array([1.0, 2.0])).unwrap();
+        let reverse = pipeline(program, &[Grad], Some(Tape::Reverse)).unwrap_err().to_string();
+        assert!(reverse.contains("part 1 of the state") && reverse.contains("help: "), "{reverse}");
+    }
+
+    #[test]
+    fn whole_steps_are_shown() {
+        // x += f(x) has no inverse, so that its step is guessed and corrected.
+        let text = text(&[Transform::Grad], Some(Tape::Reverse));
+        assert!(text.contains("plan=reverse-step-8"), "{text}");
     }
 }

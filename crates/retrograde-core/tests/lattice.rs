@@ -268,8 +268,11 @@ fn momentum_keeps_the_information_that_it_destroys() {
         };
         let of_plain = jit(plain).call((&inputs, &noise)).unwrap();
         let door = grad(move |s: (Var, Var), noise: Var| (plain(s, noise) * plain(s, noise)).sum());
-        let refused = door.tape(Tape::Reverse).call((&inputs, &noise)).unwrap_err().to_string();
-        assert!(refused.contains("`mul` cannot be solved for it to the bit"), "{refused}");
+        // A product of floats has no inverse update by update: whole steps are iterated.
+        let door = door.tape(Tape::Reverse);
+        door.call((&inputs, &noise)).unwrap();
+        let notes = door.last_tape().notes.join(" ");
+        assert!(notes.contains("`mul` cannot be solved for it to the bit"), "{notes}");
         let entries = |a: &Array| a.to_vec::<f64>().unwrap();
         let far =
             entries(&end).iter().zip(entries(&of_plain)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
@@ -324,9 +327,11 @@ fn a_carry_that_is_a_function_of_the_others_is_computed_and_not_inverted() {
         let ((x, _), _) = scan_over().run((x, x.sin()), f, step);
         x
     };
-    let error =
-        grad(fed).tape(Tape::Reverse).call((&array(1.0), &array([1.0, 2.0]))).unwrap_err().to_string();
-    assert!(error.contains("the step cannot be reversed for part"), "{error}");
+    let door = grad(fed).tape(Tape::Reverse);
+    let slope = door.call((&array(1.0), &array([1.0, 2.0]))).unwrap();
+    assert!(slope.bits_eq(&grad(fed).call((&array(1.0), &array([1.0, 2.0]))).unwrap()));
+    let notes = door.last_tape().notes.join(" ");
+    assert!(notes.contains("the step cannot be reversed for part"), "{notes}");
 }
 
 #[test]

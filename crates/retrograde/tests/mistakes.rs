@@ -170,8 +170,8 @@ fn integer_gradient() {
 #[test]
 fn irreversible_update() {
     let f = |x: Var| {
-        let step = |x: Var| x + 0.1 * x.sin();
-        scan(100).tape(Tape::Reverse).repeat(x, step).sum()
+        let step = |(x, n): (Var, Var)| (x + x.sin() / n.convert(DType::F64), n / 2 + 50);
+        scan(100).tape(Tape::Reverse).repeat((x, constant(&array(7i64))), step).0.sum()
     };
     check("irreversible_update", grad(f).call(&vector()));
 }
@@ -180,12 +180,12 @@ fn irreversible_update() {
 fn irreversible_friction() {
     let orbit = |q: Var, v: Var| {
         let step = |(q, v): (Var, Var)| {
-            let v = 0.99 * v - 0.01 * q.sin();
-            (q + 0.01 * v, v)
+            let v = v * 99 - (100.0 * q.sin()).convert(DType::I64);
+            (q + 0.01 * v.convert(DType::F64), v)
         };
         scan(100).tape(Tape::Reverse).repeat((q, v), step).0.sum()
     };
-    check("irreversible_friction", grad(orbit).call((&vector(), &vector())));
+    check("irreversible_friction", grad(orbit).call((&vector(), &array([1i64, 2, 3]))));
 }
 
 #[test]

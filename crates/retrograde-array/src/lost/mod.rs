@@ -18,11 +18,15 @@
 
 mod array;
 mod real;
+mod residual;
 mod slice;
+mod whole;
 
 pub use array::{ArrayStep, record_array, restore_array};
 pub use real::Real;
+pub use residual::{Mark, ResidualStack};
 pub use slice::{SliceStep, record_slice, restore_slice};
+pub use whole::{correct, is_finite, pop_residuals, pop_whole, push_residuals, push_whole};
 
 use crate::bits::BitStack;
 use crate::kernel;

@@ -151,6 +151,13 @@ impl Evaluate for Run {
             .map(Value::compact)
             .collect())
     }
+    fn attempt(&mut self, program: &Program, inputs: Vec<Value>) -> Option<Vec<Value>> {
+        // Whether an attempt succeeds must not depend on what is looked for.
+        let (config, failure) = (std::mem::take(&mut self.config), self.failure.take());
+        let results = self.run(program, inputs);
+        (self.config, self.failure) = (config, failure);
+        results.ok()
+    }
     fn count_recomputed_step(&mut self) {
         self.counters.recomputed_steps += 1;
     }
@@ -161,6 +168,9 @@ impl Evaluate for Run {
     }
     fn count_inverse_step(&mut self) {
         self.counters.inverse_steps += 1;
+    }
+    fn count_inverse_evaluation(&mut self) {
+        self.counters.inverse_evaluations += 1;
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Counters {
     pub recomputed_steps: u64,
     /// Steps that were run backwards.
     pub inverse_steps: u64,
+    /// Evaluations of steps on guesses of the state before them, on the way forwards and back.
+    pub inverse_evaluations: u64,
 }
 
 /// Why a run ended early.

@@ -34,6 +34,7 @@ pub mod rules;
 pub mod schedule;
 pub mod structure;
 pub mod value;
+pub mod whole_step;
 
 pub use args::Args;
 pub use policy::{Checkpoint, Tape};

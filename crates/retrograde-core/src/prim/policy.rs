@@ -13,7 +13,9 @@ pub enum Tape {
     Recompute,
     /// Some states of a loop; the rest is computed again.
     Checkpoint(Checkpoint),
-    /// The last state and the bits that rounding destroyed; earlier states are reconstructed exactly.
+    /// The last state and the bits that rounding destroyed; earlier states are reconstructed exactly. Where the updates of a
+    /// step cannot be undone one by one, the whole step is undone by iteration, at up to nine evaluations each way, and what
+    /// that misses is kept, or a state for 64 steps where that is less: `prim::whole_step`.
     Reverse,
 }
 

@@ -1,7 +1,8 @@
 //! `record`: a loop that also leaves the tape its derivative needs. Only `tape::lower` makes one.
 //!
 //! Operands: constants of the condition, constants, initial carries, xs. Results: final carries, ys stacked, then the
-//! tape: for checkpoints the carries before every k-th step, for reversal the bits that rounding destroyed; where the
+//! tape: for checkpoints the carries before every k-th step, for reversal the bits that rounding destroyed or, of whole
+//! steps, that guesses of the state before them miss ([`super::whole_step`]); where the
 //! number of steps is not known before, also that number.
 
 use super::bodies::build;
@@ -9,6 +10,7 @@ use super::replay::Plan;
 use super::scan::{Scan, Stacks};
 use super::schedule::kept_on_the_way;
 use super::while_loop::While;
+use super::whole_step::Recorder;
 use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Value};
 use crate::ir::{Field, Fields, Kind, Mismatch, Type, ValueId};
 use retrograde_array::bits::BitStack;
@@ -20,7 +22,7 @@ use std::sync::Arc;
 pub struct Record {
     /// The condition of a `while`.
     pub cond: Option<Arc<Program>>,
-    /// (constants, carries, xs) -> (carries, ys); for reversal with the bits behind the parameters and behind the carries.
+    /// (constants, carries, xs) -> (carries, ys); for reversal by updates with the bits behind the parameters and behind the carries.
     pub body: Arc<Program>,
     /// Number of steps; `None` for a `while`.
     pub length: Option<usize>,
@@ -70,7 +72,7 @@ impl States {
     }
     fn offer(&mut self, step_idx: usize, state: &[Value]) {
         let wanted = match (&self.at, self.plan) {
-            (_, Plan::Reverse) => false,
+            (_, Plan::Reverse | Plan::ReverseStep { .. }) => false,
             (Some(at), _) => at.get(self.kept.len()) == Some(&step_idx),
             (None, _) => step_idx.is_multiple_of(self.distance),
         };
@@ -147,7 +149,7 @@ impl Rules for Record {
             }
         };
         match self.plan {
-            Plan::Reverse => out.push(Type::bits()),
+            Plan::Reverse | Plan::ReverseStep { .. } => out.push(Type::bits()),
             Plan::Every(_) | Plan::Slots(_) => {
                 let stack = |ty: &Type| self.length.map_or_else(|| ty.list(), |n| ty.stacked(self.plan.n_states(n)));
                 out.extend(self.state_types().iter().map(stack));
@@ -168,6 +170,10 @@ impl Rules for Record {
         let n_carry = self.n_carry + usize::from(reverses);
         let mut ys = Stacks::new(&self.body, n_carry, 0);
         let mut states = States::new(self.plan, self.length);
+        let mut whole = match self.plan {
+            Plan::ReverseStep { corrections } => Some(Recorder::new(corrections)),
+            _ => None,
+        };
         let mut step_idx = 0;
         loop {
             let go_on = match (&self.cond, self.length) {
@@ -184,15 +190,21 @@ impl Rules for Record {
                 states.thin_out();
             }
             let row = self.length.map_or(0, |n| if self.reverse { n - 1 - step_idx } else { step_idx });
+            let rows: Vec<Value> = xs.iter().map(|x| Value::Array(x.row(row))).collect();
+            let before = if whole.is_some() { carry.clone() } else { vec![] };
             let mut operands = Vec::with_capacity(self.body.inputs.len());
             operands.extend(consts.iter().cloned());
             operands.append(&mut carry);
-            operands.extend(xs.iter().map(|x| Value::Array(x.row(row))));
+            operands.extend(rows.iter().cloned());
             if reverses {
                 operands.push(std::mem::replace(&mut bits, Value::Bits(BitStack::default())));
             }
             carry = cx.run(&self.body, operands).inspect_err(|_| cx.failed_in_step(step_idx))?;
             ys.push(carry.split_off(n_carry))?;
+            if let Some(whole) = &mut whole {
+                let operands = |state: &[Value]| [&consts, state, &rows].concat();
+                whole.record(cx, &self.body, &operands, before, &carry)?;
+            }
             if reverses {
                 bits = carry.pop().ok_or_else(|| EvalError::Broken("bits behind the carries".into()))?;
             }
@@ -201,6 +213,10 @@ impl Rules for Record {
         carry.extend(ys.finish(self.reverse)?);
         if reverses {
             let mut bits = bits.into_bits()?;
+            bits.shrink();
+            carry.push(Value::Bits(bits));
+        } else if let Some(whole) = whole {
+            let mut bits = whole.finish();
             bits.shrink();
             carry.push(Value::Bits(bits));
         } else {

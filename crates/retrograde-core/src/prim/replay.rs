@@ -1,16 +1,18 @@
 //! `replay`: the reverse sweep over a recorded loop. Only `tape::lower` makes one.
 //!
 //! It produces the state before each step, last step first, and runs `back` on it, which computes the step's residuals
-//! again and the cotangents from them. Operands: constants, the tape (checkpoints: the stacks; reversal: last carries,
-//! first carries, bits; then the number of steps where it was not known), xs, then constants, carries and xs of the
+//! again and the cotangents from them. Operands: constants, the tape (checkpoints: the stacks; reversal, of either kind:
+//! last carries, first carries, bits; then the number of steps where it was not known), xs, then constants, carries and xs of the
 //! sweep. Results: carries of the sweep, its ys stacked.
 //! Errors: a reconstruction that does not arrive at the recorded start, or leaves bits over.
 
 use super::bodies::{self, build, parts};
 use super::scan::Stacks;
 use super::schedule::{kept_on_the_way, next_state, online_distance};
+use super::whole_step::{self, Block};
 use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Value};
 use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
+use retrograde_array::lost::ResidualStack;
 use retrograde_array::{Array, DType};
 use std::fmt;
 use std::str::FromStr;
@@ -23,8 +25,13 @@ pub enum Plan {
     Every(usize),
     /// The states of the schedule for this many slots, see [`super::schedule`].
     Slots(usize),
-    /// The last state and the bits that rounding destroyed.
+    /// The last state and the bits that rounding destroyed, taken back update by update.
     Reverse,
+    /// The last state and what a guess of the state before each step misses, see [`super::whole_step`].
+    ReverseStep {
+        /// How many corrections of a guess there are at most.
+        corrections: usize,
+    },
 }
 
 impl fmt::Display for Plan {
@@ -33,6 +40,7 @@ impl fmt::Display for Plan {
             Plan::Every(k) => write!(f, "every-{k}"),
             Plan::Slots(n) => write!(f, "slots-{n}"),
             Plan::Reverse => write!(f, "reverse"),
+            Plan::ReverseStep { corrections } => write!(f, "reverse-step-{corrections}"),
         }
     }
 }
@@ -43,8 +51,12 @@ impl Plan {
         match self {
             Plan::Every(k) => n_steps.div_ceil(k.max(1)),
             Plan::Slots(slots) => kept_on_the_way(n_steps, slots).len(),
-            Plan::Reverse => 0,
+            Plan::Reverse | Plan::ReverseStep { .. } => 0,
         }
+    }
+    /// Whether states are reconstructed from the last one.
+    pub fn reverses(self) -> bool {
+        matches!(self, Plan::Reverse | Plan::ReverseStep { .. })
     }
 }
 
@@ -55,10 +67,11 @@ impl FromStr for Plan {
             return Ok(Plan::Reverse);
         }
         let number = |prefix| s.strip_prefix(prefix).and_then(|k| k.parse::<usize>().ok()).filter(|k| *k > 0);
-        match (number("every-"), number("slots-")) {
-            (Some(k), _) => Ok(Plan::Every(k)),
-            (_, Some(n)) => Ok(Plan::Slots(n)),
-            _ => Err(format!("found plan `{s}`, expected `reverse`, `every-N` or `slots-N`")),
+        match (number("every-"), number("slots-"), number("reverse-step-")) {
+            (Some(k), _, _) => Ok(Plan::Every(k)),
+            (_, Some(n), _) => Ok(Plan::Slots(n)),
+            (_, _, Some(corrections)) => Ok(Plan::ReverseStep { corrections }),
+            _ => Err(format!("found plan `{s}`, expected `reverse`, `reverse-step-N`, `every-N` or `slots-N`")),
         }
     }
 }
@@ -76,8 +89,11 @@ pub fn online_stride(n_steps: usize) -> usize {
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Replay {
-    /// Checkpoints: (constants, carries, xs) -> carries. Reversal: (constants, carries after, xs, bits) -> (carries before, bits).
+    /// Checkpoints, reversal of whole steps: (constants, carries, xs) -> carries. Reversal by updates: (constants, carries
+    /// after, xs, bits) -> (carries before, bits).
     pub step: Arc<Program>,
+    /// Reversal of whole steps with carries that are no floats: (constants, carries after, xs) -> those carries before.
+    pub exact: Option<Arc<Program>>,
     /// (constants, carries before, xs, sweep constants, sweep carries, sweep xs) -> (sweep carries, sweep ys)
     pub back: Arc<Program>,
     /// Number of steps; `None`: on the tape.
@@ -112,7 +128,7 @@ struct Operands {
 
 impl Replay {
     fn n_tape(&self) -> usize {
-        let states = if self.plan == Plan::Reverse { 2 * self.n_carry + 1 } else { self.n_carry };
+        let states = if self.plan.reverses() { 2 * self.n_carry + 1 } else { self.n_carry };
         states + usize::from(self.length.is_none())
     }
     /// Runs the sweep on the step that started from `state`.
@@ -205,15 +221,66 @@ impl Replay {
             bits = state.pop().ok_or_else(|| EvalError::Broken("bits behind the carries".into()))?;
             self.back(cx, o, step_idx, state.clone())?;
         }
-        let left = bits.into_bits()?.len_bits();
-        if left != 0 || !state.iter().zip(&start).all(|(a, b)| a.array().bits_eq(b.array())) {
-            return Err(EvalError::Broken(format!(
-                "exact reversal to arrive at the recorded start with an empty bit stack, found {} and {left} bits left",
-                if left == 0 { "another state" } else { "bits left over" }
-            )));
-        }
-        Ok(())
+        arrived(&state, &start, bits.into_bits()?.len_bits())
     }
+    fn sweep_by_whole_steps(&self, cx: &mut dyn Evaluate, o: &mut Operands, corrections: usize) -> Result<(), EvalError> {
+        let mut state = std::mem::take(&mut o.tape);
+        let bits = state.pop().ok_or_else(|| EvalError::Broken("bits on the tape".into()))?;
+        let start = state.split_off(self.n_carry);
+        let mut stack = ResidualStack::from_bits(bits.into_bits()?);
+        let mut end = o.n_steps;
+        while end > 0 {
+            let first = whole_step::start_of_block(end - 1);
+            match whole_step::open_block(&mut stack, &state)? {
+                Block::Guessed => {
+                    for step_idx in (first..end).rev() {
+                        cx.count_inverse_step();
+                        let exact = match &self.exact {
+                            Some(exact) => cx.run(exact, self.step_operands(o, step_idx, state.clone()))?,
+                            None => vec![],
+                        };
+                        let operands = |state: &[Value]| self.step_operands(o, step_idx, state.to_vec());
+                        let guess = whole_step::guess(cx, &self.step, &operands, &state, exact, corrections);
+                        let guess = guess.ok_or_else(|| EvalError::Broken("a guess where one was recorded".into()))?;
+                        state = whole_step::make_right(cx, &self.step, &operands, &state, guess, &mut stack)?;
+                        self.back(cx, o, step_idx, state.clone())?;
+                    }
+                }
+                Block::Kept(kept) => {
+                    let mut states = vec![kept];
+                    for step_idx in first..end {
+                        cx.count_recomputed_step();
+                        let operands = self.step_operands(o, step_idx, states[step_idx - first].clone());
+                        states.push(cx.run(&self.step, operands)?);
+                    }
+                    if !states.pop().is_some_and(|found| same_state(&found, &state)) {
+                        return Err(EvalError::Broken(format!("the state kept before step {first} to lead to that after step {}", end - 1)));
+                    }
+                    for step_idx in (first..end).rev() {
+                        state = states.pop().ok_or_else(|| EvalError::Broken("a state per step".into()))?;
+                        self.back(cx, o, step_idx, state.clone())?;
+                    }
+                }
+            }
+            end = first;
+        }
+        arrived(&state, &start, stack.finish().map_or(1, |()| 0))
+    }
+}
+
+fn same_state(a: &[Value], b: &[Value]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.array().bits_eq(b.array()))
+}
+
+/// That reversal met the recorded start and used everything it had.
+fn arrived(state: &[Value], start: &[Value], bits_left: usize) -> Result<(), EvalError> {
+    if bits_left == 0 && same_state(state, start) {
+        return Ok(());
+    }
+    Err(EvalError::Broken(format!(
+        "exact reversal to arrive at the recorded start with an empty bit stack, found {}",
+        if bits_left == 0 { "another state" } else { "bits left over" }
+    )))
 }
 
 impl Rules for Replay {
@@ -233,8 +300,11 @@ impl Rules for Replay {
             ("sweep_carries", count(self.n_sweep_carry)),
             ("plan", Field::Word(self.plan.to_string())),
             ("step", Field::Program(self.step.clone())),
-            ("back", Field::Program(self.back.clone())),
         ]);
+        if let Some(exact) = &self.exact {
+            fields.push(("exact", Field::Program(exact.clone())));
+        }
+        fields.push(("back", Field::Program(self.back.clone())));
         fields
     }
     fn parse(args: &mut Args) -> Result<Self, String> {
@@ -248,6 +318,7 @@ impl Rules for Replay {
             n_sweep_carry: args.size("sweep_carries")?,
             plan: args.word("plan")?.parse()?,
             step: args.program("step")?,
+            exact: args.optional_program("exact")?,
             back: args.program("back")?,
         })
     }
@@ -264,7 +335,7 @@ impl Rules for Replay {
         let stack = |ty: &Type| self.length.map_or_else(|| ty.list(), |n| ty.stacked(n));
         let mut expected = consts.to_vec();
         match self.plan {
-            Plan::Reverse => {
+            Plan::Reverse | Plan::ReverseStep { .. } => {
                 expected.extend(carry.iter().chain(carry).cloned());
                 expected.push(Type::bits());
             }
@@ -287,6 +358,17 @@ impl Rules for Replay {
         }
         bodies::expect_types("parameter of the step", &self.step.input_types(), &step_in)?;
         bodies::expect_types("result of the step", &self.step.output_types(), &step_out)?;
+        let whole: Vec<Type> = match self.plan {
+            Plan::ReverseStep { .. } => carry.iter().filter(|ty| !ty.is_float()).cloned().collect(),
+            _ => vec![],
+        };
+        if self.exact.is_some() == whole.is_empty() {
+            return Err(Mismatch::new(format!("found {} carries that are to be reversed exactly, expected an inverse for just these", whole.len())));
+        }
+        if let Some(exact) = &self.exact {
+            bodies::expect_types("parameter of the exact inverse", &exact.input_types(), &step_in)?;
+            bodies::expect_types("result of the exact inverse", &exact.output_types(), &whole)?;
+        }
         let outs = self.back.output_types();
         let (carries, ys) = outs.split_at(self.n_sweep_carry);
         bodies::expect_types("carry of the sweep", carries, sweep_carry)?;
@@ -318,6 +400,7 @@ impl Rules for Replay {
         };
         match self.plan {
             Plan::Reverse => self.sweep_from_the_end(cx, &mut operands)?,
+            Plan::ReverseStep { corrections } => self.sweep_by_whole_steps(cx, &mut operands, corrections)?,
             Plan::Every(k) => {
                 let stride = if self.length.is_some() { k } else { online_stride(n_steps) };
                 self.sweep_from_checkpoints(cx, &mut operands, stride)?;
@@ -335,7 +418,8 @@ impl Rules for Replay {
         panic!("policies are lowered last; this is a bug in retrograde")
     }
     fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
-        Replay { step: Arc::new(f(&self.step)), back: Arc::new(f(&self.back)), ..self.clone() }
+        let exact = self.exact.as_ref().map(|p| Arc::new(f(p)));
+        Replay { step: Arc::new(f(&self.step)), exact, back: Arc::new(f(&self.back)), ..self.clone() }
     }
     fn rows() -> Vec<Row> {
         // x' = x + sin c; the sweep adds up x · x'.
@@ -352,6 +436,7 @@ impl Rules for Replay {
         });
         let op = Replay {
             step: Arc::new(advance),
+            exact: None,
             back: Arc::new(back),
             length: Some(5),
             reverse: false,
@@ -381,9 +466,11 @@ mod tests {
 
     #[test]
     fn plans_parse() {
-        for plan in [Plan::Every(7), Plan::Slots(3), Plan::Reverse] {
+        for plan in [Plan::Every(7), Plan::Slots(3), Plan::Reverse, Plan::ReverseStep { corrections: 8 }] {
             assert_eq!(plan.to_string().parse(), Ok(plan));
         }
-        assert!("every-0".parse::<Plan>().is_err() && "slots-0".parse::<Plan>().is_err());
+        for wrong in ["every-0", "slots-0", "reverse-step-0", "reverse-step-", "reverse-"] {
+            assert!(wrong.parse::<Plan>().is_err(), "{wrong}");
+        }
     }
 }

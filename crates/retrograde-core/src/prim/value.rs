@@ -111,12 +111,18 @@ pub trait Evaluate {
     /// # Errors
     /// The error of the first equation that fails.
     fn run(&mut self, body: &Program, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError>;
+    /// Runs a body on values that the program need not have met: `None` where it fails, which is no failure of the run.
+    fn attempt(&mut self, body: &Program, inputs: Vec<Value>) -> Option<Vec<Value>> {
+        self.run(body, inputs).ok()
+    }
     /// Counts one forward step that a loop computed again.
     fn count_recomputed_step(&mut self) {}
     /// Notes in which step of a loop the failure was that is being returned; the innermost loop comes first.
     fn failed_in_step(&mut self, _step_idx: usize) {}
     /// Counts one inverse step.
     fn count_inverse_step(&mut self) {}
+    /// Counts one evaluation of a step on a guess of the state before it, on the way forwards or back.
+    fn count_inverse_evaluation(&mut self) {}
 }
 
 /// An evaluator for primitives without bodies.

@@ -7,7 +7,8 @@
 //! the state before that step (Note [rows]); that is the whole meaning of computing residuals again. What is left to
 //! prove at each `replay` are its states: by checkpoints, that its step is the step of the recorded loop and that the
 //! schedule reaches every step; by reversal, that its inverse undoes the recorded step on symbols, entry of the bit stack
-//! by entry. What cannot be proved is an error.
+//! by entry; by reversal of whole steps, that the step whose inverse is guessed is the recorded one, so that the recorded
+//! residuals belong to its guesses, and that the inverse of the carries that are not guessed undoes them. What cannot be proved is an error.
 //!
 //! # Cost
 //! For each result of a loop, linear in the step; for each loop in a loop once more for the outer one.
@@ -200,6 +201,7 @@ impl fmt::Display for Place {
 
 /// What a `record` did, for the `replay` that has its bits.
 struct Recorded {
+    plan: Plan,
     body: Arc<Program>,
     consts: Vec<Term>,
     xs: Vec<Term>,
@@ -422,9 +424,10 @@ impl Auditor {
         let mut results = self.results(&running, op.n_carry);
         let states: Vec<Term> = (0..op.n_carry).map(|i| self.stack(&running, running.carries[i])).collect();
         match op.plan {
-            Plan::Reverse => {
+            Plan::Reverse | Plan::ReverseStep { .. } => {
                 results.push(self.terms.make(Node::Bits(self.recorded.len()), &Type::bits()));
                 self.recorded.push(Recorded {
+                    plan: op.plan,
                     body: op.body.clone(),
                     consts: consts.to_vec(),
                     xs: xs.to_vec(),
@@ -456,7 +459,7 @@ impl Auditor {
 
     fn replay(&mut self, op: &Replay, operands: &[Term]) -> Result<Vec<Term>, AuditError> {
         let (consts, rest) = operands.split_at(op.n_consts);
-        let n_tape = if op.plan == Plan::Reverse { 2 * op.n_carry + 1 } else { op.n_carry };
+        let n_tape = if op.plan.reverses() { 2 * op.n_carry + 1 } else { op.n_carry };
         let (tape, rest) = rest.split_at(n_tape);
         let (length, rest) = match op.length {
             Some(n) => (Length::Known(n), rest),
@@ -467,7 +470,9 @@ impl Auditor {
         let (sweep_inits, sweep_xs) = rest.split_at(op.n_sweep_carry);
         let states = match op.plan {
             Plan::Every(_) | Plan::Slots(_) => self.states_from_checkpoints(op, length, consts, tape, xs)?,
-            Plan::Reverse => self.states_from_the_end(op, length, consts, tape, xs)?,
+            Plan::Reverse | Plan::ReverseStep { .. } => {
+                self.states_from_the_end(op, length, consts, tape, xs)?
+            }
         };
         // The rest is a scan over the states: `back` has them where its carries stand.
         let binder = self.terms.fresh();
@@ -564,6 +569,11 @@ impl Auditor {
             return self.unproved(format!("found {found}, expected the bits that a loop recorded"));
         };
         let recorded = &self.recorded[number];
+        if recorded.plan != op.plan {
+            let (found, expected) = (recorded.plan, op.plan);
+            return self
+                .wrong(format!("found bits recorded by the plan {found}, read by the plan {expected}"));
+        }
         let (body, loop_consts, loop_xs) =
             (recorded.body.clone(), recorded.consts.clone(), recorded.xs.clone());
         let (inits, of_end, states) =
@@ -580,6 +590,9 @@ impl Auditor {
                     .wrong(format!("carry {i} of the {what} state is not the recorded one: {reason}"));
             }
         }
+        if matches!(op.plan, Plan::ReverseStep { .. }) {
+            self.guesses_are_the_recorded_ones(op, length, consts, &inits, xs, &states)?;
+        }
         let binder = self.terms.fresh();
         let step = self.terms.symbol(binder, 0, &step_type());
         let mut before: Vec<Term> = (0..inits.len())
@@ -590,6 +603,21 @@ impl Auditor {
             .collect();
         if claims.iter().any(Option::is_some) {
             before = self.claimed_state(&body, &loop_consts, &loop_xs, &before, &inits, &claims)?;
+        }
+        if let Plan::ReverseStep { .. } = op.plan {
+            let Some(exact) = &op.exact else { return Ok(states) };
+            let rows: Vec<Term> = loop_xs.iter().map(|&x| self.terms.row(step, x)).collect();
+            let mut after = self.run(&body, &[&loop_consts[..], &before, &rows].concat())?;
+            after.truncate(op.n_carry);
+            let rows: Vec<Term> = xs.iter().map(|&x| self.terms.row(step, x)).collect();
+            let undone = self.run(exact, &[consts, &after, &rows].concat())?;
+            let whole: Vec<usize> =
+                (0..before.len()).filter(|&i| !self.terms.ty(before[i]).is_float()).collect();
+            if let Some((&found, &i)) = undone.iter().zip(&whole).find(|(t, i)| **t != before[**i]) {
+                let found = self.terms.describe(found);
+                return self.wrong(format!("the exact inverse does not give carry {i} back: found {found}"));
+            }
+            return Ok(states);
         }
         let below = self.terms.symbol(binder, before.len() + 1, &Type::bits());
         let rows: Vec<Term> = loop_xs.iter().map(|&x| self.terms.row(step, x)).collect();
@@ -699,6 +727,31 @@ impl Auditor {
             }
         }
         Ok(vec![below, v, r])
+    }
+
+    /// Residuals say what guesses miss that a step makes. They are made right again if the guesses are the same, which
+    /// follow from that step, its constants, its xs, the states after it and the number of corrections alone.
+    fn guesses_are_the_recorded_ones(
+        &mut self,
+        op: &Replay,
+        length: Length,
+        consts: &[Term],
+        inits: &[Term],
+        xs: &[Term],
+        states: &[Term],
+    ) -> Result<(), AuditError> {
+        let (body, reverse) = (&*op.step, op.reverse);
+        let l = Loop { body, cond: None, length: Some(length), reverse, consts, inits, xs, has_bits: false };
+        let running = self.iterate(&l)?;
+        for (i, &expected) in states.iter().enumerate() {
+            let found = self.stack(&running, running.carries[i]);
+            if found != expected {
+                let reason = self.terms.difference(found, expected);
+                return self
+                    .wrong(format!("carry {i} is guessed by another step than was recorded: {reason}"));
+            }
+        }
+        Ok(())
     }
 
     /// Operands: bits, the result of the update, the old value, the other operands of the update.

@@ -113,7 +113,7 @@ fn entry(program: &Program, v: ValueId, producer: Option<usize>) -> TapeEntry {
     let ty = if packs(program.ty(v)) { PackBits::packed(program.ty(v)) } else { program.ty(v).clone() };
     let policy = match equation.map(|e| &e.op) {
         Some(Prim::Record(r)) => match r.plan {
-            Plan::Reverse => Tape::Reverse,
+            Plan::Reverse | Plan::ReverseStep { .. } => Tape::Reverse,
             Plan::Slots(slots) => Checkpoint::Slots(slots).into(),
             Plan::Every(1) if r.length.is_some_and(|n| n > 1) => Tape::Recompute,
             Plan::Every(_) => Checkpoint::Sqrt.into(),

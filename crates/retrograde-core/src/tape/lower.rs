@@ -13,8 +13,9 @@ use crate::prim::agree::Agree;
 use crate::prim::record::Record;
 use crate::prim::replay::{Plan, Replay};
 use crate::prim::scan::Scan;
+use crate::prim::whole_step::CORRECTIONS;
 use crate::prim::{Builder, Checkpoint, Prim, Program, Tape, bodies};
-use crate::transform::{Derived, Refusal, invert};
+use crate::transform::{Derived, Refusal, invert, invert_exact};
 
 /// A lowered program in two parts.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ pub struct Lowered {
     pub n_outputs: usize,
     /// What the tape holds, one entry per value.
     pub tape: Vec<TapeEntry>,
-    /// Loops whose policy could not be followed, and why.
+    /// Loops whose policy could not be followed, or by another mechanism than the first, and why.
     pub notes: Vec<String>,
     /// How many loops are recorded, to be replayed: what there is to audit.
     pub n_recorded: usize,
@@ -58,6 +59,21 @@ struct Found {
     n_recorded: usize,
     notes: Vec<String>,
     reversals: Vec<Reversal>,
+}
+
+impl Found {
+    fn reverse(
+        &mut self,
+        record: &Arc<Program>,
+        inverse: &Arc<Program>,
+        n_consts: usize,
+        n_carry: usize,
+        derived: Vec<Derived>,
+        location: Option<Location>,
+    ) {
+        let (record, inverse) = (record.clone(), inverse.clone());
+        self.reversals.push(Reversal { record, inverse, n_consts, n_carry, derived, location });
+    }
 }
 
 /// Why a program cannot be lowered as asked.
@@ -158,6 +174,7 @@ fn as_loop(op: &Prim) -> Option<Loop<'_>> {
 struct Recorded {
     tape: Vec<ValueId>,
     step: Arc<Program>,
+    exact: Option<Arc<Program>>,
     plan: Plan,
 }
 
@@ -300,35 +317,39 @@ fn record(
     let kept: Vec<ValueId> = keep.iter().map(|&i| l.body.outputs[i]).collect();
     let all = vec![true; l.body.inputs.len()];
     let body = bodies::restrict(l.body, &all, &kept);
-    let (mut inputs, mut derived) = (inputs.to_vec(), vec![]);
+    let mut inputs = inputs.to_vec();
+    let carries = || bodies::restrict(l.body, &all, &l.body.outputs[..l.n_carry]);
+    let mut exact = None;
     let (body, step, plan) = match policy {
-        Tape::Reverse => {
-            let inverse = invert(&body, l.n_consts, l.n_carry)
-                .map_err(|r| LowerError::NotReversible(r, equation.location))?;
-            expect_derived(b, &inverse.derived, l, &mut inputs);
-            derived = inverse.derived;
-            (Arc::new(inverse.record), Arc::new(inverse.inverse), Plan::Reverse)
-        }
+        Tape::Reverse => match invert(&body, l.n_consts, l.n_carry) {
+            Ok(inverse) => {
+                let derived = inverse.derived;
+                let (record, inverse) = (Arc::new(inverse.record), Arc::new(inverse.inverse));
+                expect_derived(b, &derived, l, &mut inputs);
+                found.reverse(&record, &inverse, l.n_consts, l.n_carry, derived, equation.location);
+                (record, inverse, Plan::Reverse)
+            }
+            Err(refusal) => {
+                let of_rest = invert_exact(&body, l.n_consts, l.n_carry)
+                    .map_err(|r| LowerError::NotReversible(r, equation.location))?;
+                if let Some(of_rest) = of_rest {
+                    let (record, inverse) = (of_rest.inverse.record.into(), of_rest.inverse.inverse.into());
+                    found.reverse(&record, &inverse, l.n_consts, of_rest.n_carry, vec![], equation.location);
+                    exact = Some(Arc::new(of_rest.program));
+                }
+                note(found, equation, &format!("reversed as whole steps, by iteration: {refusal}"));
+                (Arc::new(body), Arc::new(carries()), Plan::ReverseStep { corrections: CORRECTIONS })
+            }
+        },
         Tape::Checkpoint(_) | Tape::Recompute | Tape::Store => {
-            let step = bodies::restrict(l.body, &all, &l.body.outputs[..l.n_carry]);
             let plan = match (policy, l.length) {
                 (Tape::Checkpoint(Checkpoint::Slots(slots)), _) => Plan::Slots(slots.max(1)),
                 (Tape::Checkpoint(Checkpoint::Sqrt), Some(n)) => Plan::Every(n.isqrt().max(1)),
                 _ => Plan::Every(1),
             };
-            (Arc::new(body), Arc::new(step), plan)
+            (Arc::new(body), Arc::new(carries()), plan)
         }
     };
-    if plan == Plan::Reverse {
-        found.reversals.push(Reversal {
-            record: body.clone(),
-            inverse: step.clone(),
-            n_consts: l.n_consts,
-            n_carry: l.n_carry,
-            derived,
-            location: equation.location,
-        });
-    }
     let op = Record {
         cond: l.cond.cloned(),
         body,
@@ -345,12 +366,12 @@ fn record(
         map[equation.outputs[i].index()] = Some(o);
     }
     let mut tape = vec![];
-    if plan == Plan::Reverse {
+    if plan.reverses() {
         let first = &inputs[l.n_cond_consts + l.n_consts..l.n_cond_consts + l.n_consts + l.n_carry];
         tape.extend(results[..l.n_carry].iter().chain(first));
     }
     tape.extend(of_tape);
-    Ok(Recorded { tape, step, plan })
+    Ok(Recorded { tape, step, exact, plan })
 }
 
 /// Lets the loop start only where its derived carries are what the others give: see Note [derived carries] in `invert`.
@@ -412,6 +433,7 @@ fn replay(
         .extend((0..from_loop.len()).filter(|&i| from_loop[i].is_none()).filter_map(|i| inputs[head + i]));
     let op = Replay {
         step: recorded.step.clone(),
+        exact: recorded.exact.clone(),
         back: Arc::new(back),
         length: l.length,
         reverse: l.reverse,

@@ -100,7 +100,10 @@ pub struct TapeReport {
     pub recomputed_steps: u64,
     /// Steps that were run backwards.
     pub inverse_steps: u64,
-    /// Loops whose policy could not be followed, and why.
+    /// Evaluations of steps on guesses of the state before them, where whole steps are reversed: on the way forwards and
+    /// back.
+    pub inverse_evaluations: u64,
+    /// Loops whose policy could not be followed, or by another mechanism than the first, and why.
     pub notes: Vec<String>,
 }
 
@@ -225,12 +228,13 @@ impl TapeReport {
             )
         });
         format!(
-            "{{\"tape_bytes\":{},\"peak_bytes\":{},\"stack_bits\":{},\"recomputed_steps\":{},\"inverse_steps\":{},\"by_policy\":{},\"by_line\":{},\"loops\":{loops},\"entries\":{entries},\"notes\":{}}}",
+            "{{\"tape_bytes\":{},\"peak_bytes\":{},\"stack_bits\":{},\"recomputed_steps\":{},\"inverse_steps\":{},\"inverse_evaluations\":{},\"by_policy\":{},\"by_line\":{},\"loops\":{loops},\"entries\":{entries},\"notes\":{}}}",
             self.tape_bytes(),
             self.peak_bytes(),
             self.stack_bits(),
             self.recomputed_steps,
             self.inverse_steps,
+            self.inverse_evaluations,
             object(&self.by_policy()),
             list(&self.by_line(), |(line, totals)| format!(
                 "{{\"line\":{},\"bytes\":{}}}",
@@ -318,7 +322,11 @@ impl fmt::Display for TapeReport {
             }
             writeln!(f)?;
         }
-        writeln!(f, "recomputed steps: {}, inverse steps: {}", self.recomputed_steps, self.inverse_steps)?;
+        write!(f, "recomputed steps: {}, inverse steps: {}", self.recomputed_steps, self.inverse_steps)?;
+        if self.inverse_evaluations > 0 {
+            write!(f, ", evaluations of steps inside inverses: {}", self.inverse_evaluations)?;
+        }
+        writeln!(f)?;
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
         }

@@ -203,6 +203,7 @@ where
     fn note(&self, mut report: TapeReport, runs: &[Counters]) {
         report.recomputed_steps = runs.iter().map(|c| c.recomputed_steps).sum();
         report.inverse_steps = runs.iter().map(|c| c.inverse_steps).sum();
+        report.inverse_evaluations = runs.iter().map(|c| c.inverse_evaluations).sum();
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = report;
     }
 
@@ -601,6 +602,7 @@ where
         let (mut out, tape, counters) = self.core.forward(&entry, &Core::<F, Args>::arrays(inputs))?;
         let mut report = TapeReport::new(&entry.compiled.lowered, &tape);
         report.recomputed_steps = counters.recomputed_steps;
+        report.inverse_evaluations = counters.inverse_evaluations;
         Ok((out.remove(0), report, tape))
     }
     /// The reverse sweep over a tape from [`ValueAndGrad::forward`] on the same inputs.

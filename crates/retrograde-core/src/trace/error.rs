@@ -80,7 +80,7 @@ impl From<LowerError> for Error {
         let LowerError::NotReversible(refusal, of_loop) = e;
         Diagnostic::new(refusal.message, refusal.location.or(of_loop))
             .help(
-                "write the step as updates of one variable by the others (`x += a(v); v += b(x)`), \
+                "change parts of the state that are no floats only by what can be undone, as in `n + 1`, \
                  or say `.tape(Checkpoint::Sqrt)` for this loop",
             )
             .into()

@@ -71,6 +71,106 @@ pub struct Refusal {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn invert(body: &Program, n_consts: usize, n_carry: usize) -> Result<Inverse, Refusal> {
+    invert_parts(body, n_consts, &(0..n_carry).collect::<Vec<usize>>())
+}
+
+/// What undoes the carries that are no floats, where the others are reversed as a whole.
+#[derive(Clone, Debug)]
+pub struct Exact {
+    /// The step of these carries alone, and its inverse.
+    pub inverse: Inverse,
+    /// (constants, all carries after the step, xs) -> these carries before it
+    pub program: Program,
+    /// How many such carries there are.
+    pub n_carry: usize,
+}
+
+/// Derives the inverse of a loop body for those of its carries that are no floats, for a reversal that guesses the others
+/// (`prim::whole_step`); none where all are floats.
+///
+/// # Errors
+/// Where such a carry depends on a float or cannot be computed from the later ones; a step with a `while` in it, which a
+/// guess of the state may keep from ending.
+///
+/// ```
+/// use retrograde_core::{ir::{parse, print}, prim::Prim, transform::invert_exact};
+/// // x = sin x, and a counter.
+/// let step = parse::<Prim>("program(a:f64[], b:i64[]) {
+///   c:f64[] = sin a
+///   d:i64[] = full[type=i64[], value=i64[]{1}]
+///   e:i64[] = add b d
+///   return c, e
+/// }")?;
+/// let exact = invert_exact(&step, 0, 2)?.unwrap();
+/// assert_eq!(print(&exact.program), "program(a:f64[], b:i64[]) {
+///   c:i64[] = full[type=i64[], value=i64[]{1}]
+///   d:i64[] = sub b c
+///   return d
+/// }");
+/// let halved = parse::<Prim>("program(a:i64[]) {\n  b:i64[] = full[type=i64[], value=i64[]{2}]\n  c:i64[] = div a b\n  return c\n}")?;
+/// assert!(invert_exact(&halved, 0, 1).unwrap_err().to_string().contains("`div` cannot be solved"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn invert_exact(body: &Program, n_consts: usize, n_carry: usize) -> Result<Option<Exact>, Refusal> {
+    let types = body.input_types();
+    let whole: Vec<usize> = (0..n_carry).filter(|&i| !types[n_consts + i].is_float()).collect();
+    let all = vec![true; types.len()];
+    let step = bodies::restrict(body, &all, &body.outputs[..n_carry]);
+    if let Some(equation) = step.equations.iter().find(|e| holds_a_while(&e.op)) {
+        return Err(Refusal {
+            message: "the step cannot be reversed as a whole: it holds a `while`, which may never end from a guess of the state".into(),
+            location: equation.location,
+        });
+    }
+    if whole.is_empty() {
+        return Ok(None);
+    }
+    for &i in &whole {
+        let of_part = Program { outputs: vec![step.outputs[i]], ..step.clone() };
+        let needed = bodies::needed_inputs(&of_part, &[true]);
+        if let Some(float) = (0..n_carry).find(|&j| needed[n_consts + j] && types[n_consts + j].is_float()) {
+            let part = &types[n_consts + i];
+            return Err(Refusal {
+                message: format!(
+                    "the step cannot be reversed for part {i} of the state ({part}): it is no float and depends on part {float}, which is one"
+                ),
+                location: step
+                    .equations
+                    .iter()
+                    .find(|e| e.outputs.contains(&step.outputs[i]))
+                    .and_then(|e| e.location),
+            });
+        }
+    }
+    let is_float_carry = |i: usize| (n_consts..n_consts + n_carry).contains(&i) && types[i].is_float();
+    let kept: Vec<bool> = (0..types.len()).map(|i| !is_float_carry(i)).collect();
+    let outputs: Vec<ValueId> = whole.iter().map(|&i| step.outputs[i]).collect();
+    let inverse = invert_parts(&bodies::restrict(&step, &kept, &outputs), n_consts, &whole)?;
+    // Whole numbers lose nothing, so the bits pass by.
+    let undo = &inverse.inverse;
+    if undo.outputs.last() != undo.inputs.last() || !inverse.derived.is_empty() {
+        let message = "the carries that are no floats are undone with bits of floats".into();
+        return Err(Refusal { message, location: None });
+    }
+    let mut plain = undo.clone();
+    plain.inputs.pop();
+    plain.outputs.pop();
+    let program = bodies::build(&types, |b, p| b.inline(&plain, &bodies::marked(p, &kept)));
+    Ok(Some(Exact { inverse, program, n_carry: whole.len() }))
+}
+
+fn holds_a_while(op: &Prim) -> bool {
+    let mut found = matches!(op, Prim::While(_));
+    op.map_bodies(&mut |body| {
+        found |= body.equations.iter().any(|e| holds_a_while(&e.op));
+        body.clone()
+    });
+    found
+}
+
+/// See [`invert`]; `parts` numbers the carries for refusals.
+fn invert_parts(body: &Program, n_consts: usize, parts: &[usize]) -> Result<Inverse, Refusal> {
+    let n_carry = parts.len();
     let body = &without_calls(body);
     let outputs = &body.outputs[..n_carry];
     let all = vec![true; body.inputs.len()];
@@ -120,7 +220,7 @@ pub fn invert(body: &Program, n_consts: usize, n_carry: usize) -> Result<Inverse
     for &v in &step.inputs[n_consts..n_consts + n_carry] {
         match known[v.index()] {
             Some(id) => before.push(id),
-            None => return Err(refusal(&step, v, n_consts, &known)),
+            None => return Err(refusal(&step, v, n_consts, parts, &known)),
         }
     }
     before.push(bits);
@@ -347,9 +447,15 @@ fn record(
     dce::dce(&cse::cse(&b.finish(all)))
 }
 
-fn refusal(step: &Program, carry: ValueId, n_consts: usize, known: &[Option<ValueId>]) -> Refusal {
+fn refusal(
+    step: &Program,
+    carry: ValueId,
+    n_consts: usize,
+    parts: &[usize],
+    known: &[Option<ValueId>],
+) -> Refusal {
     let uses: Vec<&Equation<Prim>> = step.equations.iter().filter(|e| e.inputs.contains(&carry)).collect();
-    let position = step.inputs[n_consts..].iter().position(|v| *v == carry).unwrap_or(0);
+    let position = step.inputs[n_consts..].iter().position(|v| *v == carry).map_or(0, |i| parts[i]);
     let Some(first) = uses.first() else {
         return Refusal {
             message: format!(

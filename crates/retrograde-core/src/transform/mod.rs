@@ -9,7 +9,7 @@ mod linearize;
 mod transpose;
 mod vmap;
 
-pub use invert::{Derived, Inverse, Refusal, invert};
+pub use invert::{Derived, Exact, Inverse, Refusal, invert, invert_exact};
 pub use jvp::jvp;
 pub use linearize::linearize;
 pub use transpose::{LinearProgram, NotLinear, is_linear, transpose};

@@ -94,7 +94,8 @@ impl<M: Embedded, F> Adaptive<M, F> {
 /// those of the state.
 /// # Cost
 /// Per step tried, [`Facts::evaluations`](super::Facts) of the field; one step more for each time asked for. Reverse mode keeps
-/// the residuals of each step tried, or under a checkpoint its state; `Tape::Reverse` cannot turn such steps round.
+/// the residuals of each step tried, or under a checkpoint its state; under `Tape::Reverse` about one state for 64 steps, as a step
+/// does not tell the size of the one before, and for a run with times none, as it is refused: its steps hold a loop.
 #[must_use = "a run takes its steps when asked for its end"]
 pub struct AdaptiveRun<'a, S> {
     method: &'a dyn Embedded,

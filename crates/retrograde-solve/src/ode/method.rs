@@ -20,7 +20,8 @@ pub struct Facts {
     pub symplectic: bool,
     /// Infinitely stiff components decay in one step.
     pub l_stable: bool,
-    /// Each line of a step updates one variable by the others, so that `Tape::Reverse` turns it round to the bit.
+    /// Each line of a step updates one variable by the others, so that `Tape::Reverse` turns it round to the bit; of others
+    /// it reverses whole steps, which takes more evaluations.
     pub reversible: bool,
     /// Where it comes from.
     pub cite: &'static str,

@@ -15,8 +15,8 @@
 //!
 //! A state is any tree of floating-point leaves; for mechanics, of two, positions and velocities. Fields do not depend on time;
 //! where one does, time is a leaf of the state with the rate 1, as the example of [`rk4()`] shows, and parameters are
-//! captured. Derivatives of every order and mode exist under every tape policy but one: `Tape::Reverse` needs a method that is
-//! reversible and refuses the others, with the reason. [`backward_adjoint()`] is the gradient by running backwards, inexact.
+//! captured. Derivatives of every order and mode exist under every tape policy. `Tape::Reverse` undoes the updates of a
+//! method that is reversible, and guesses and corrects whole steps of any other, at up to nine evaluations of a step each way. [`backward_adjoint()`] is the gradient by running backwards, inexact.
 
 mod adaptive;
 mod backward_adjoint;

@@ -111,11 +111,12 @@ impl System {
 ///
 /// # Errors
 /// At the front door: a step that is zero or not finite, leaves that are not floating-point, a field that returns other
-/// types than those of the state, a state of other than two leaves where the method needs positions and velocities, and
-/// `Tape::Reverse` for a method whose facts do not say `reversible`.
+/// types than those of the state, and a state of other than two leaves where the method needs positions and velocities. When it
+/// runs: `Tape::Reverse` on a state that is infinite or NaN.
 /// # Cost
 /// Per step, [`Facts::evaluations`] of the field; reverse mode two to three times as much again under `Tape::Store`, and
-/// once more the step under a checkpoint or `Tape::Reverse`.
+/// once more the step under a checkpoint or `Tape::Reverse`; under that, for a method whose facts do not say `reversible`, up to
+/// nine times more forwards and ten back.
 #[must_use = "a run takes its steps when asked for its end"]
 pub struct Run<'a, S> {
     method: &'a dyn Method,

@@ -198,3 +198,19 @@ fn lanes_choose_their_own_steps() {
         assert_eq!(n.item::<f64>().unwrap(), n_steps[i]);
     }
 }
+
+/// A step of chosen size does not tell the one before, so that states are kept; a run with times holds a loop in its steps.
+#[test]
+fn reversal_keeps_few_states_or_is_refused() {
+    let solver = ode::dopri5(problems::lotka_volterra as Field).adaptive(1e-6, 1e-6);
+    let end = |tape: Tape| {
+        let door = grad(|y: Var| solver.run(y, 3.0).tape(tape).end().sum());
+        (door.call(&start()).unwrap(), door.last_tape())
+    };
+    let ((stored, kept), (reversed, report)) = (end(Tape::Store), end(Tape::Reverse));
+    assert!(reversed.bits_eq(&stored), "{reversed}, expected {stored}");
+    assert!(report.tape_bytes() < kept.tape_bytes() / 10, "{report}");
+    let path = grad(|y: Var| solver.run(y, 3.0).tape(Tape::Reverse).at(&[1.0, 3.0]).sum());
+    let e = path.call(&start()).unwrap_err().to_string();
+    assert!(e.contains("it holds a `while`") && e.contains("adaptive.rs"), "{e}");
+}
