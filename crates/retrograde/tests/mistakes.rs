@@ -179,8 +179,8 @@ fn irreversible_update() {
 #[test]
 fn irreversible_friction() {
     let orbit = |q: Var, v: Var| {
-        let step = |(q, v): (Var, Var)| {
             let v = v * 99 - (100.0 * q.sin()).convert(DType::I64);
+            (q + 0.01 * q.cos() * v.convert(DType::F64), v)
             (q + 0.01 * v.convert(DType::F64), v)
         };
         scan(100).tape(Tape::Reverse).repeat((q, v), step).0.sum()

@@ -202,9 +202,9 @@ fn lanes_choose_their_own_steps() {
 /// A step of chosen size does not tell the one before, so that states are kept; a run with times holds a loop in its steps.
 #[test]
 fn reversal_keeps_few_states_or_is_refused() {
-    let solver = ode::dopri5(problems::lotka_volterra as Field).adaptive(1e-6, 1e-6);
+    let solver = ode::dopri5(problems::lotka_volterra as Field).adaptive(1e-8, 1e-8);
     let end = |tape: Tape| {
-        let door = grad(|y: Var| solver.run(y, 3.0).tape(tape).end().sum());
+        let door = grad(|y: Var| solver.run(y, 6.0).tape(tape).end().sum());
         (door.call(&start()).unwrap(), door.last_tape())
     };
     let ((stored, kept), (reversed, report)) = (end(Tape::Store), end(Tape::Reverse));
