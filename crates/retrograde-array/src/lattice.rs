@@ -279,7 +279,7 @@ fn points(q: &Array) -> &[i64] {
 /// ```
 /// use retrograde_array::{array, bits::BitStack, lattice::Contract};
 /// let nine_tenths = Contract::new(9, 10)?;
-/// let (mut v, mut r) = (array([1_000_000, -77]), array([9_i64, 9]));
+/// let (mut v, mut r) = (array([1_000_000_i64, -77]), array([9_i64, 9]));
 /// let mut bits = BitStack::new();
 /// for _ in 0..1000 {
 ///     nine_tenths.spill(&v, &r, &mut bits)?;
