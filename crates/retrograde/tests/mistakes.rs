@@ -177,18 +177,6 @@ fn irreversible_update() {
 }
 
 #[test]
-fn irreversible_friction() {
-    let orbit = |q: Var, v: Var| {
-            let v = v * 99 - (100.0 * q.sin()).convert(DType::I64);
-            (q + 0.01 * q.cos() * v.convert(DType::F64), v)
-            (q + 0.01 * v.convert(DType::F64), v)
-        };
-        scan(100).tape(Tape::Reverse).repeat((q, v), step).0.sum()
-    };
-    check("irreversible_friction", grad(orbit).call((&vector(), &array([1i64, 2, 3]))));
-}
-
-#[test]
 fn two_mistakes() {
     let f = |x: Var| {
         let a = x + constant(&array([1.0, 2.0]));
