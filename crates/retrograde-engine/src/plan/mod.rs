@@ -1,0 +1,1 @@
+//! The order of steps, and where each value lies while it lives.
