@@ -2,7 +2,26 @@
 //!
 //! A program is planned once ([`plan`]) and run often: elementwise chains become [`kernel`]s, which tiles of registers run;
 //! everything else is called as the primitive says. Buffers are laid out by liveness and live from call to call.
+//!
+//! The doors of this crate are those of `retrograde_core::trace::door`, told to run on an [`Engine`]:
+//!
+//! ```
+//! use retrograde_array::array;
+//! use retrograde_core::exec::Interpreter;
+//! use retrograde_core::trace::Var;
+//! use retrograde_engine::grad;
+//! let f = |x: Var| (x * x.sin()).sum();
+//! let x = array([1.0, 2.0, 3.0]);
+//! let (fast, reference) = (grad(f), grad(f).executor(Interpreter::default()));
+//! assert_eq!(fast.call(&x)?, reference.call(&x)?); // to the bit
+//! # Ok::<(), retrograde_core::trace::Error>(())
+//! ```
 #![forbid(unsafe_code)]
 
+mod doors;
+mod engine;
 pub mod kernel;
 pub mod plan;
+
+pub use doors::{grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap};
+pub use engine::Engine;

@@ -1,8 +1,8 @@
 //! What a network gives for rows, and how good it is.
 
 use retrograde_array::{Array, map};
-use retrograde_core::trace::door::jit;
 use retrograde_core::trace::{Error, Var};
+use retrograde_engine::jit;
 use retrograde_tricks::primal::dense::Mlp;
 use serde::Serialize;
 

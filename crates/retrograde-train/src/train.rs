@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use retrograde_array::rng::{self, Key};
 use retrograde_array::{Array, DType};
-use retrograde_core::exec::{Executor, Interpreter, RunConfig, RunError};
+use retrograde_core::exec::{Executor, RunConfig, RunError};
 use retrograde_core::prim::Value;
 use retrograde_core::tape::{Lowered, TapeReport};
-use retrograde_core::trace::door::value_and_grad;
 use retrograde_core::trace::{Error, Tree, Var, tree};
+use retrograde_engine::{Engine, value_and_grad};
 use retrograde_tricks::primal::dense::{Activation, Mlp};
 use retrograde_tricks::primal::loss::cross_entropy;
 use serde::Serialize;
@@ -613,15 +613,15 @@ fn is_finite(array: &Array) -> bool {
 
 /// Runs a step again and looks where the first NaN or infinity comes from.
 fn first_place(lowered: &Lowered, parameters: &Mlp<Array>, x: Array, labels: Array) -> Option<RunError> {
-    let interpreter = Interpreter { config: RunConfig { look_for_non_finite: true } };
+    let engine = Engine { config: RunConfig { look_for_non_finite: true } };
     let leaves = tree::leaves(parameters).into_iter().map(|(_, leaf)| leaf);
     let inputs: Vec<Value> = leaves.chain([x, labels]).map(Value::Array).collect();
-    let tape = match interpreter.run(&lowered.forward, inputs.clone()) {
+    let tape = match engine.run(&lowered.forward, inputs.clone()) {
         Ok((mut out, _)) => out.split_off(lowered.n_outputs),
         Err(place) => return Some(place),
     };
     let seed = Value::Array(Array::scalar(1.0_f32));
-    interpreter.run(&lowered.backward, inputs.into_iter().chain(tape).chain([seed]).collect()).err()
+    engine.run(&lowered.backward, inputs.into_iter().chain(tape).chain([seed]).collect()).err()
 }
 
 #[cfg(test)]

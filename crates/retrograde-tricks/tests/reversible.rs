@@ -4,8 +4,8 @@ use retrograde_array::rng::{Key, normal};
 use retrograde_array::{Array, DType, ops};
 use retrograde_core::prim::{Checkpoint, Tape};
 use retrograde_core::tape::TapeReport;
-use retrograde_core::trace::door::grad;
 use retrograde_core::trace::{Var, tree};
+use retrograde_engine::grad;
 use retrograde_tricks::primal::reversible::RevNet;
 
 const BATCH: usize = 8;

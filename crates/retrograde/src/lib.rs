@@ -8,6 +8,7 @@ pub use retrograde_array::{self as arrays, Array, DType, Shape, array, rng};
 pub use retrograde_core::trace::{Error, ErrorKind, Tree, Var, tree};
 pub use retrograde_core::{exec, ir, prim, tape, trace, transform};
 pub use retrograde_derive::Tree;
+pub use retrograde_engine::{self as engine, Engine};
 pub use retrograde_solve::ode;
 pub use retrograde_tricks as tricks;
 
@@ -22,14 +23,12 @@ pub mod prelude {
         while_loop,
     };
     pub use retrograde_core::trace::custom::{Law, custom_jvp, custom_vjp};
-    pub use retrograde_core::trace::door::{
-        grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap,
-    };
     pub use retrograde_core::trace::lattice::{Contract, Lattice};
     pub use retrograde_core::trace::place::iota;
     pub use retrograde_core::trace::var::{concat, constant, full, random_bits, select, stack, uniform};
     pub use retrograde_core::trace::window::{ConvConfig, PoolConfig, avg_pool, conv, max_pool};
     pub use retrograde_core::trace::{fourier, linalg};
+    pub use retrograde_engine::{grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap};
     pub use retrograde_tricks::primal::dense::{Activation, Linear, Mlp};
     pub use retrograde_tricks::primal::loss::cross_entropy;
 }

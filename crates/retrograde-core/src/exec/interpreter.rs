@@ -1,11 +1,12 @@
 //! The reference interpreter.
 
-use super::{Cause, Counters, Executor, RunError};
-use crate::ir::{Kind, Op, Type};
+use super::{Cause, Compiled, Counters, Executor, RunError, check_inputs};
+use crate::ir::Op;
 use crate::prim::{EvalError, Evaluate, Program, Value};
 use retrograde_array::{Array, bf16};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What to look for while running.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,45 +23,43 @@ pub struct Interpreter {
 }
 
 impl Executor for Interpreter {
+    fn compile(&self, program: &Program) -> Arc<dyn Compiled> {
+        Arc::new(Interpreted { program: program.clone(), config: self.config })
+    }
     fn run(&self, program: &Program, inputs: Vec<Value>) -> Result<(Vec<Value>, Counters), RunError> {
-        for (index, (value, &parameter)) in inputs.iter().zip(&program.inputs).enumerate() {
-            check_input(index, value, program.ty(parameter))?;
-        }
-        if inputs.len() != program.inputs.len() {
-            let (found, expected) =
-                (format!("{} inputs", inputs.len()), format!("{} inputs", program.inputs.len()));
-            return Err(RunError {
-                op: "program",
-                location: None,
-                step: None,
-                cause: Cause::Input { index: 0, found, expected },
-            });
-        }
-        let mut run =
-            Run { config: self.config, counters: Counters::default(), deaths: HashMap::new(), failure: None };
-        match run.run(program, inputs) {
-            Ok(outputs) => Ok((outputs, run.counters)),
-            Err(e) => Err(run.failure.unwrap_or(RunError {
-                op: "program",
-                location: None,
-                step: None,
-                cause: e.into(),
-            })),
-        }
+        interpret(program, self.config, inputs)
     }
 }
 
-fn check_input(index: usize, value: &Value, expected: &Type) -> Result<(), RunError> {
-    let found = match value {
-        Value::Bits(_) => Type::bits(),
-        Value::Array(a) if expected.kind == Kind::List && a.rank() > 0 => Type::of(a).unstacked().list(),
-        Value::Array(a) => Type::of(a),
-    };
-    if found == *expected {
-        return Ok(());
+/// Nothing to prepare: the program itself.
+#[derive(Debug)]
+struct Interpreted {
+    program: Program,
+    config: RunConfig,
+}
+
+impl Compiled for Interpreted {
+    fn run(&self, inputs: Vec<Value>) -> Result<(Vec<Value>, Counters), RunError> {
+        interpret(&self.program, self.config, inputs)
     }
-    let cause = Cause::Input { index, found: found.to_string(), expected: expected.to_string() };
-    Err(RunError { op: "program", location: None, step: None, cause })
+}
+
+fn interpret(
+    program: &Program,
+    config: RunConfig,
+    inputs: Vec<Value>,
+) -> Result<(Vec<Value>, Counters), RunError> {
+    check_inputs(program, &inputs)?;
+    let mut run = Run { config, counters: Counters::default(), deaths: HashMap::new(), failure: None };
+    match run.run(program, inputs) {
+        Ok(outputs) => Ok((outputs, run.counters)),
+        Err(e) => Err(run.failure.unwrap_or(RunError {
+            op: "program",
+            location: None,
+            step: None,
+            cause: e.into(),
+        })),
+    }
 }
 
 struct Run {
@@ -174,12 +173,19 @@ impl Evaluate for Run {
     }
 }
 
-fn non_finite(value: &Value) -> Option<String> {
+/// The first entry of a value that is NaN or infinite, with its position.
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_core::exec::non_finite;
+/// let value = array([1.0, f64::NAN]).into();
+/// assert_eq!(non_finite(&value).as_deref(), Some("NaN at entry 1"));
+/// ```
+pub fn non_finite(value: &Value) -> Option<String> {
     let Value::Array(array) = value else { return None };
     first_non_finite(array)
 }
 
-/// The first entry that is NaN or infinite, with its position.
 fn first_non_finite(array: &Array) -> Option<String> {
     let found = |at: Option<(usize, f64)>| at.map(|(i, x)| format!("{x} at entry {i}"));
     if let Some(xs) = array.as_slice::<f64>() {

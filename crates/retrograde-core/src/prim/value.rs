@@ -47,7 +47,7 @@ impl Value {
         }
     }
     /// The same value, holding no memory but its own.
-    pub(crate) fn compact(&self) -> Value {
+    pub fn compact(&self) -> Value {
         match self {
             Value::Array(array) => Value::Array(array.compact()),
             Value::Bits(bits) => Value::Bits(bits.clone()),

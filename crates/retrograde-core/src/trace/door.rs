@@ -6,6 +6,7 @@
 //! All doors can be told how loops are remembered and asked what that cost; most can be told the argument:
 //!
 //! ```
+//! use retrograde_core::exec::{Interpreter, RunConfig};
 //! use retrograde_core::prim::Checkpoint;
 //! use retrograde_core::trace::{Var, control::scan, door::grad};
 //! use retrograde_array::array;
@@ -15,6 +16,9 @@
 //! assert_eq!(store.call((&x, &a))?, checkpoint.call((&x, &a))?); // the same bits
 //! assert!(checkpoint.last_tape().tape_bytes() < store.last_tape().tape_bytes() / 5);
 //! assert!(checkpoint.warnings().is_empty());
+//! let watched = RunConfig { look_for_non_finite: true }; // the errors name the equation that made a NaN or an infinity
+//! let careful = grad(f).wrt::<1>().executor(Interpreter { config: watched });
+//! assert_eq!(careful.call((&x, &a))?, store.call((&x, &a))?);
 //! # Ok::<(), retrograde_core::trace::Error>(())
 //! ```
 
@@ -27,7 +31,7 @@ use super::function::{Arguments, Function, Pick, Traceable, expect_like, rebuild
 use super::tree;
 use super::var::caller;
 use super::{Error, Var};
-use crate::exec::{Counters, Executor, Interpreter, verify};
+use crate::exec::{self, Counters, Executor, Interpreter, verify};
 use crate::ir::{Diagnostic, Diagnostics, Location, Type, simplify};
 use crate::prim::{Program, Tape, Value, bodies};
 use crate::tape::{Lowered, TapeReport, annotate, audit, lower};
@@ -51,6 +55,9 @@ enum Kind {
 #[derive(Debug)]
 struct Compiled {
     lowered: Lowered,
+    /// The two halves, ready to run.
+    forward: Arc<dyn exec::Compiled>,
+    backward: Arc<dyn exec::Compiled>,
     /// Types of the seeds.
     seeds: Vec<Type>,
 }
@@ -64,6 +71,7 @@ struct Core<F, Args> {
     f: F,
     /// `None` until the user says one: then loops of an outer program keep theirs.
     policy: Option<Tape>,
+    executor: Arc<dyn Executor>,
     location: Location,
     cache: Mutex<HashMap<Vec<(String, Type)>, AnyEntry>>,
     last: Mutex<TapeReport>,
@@ -86,6 +94,7 @@ where
         Core {
             f,
             policy: None,
+            executor: Arc::new(Interpreter::default()),
             location: caller(),
             cache: Mutex::default(),
             last: Mutex::default(),
@@ -140,7 +149,9 @@ where
         for reversal in &lowered.reversals {
             verify(reversal).map_err(|e| Error::Audit(e.to_string()))?;
         }
-        let entry = Arc::new(Entry { compiled: Compiled { lowered, seeds }, result });
+        let [forward, backward] =
+            [&lowered.forward, &lowered.backward].map(|half| self.executor.compile(half));
+        let entry = Arc::new(Entry { compiled: Compiled { lowered, forward, backward, seeds }, result });
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(key, entry.clone());
         Ok(entry)
     }
@@ -178,7 +189,7 @@ where
     ) -> Result<(Vec<Array>, Vec<Value>, Counters), Error> {
         let lowered = &entry.compiled.lowered;
         let values = inputs.iter().cloned().map(Value::Array).collect();
-        let (mut out, counters) = Interpreter::default().run(&lowered.forward, values)?;
+        let (mut out, counters) = entry.compiled.forward.run(values)?;
         let tape = out.split_off(lowered.n_outputs);
         Ok((out.iter().map(|v| v.array().clone()).collect(), tape, counters))
     }
@@ -283,7 +294,7 @@ fn backward(
         .chain(tape)
         .chain(seeds.into_iter().map(Value::Array))
         .collect();
-    let (out, counters) = Interpreter::default().run(&compiled.lowered.backward, values)?;
+    let (out, counters) = compiled.backward.run(values)?;
     Ok((out.iter().map(|v| v.array().clone()).collect(), counters))
 }
 
@@ -406,6 +417,12 @@ macro_rules! settings {
         /// How loops are remembered that do not say so themselves. Changes bytes and seconds, no bit of the result.
         pub fn tape(mut self, policy: impl Into<Tape>) -> Self {
             self.core.policy = Some(policy.into());
+            self.core.cache = Mutex::default();
+            self
+        }
+        /// What runs the compiled programs, here the reference interpreter where nothing is said. Changes seconds, no bit.
+        pub fn executor(mut self, executor: impl Executor + 'static) -> Self {
+            self.core.executor = Arc::new(executor);
             self.core.cache = Mutex::default();
             self
         }
@@ -785,6 +802,10 @@ where
     pub fn tape(self, policy: impl Into<Tape>) -> Self {
         HvpDoor { door: self.door.tape(policy), ..self }
     }
+    /// See [`Grad::executor`].
+    pub fn executor(self, executor: impl Executor + 'static) -> Self {
+        HvpDoor { door: self.door.executor(executor), ..self }
+    }
     /// See [`Grad::wrt`].
     pub fn wrt<const N: usize>(self) -> HvpDoor<F, Args, N> {
         HvpDoor { door: self.door.wrt::<N>(), reverse_over_forward: self.reverse_over_forward }
@@ -946,6 +967,7 @@ where
 #[derive(Debug)]
 pub struct Vmap<F> {
     f: F,
+    executor: Arc<dyn Executor>,
     location: Location,
 }
 
@@ -970,7 +992,7 @@ pub struct Vmap<F> {
 /// ```
 #[track_caller]
 pub fn vmap<F>(f: F) -> Vmap<F> {
-    Vmap { f, location: caller() }
+    Vmap { f, executor: Arc::new(Interpreter::default()), location: caller() }
 }
 
 impl<F: Function<Args>, Args: Arguments> Function<Args> for Vmap<F>
@@ -1016,6 +1038,10 @@ where
 }
 
 impl<F> Vmap<F> {
+    /// See [`Grad::executor`].
+    pub fn executor(self, executor: impl Executor + 'static) -> Self {
+        Vmap { executor: Arc::new(executor), ..self }
+    }
     /// Runs it (compiled anew each time; `jit(vmap(f))` keeps the program).
     ///
     /// # Errors
@@ -1030,7 +1056,7 @@ impl<F> Vmap<F> {
         F::Output: Traceable,
         for<'x> &'x Vmap<F>: Function<Args, Output = F::Output>,
     {
-        jit(self).call(inputs)
+        jit(self).executor(self.executor.clone()).call(inputs)
     }
 }
 
@@ -1048,6 +1074,7 @@ where
 #[derive(Debug)]
 pub struct Jacobian<F> {
     f: F,
+    executor: Arc<dyn Executor>,
     forward: bool,
     location: Location,
 }
@@ -1068,7 +1095,7 @@ pub struct Jacobian<F> {
 /// ```
 #[track_caller]
 pub fn jacobian<F: Function<(Var,), Output = Var>>(f: F) -> Jacobian<F> {
-    Jacobian { f, forward: false, location: caller() }
+    Jacobian { f, executor: Arc::new(Interpreter::default()), forward: false, location: caller() }
 }
 
 /// The second derivatives of a number-valued function of one array: shape of the argument twice (forward over reverse).
@@ -1083,12 +1110,16 @@ impl<F: Function<(Var,), Output = Var>> Jacobian<F> {
         self.forward = true;
         self
     }
+    /// See [`Grad::executor`].
+    pub fn executor(self, executor: impl Executor + 'static) -> Self {
+        Jacobian { executor: Arc::new(executor), ..self }
+    }
     /// Runs it.
     ///
     /// # Errors
     /// Mistakes in the traced function; errors while running.
     pub fn call(&self, x: &Array) -> Result<Array, Error> {
-        jit(|x: Var| self.apply((x,))).call(x)
+        jit(|x: Var| self.apply((x,))).executor(self.executor.clone()).call(x)
     }
 }
 

@@ -6,10 +6,10 @@
 
 use retrograde_array::{Array, DType};
 use retrograde_core::ir::Location;
-use retrograde_core::trace::door::{grad, jit, value_and_grad};
 use retrograde_core::trace::function::Traceable;
 use retrograde_core::trace::var::full;
 use retrograde_core::trace::{Error, Var, tree};
+use retrograde_engine::{grad, jit, value_and_grad};
 
 use super::method::Method;
 use super::run::FirstOrder;

@@ -1,10 +1,10 @@
 //! The leaves of a state as one vector, for methods that solve linear systems.
 
 use retrograde_core::ir::Type;
-use retrograde_core::trace::door::jacobian;
 use retrograde_core::trace::function::Function;
 use retrograde_core::trace::var::concat;
 use retrograde_core::trace::{Var, linalg};
+use retrograde_engine::jacobian;
 
 use super::method::Field;
 

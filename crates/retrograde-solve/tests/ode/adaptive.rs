@@ -3,7 +3,7 @@
 use retrograde_array::{Array, array};
 use retrograde_core::prim::{Checkpoint, Tape};
 use retrograde_core::trace::Var;
-use retrograde_core::trace::door::{grad, jit, jvp, value_and_grad, vmap};
+use retrograde_engine::{grad, jit, jvp, value_and_grad, vmap};
 use retrograde_solve::ode::{self, Embedded, FirstOrder, problems};
 
 use super::solvers::distance;

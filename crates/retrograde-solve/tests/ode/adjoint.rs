@@ -2,8 +2,8 @@
 
 use retrograde_array::{Array, array};
 use retrograde_core::trace::Var;
-use retrograde_core::trace::door::grad;
 use retrograde_core::trace::var::constant;
+use retrograde_engine::grad;
 use retrograde_solve::ode::{self, problems};
 
 #[test]

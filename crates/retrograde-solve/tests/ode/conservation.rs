@@ -2,7 +2,7 @@
 
 use retrograde_array::{Array, array};
 use retrograde_core::trace::Var;
-use retrograde_core::trace::door::jit;
+use retrograde_engine::jit;
 use retrograde_solve::ode::{self, problems};
 
 use super::solvers::{all, distance, numbers};

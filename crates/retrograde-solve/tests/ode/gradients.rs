@@ -3,7 +3,7 @@
 use retrograde_array::{Array, array};
 use retrograde_core::prim::{Checkpoint, Tape};
 use retrograde_core::trace::Var;
-use retrograde_core::trace::door::{grad, hvp, value_and_grad};
+use retrograde_engine::{grad, hvp, value_and_grad};
 
 use super::solvers::{Solver, all, numbers};
 

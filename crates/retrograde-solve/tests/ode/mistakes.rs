@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use retrograde_array::{Array, array};
 use retrograde_core::trace::Var;
-use retrograde_core::trace::door::jit;
+use retrograde_engine::jit;
 use retrograde_solve::ode;
 
 #[track_caller]

@@ -2,7 +2,7 @@
 
 use retrograde_array::array;
 use retrograde_core::trace::Var;
-use retrograde_core::trace::door::{grad, jit};
+use retrograde_engine::{grad, jit};
 use retrograde_solve::ode::problems;
 
 use super::solvers::distance;

@@ -3,7 +3,7 @@
 use retrograde_array::{Array, array};
 use retrograde_core::prim::Tape;
 use retrograde_core::trace::Var;
-use retrograde_core::trace::door::jit;
+use retrograde_engine::jit;
 use retrograde_solve::ode::{self, Facts, FirstOrder, Method, SecondOrder, problems};
 
 type Advance = Box<dyn Fn(Vec<Var>, f64, usize, Tape) -> Vec<Var>>;

@@ -2,7 +2,7 @@
 
 use retrograde_array::array;
 use retrograde_core::trace::Var;
-use retrograde_core::trace::door::{grad, jit};
+use retrograde_engine::{grad, jit};
 use retrograde_solve::ode::{self, FirstOrder, Method, problems};
 
 /// y' = -10⁶ (y - cos t) - sin t, whose solution from 1 is cos t.

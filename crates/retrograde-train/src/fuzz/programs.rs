@@ -3,7 +3,7 @@
 use retrograde_core::ir::{parse, print};
 use retrograde_core::prim::Prim;
 use retrograde_core::trace::Var;
-use retrograde_core::trace::door::value_and_grad;
+use retrograde_engine::value_and_grad;
 
 use super::fuzz;
 
