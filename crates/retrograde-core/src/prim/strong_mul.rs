@@ -6,8 +6,8 @@
 //!
 //! Note [strong zero]: the branch that a `select` did not take gets a cotangent that is exactly zero, whatever stands in it. A
 //! coefficient that is infinite or NaN there (1/(2√x) at 0, e^x at 1000) would turn it into NaN, so the rules of everything that
-//! works entry by entry multiply and divide tangents with `strong_mul` and `strong_div`. Both have derivative rules that write only
-//! the two, so this holds at every order. The price: where a zero meets an infinite slope on a taken path (√x · √x at 0) the
+//! works entry by entry, and of `prod`, multiply and divide tangents with `strong_mul` and `strong_div`. Both have derivative rules
+//! that write only the two, so this holds at every order. The price: where a zero meets an infinite slope on a taken path (√x · √x at 0) the
 //! derivative is 0 instead of NaN, and neither is the limit. What sums products inside (`dot_general`, `conv`, `recurrence`, so
 //! `cumprod`, the decompositions) stays ordinary: an infinite or NaN entry of one operand still meets a zero cotangent of the other
 //! as NaN. There a `select` of the operand, before the product, keeps it out.
