@@ -177,7 +177,7 @@ pub fn foreign_types(manifests: &[SourceFile], files: &[SourceFile]) -> Vec<Stri
             let names = names_from(&code, &foreign);
             for signature in public_signatures(&code) {
                 let is_path = |i: &usize| {
-                    let starts = *i == 0 || code[*i - 1].text != ":";
+                    let starts = *i < 2 || !reads(&code, i - 2, &[":", ":"]);
                     starts && foreign.contains(&code[*i].text) && reads(&code, i + 1, &[":", ":"])
                 };
                 let found = signature.filter(|i| names.contains(&code[*i].text) || is_path(i));

@@ -152,9 +152,9 @@ impl<S: Traceable> Run<'_, S> {
     /// use retrograde_core::trace::{Var, door::value_and_grad};
     /// use retrograde_array::array;
     /// use retrograde_solve::ode;
-    /// let spring = ode::leapfrog(|q: Var| -q).step(0.01);
-    /// let kept = value_and_grad(|s: (Var, Var)| spring.run(s, 1000).distance_to(0.5));
-    /// let reversed = value_and_grad(|s: (Var, Var)| spring.run(s, 1000).tape(Tape::Reverse).distance_to(0.5));
+    /// let pendulum = ode::leapfrog(|q: Var| -q.sin()).step(0.01);
+    /// let kept = value_and_grad(|s: (Var, Var)| pendulum.run(s, 1000).distance_to(0.5));
+    /// let reversed = value_and_grad(|s: (Var, Var)| pendulum.run(s, 1000).tape(Tape::Reverse).distance_to(0.5));
     /// let start = (array([1.0, 2.0]), array([0.0, 0.5]));
     /// let (found, expected) = (reversed.call(&start)?, kept.call(&start)?);
     /// assert!(found.0.bits_eq(&expected.0) && found.1.0.bits_eq(&expected.1.0) && found.1.1.bits_eq(&expected.1.1));
