@@ -31,6 +31,17 @@ pub const UNSAFE_ALLOWED: &[&str] = &["crates/retrograde-array/src/kernel/"];
 /// Where printing is the job.
 pub const PRINTING_ALLOWED: &[&str] = &["crates/retrograde-cli/", "xtask/"];
 
+/// What a program that depends on `retrograde` is built from.
+pub const LIBRARY: &[&str] = &[
+    "retrograde-array",
+    "retrograde-derive",
+    "retrograde-core",
+    "retrograde-engine",
+    "retrograde-solve",
+    "retrograde-tricks",
+    "retrograde",
+];
+
 /// Where every public function is shown in an example.
 pub const SHOWN: &[&str] = &[
     "crates/retrograde-array/src/",
@@ -145,6 +156,87 @@ pub fn floors_of_crates(manifests: &[SourceFile]) -> Vec<String> {
         }
         Ok(())
     })
+}
+
+/// No public signature of the library names another project's type or trait: functions, fields, variants, aliases, exports
+/// and the heads of implementations. What a crate depends on only for a feature, it can name only behind that feature.
+pub fn foreign_types(manifests: &[SourceFile], files: &[SourceFile]) -> Vec<String> {
+    each(manifests, |manifest, offences| {
+        let table = manifest.text.parse::<toml::Table>();
+        let table = table.map_err(|error| format!("{}: {error}", manifest.path))?;
+        let folder = manifest.path.trim_end_matches("Cargo.toml");
+        if !LIBRARY.iter().any(|name| folder == format!("crates/{name}/")) {
+            return Ok(());
+        }
+        let always = |value: &toml::Value| value.get("optional").and_then(toml::Value::as_bool) != Some(true);
+        let dependencies = table.get("dependencies").and_then(toml::Value::as_table).into_iter().flatten();
+        let foreign = dependencies.filter(|(name, value)| !name.starts_with("retrograde") && always(value));
+        let foreign = foreign.map(|(name, _)| name.replace('-', "_")).collect::<Vec<_>>();
+        for file in files.iter().filter(|file| file.path.starts_with(&format!("{folder}src/"))) {
+            let code = file.code()?;
+            let names = names_from(&code, &foreign);
+            for signature in public_signatures(&code) {
+                let is_path = |i: &usize| {
+                    let starts = *i < 2 || !reads(&code, i - 2, &[":", ":"]);
+                    starts && foreign.contains(&code[*i].text) && reads(&code, i + 1, &[":", ":"])
+                };
+                let found = signature.filter(|i| names.contains(&code[*i].text) || is_path(i));
+                offences.extend(found.map(|i| {
+                    format!("{}:{}: `{}` in a public signature", file.path, code[i].line, code[i].text)
+                }));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The names that a file imports from these crates.
+fn names_from(code: &[Token], crates: &[String]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for at in 0..code.len() {
+        let imports =
+            code[at].text == "use" && code.get(at + 1).is_some_and(|name| crates.contains(&name.text));
+        if imports && reads(code, at + 2, &[":", ":"]) {
+            let words = code[at + 4..].iter().take_while(|token| token.text != ";");
+            let is_name = |text: &&String| text.starts_with(char::is_alphabetic) && *text != "as";
+            names.extend(words.map(|token| &token.text).filter(is_name).cloned());
+        }
+    }
+    names
+}
+
+/// Where the tokens of public signatures stand: without the bodies of functions and without private fields.
+fn public_signatures(code: &[Token]) -> Vec<std::ops::Range<usize>> {
+    let mut found = vec![];
+    for at in 0..code.len() {
+        let depth = code[at].depth;
+        let until = |ends: &[&str]| {
+            let end = |i: &usize| {
+                code[*i].depth < depth || (code[*i].depth == depth && ends.contains(&code[*i].text.as_str()))
+            };
+            (at + 1..code.len()).find(end).unwrap_or(code.len())
+        };
+        let is_item = at == 0 || matches!(code[at - 1].text.as_str(), "{" | "}" | ";" | "]" | "unsafe");
+        match (code[at].text.as_str(), code.get(at + 1).map(|next| next.text.as_str())) {
+            ("pub", Some("("))
+                if code
+                    .get(at + 2)
+                    .is_some_and(|word| matches!(word.text.as_str(), "crate" | "super" | "in")) => {}
+            ("pub", Some("enum" | "trait")) => {
+                let open = until(&["{", ";"]);
+                found.push(at..if open < code.len() { after_group(code, open) } else { open });
+            }
+            ("pub", Some("struct")) => found.push(at..until(&["{", "(", ";"])),
+            ("pub", Some("use" | "type")) => found.push(at..until(&[";"])),
+            ("pub", Some("fn" | "async")) => found.push(at..until(&["{", ";"])),
+            ("pub", Some("const" | "static")) => found.push(at..until(&["{", ";", "="])),
+            // A field.
+            ("pub", Some(_)) => found.push(at..until(&[",", ";", "{"])),
+            ("impl", _) if is_item => found.push(at..until(&["{"])),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Nothing below the command prints: no `print!` and its like outside tests and examples.

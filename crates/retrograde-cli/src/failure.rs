@@ -17,7 +17,7 @@ pub(crate) enum Failure {
     Recipe(#[from] RecipeError),
     /// `--set` without a value.
     #[error(
-        "--set: found {found:?}, expected `key=value`\n  help: for example `--set epochs=5` or `--set model.hidden=[32,32]`"
+        "error: found {found:?}, expected `key=value`\n  --> --set\n  help: for example `--set epochs=5` or `--set model.hidden=[32,32]`"
     )]
     Set {
         /// The argument.
@@ -90,7 +90,7 @@ pub(crate) enum Failure {
         resume: Option<PathBuf>,
     },
     /// A program file cannot be read.
-    #[error("cannot read the program {}: {source}\n  help: name a text file with a program, such as the output of `retrograde show`", path.display())]
+    #[error("error: cannot read the program: {source}\n  --> {}\n  help: name a text file with a program, such as the output of `retrograde show`", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -98,7 +98,7 @@ pub(crate) enum Failure {
         source: io::Error,
     },
     /// A program file is not a program.
-    #[error("{}:{}:{}: found {}, expected {}\n  help: the text form is what `retrograde show` prints: `program(a:f64[3]) {{ … }}`", path.display(), source.line, source.column, source.found, source.expected)]
+    #[error("error: found {}, expected {}\n  --> {}:{}:{}\n  help: the text form is what `retrograde show` prints: `program(a:f64[3]) {{ … }}`", source.found, source.expected, path.display(), source.line, source.column)]
     Parse {
         /// The file.
         path: PathBuf,

@@ -471,7 +471,7 @@ mod tests {
             toml_of("epochs")
                 .unwrap_err()
                 .to_string()
-                .starts_with("--set: found \"epochs\", expected `key=value`")
+                .starts_with("error: found \"epochs\", expected `key=value`\n  --> --set\n")
         );
     }
 

@@ -196,9 +196,12 @@ fn show_reads_what_it_prints() {
 fn show_explains_files_and_transforms_that_do_not_fit() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let error = fail(here, &["show", "nothing.retro"]);
-    assert!(error.contains("cannot read the program nothing.retro") && error.contains("help: "), "{error}");
+    assert!(
+        error.contains("cannot read the program: ") && error.contains("--> nothing.retro\n  help: "),
+        "{error}"
+    );
     let error = fail(here, &["show", "Cargo.toml"]);
-    assert!(error.starts_with("error: Cargo.toml:1:1: found ") && error.contains("help: "), "{error}");
+    assert!(error.starts_with("error: found ") && error.contains("--> Cargo.toml:1:1\n  help: "), "{error}");
     let error = fail(here, &["show", PROGRAM, "--after", "gradient"]);
     assert!(error.contains("expected one of jvp, linearize"), "{error}");
     let error = fail(here, &["show", PROGRAM, "--policy", "keep"]);

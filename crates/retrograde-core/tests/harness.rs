@@ -513,10 +513,12 @@ fn every_row_passes() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-/// Every primitive that takes bf16 or f32 operands in place of f64 ones runs on them, and gives about the same.
+/// Every primitive that takes bf16 or f32 operands in place of f64 ones gives about the same, and so do both its derivatives.
 #[test]
 fn narrow_floats_run_where_they_are_accepted() {
-    let mut n_run = 0;
+    // Hundreds of units of rounding, in derivatives that are sums of many products.
+    const BOUNDS: [(DType, f64); 2] = [(DType::F32, 2e-5), (DType::BF16, 0.1)];
+    let (mut n_run, mut n_slopes) = (0, [0; 2]);
     for (name, rows) in Prim::rows() {
         let of_arrays = |row: &&Row| row.inputs.iter().all(|ty| ty.kind == Kind::Array);
         // Random operands do not agree.
@@ -524,7 +526,7 @@ fn narrow_floats_run_where_they_are_accepted() {
         let of_floats = |row: &&Row| row.inputs.iter().any(Type::is_float);
         for row in rows.iter().filter(of_arrays).filter(of_floats).filter(|row| !may_fail(row)) {
             let mut draw = Draw::new(3);
-            for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::BF16, 0.2)] {
+            for (i, (dtype, tolerance)) in BOUNDS.into_iter().enumerate() {
                 let narrowed =
                     |ty: &Type| if ty.dtype == DType::F64 { ty.with_dtype(dtype) } else { ty.clone() };
                 let types: Vec<Type> = row.inputs.iter().map(narrowed).collect();
@@ -532,29 +534,50 @@ fn narrow_floats_run_where_they_are_accepted() {
                 let Ok(results) = row.op.infer(&types) else { continue };
                 let in_dtypes = |arrays: &[Array], types: &[Type]| -> Vec<Array> {
                     let pairs = arrays.iter().zip(types);
-                    pairs.map(|(x, ty)| retrograde_array::ops::convert(x, ty.dtype)).collect()
+                    pairs.map(|(x, ty)| ops::convert(x, ty.dtype)).collect()
                 };
-                let narrow = in_dtypes(&draw.operands(&row.inputs, row), &types);
-                let wide = in_dtypes(&narrow, &row.inputs);
-                let found = run(&equation(&row.op, &types), &narrow);
-                let expected = run(&equation(&row.op, &row.inputs), &wide);
-                n_run += 1;
-                for ((found, ty), expected) in found.iter().zip(&results).zip(&expected) {
-                    assert_eq!(Type::of(found), *ty, "{name}");
-                    if ty.dtype == dtype {
+                let close = |what: &str, narrow: &Program, wide: &Program, inputs: &[Array]| {
+                    let found = run(narrow, inputs);
+                    let expected = run(wide, &in_dtypes(inputs, &wide.input_types()));
+                    for ((found, ty), expected) in found.iter().zip(narrow.output_types()).zip(&expected) {
+                        assert_eq!(Type::of(found), ty, "{what} of {name}");
+                        if ty.dtype != dtype {
+                            continue;
+                        }
                         let (found, expected) = (reals(found), reals(expected));
                         let finite = expected.iter().filter(|x| x.is_finite());
                         let scale = finite.fold(1.0f64, |m, x| m.max(x.abs()));
                         for (f, e) in found.iter().zip(&expected) {
                             assert!(
                                 f == e || (f.is_nan() && e.is_nan()) || (f - e).abs() <= tolerance * scale,
-                                "{name} of {dtype}: {found:?}, in f64 {expected:?}"
+                                "{what} of {name} in {dtype}: {found:?}, in f64 {expected:?}"
                             );
                         }
                     }
+                };
+                let (narrow, wide) = (equation(&row.op, &types), equation(&row.op, &row.inputs));
+                let x = in_dtypes(&draw.operands(&row.inputs, row), &types);
+                close("value", &narrow, &wide, &x);
+                n_run += 1;
+                let (active, float_out) = (floats(&types), floats(&results));
+                if is_lowered(&row.op) || !float_out.contains(&true) {
+                    continue;
                 }
+                let of = |types: &[Type], draw: &mut Draw| in_dtypes(&draw.arrays(types, (-1.0, 1.0)), types);
+                let x_dot = of(&bodies::marked(&types, &active), &mut draw);
+                let y_bar = of(&bodies::marked(&results, &float_out), &mut draw);
+                let [narrow_dot, wide_dot] =
+                    [&narrow, &wide].map(|program| tangent_program(program, &active));
+                close("tangent", &narrow_dot, &wide_dot, &[&x[..], &x_dot].concat());
+                let [narrow_bar, wide_bar] =
+                    [&narrow, &wide].map(|program| cotangent_program(program, &active));
+                close("cotangent", &narrow_bar, &wide_bar, &[&x[..], &y_bar].concat());
+                n_slopes[i] += 1;
             }
         }
     }
-    assert!(n_run > 200, "only {n_run} rows ran");
+    assert!(
+        n_run > 200 && n_slopes.iter().all(|n| *n > 100),
+        "only {n_run} rows ran, derivatives of {n_slopes:?}"
+    );
 }

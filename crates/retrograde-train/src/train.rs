@@ -144,6 +144,19 @@ pub enum TrainError {
         /// Test rows.
         test: usize,
     },
+    /// So many classes that none has rows enough to hold one back.
+    #[error(
+        "error: found {n_classes} classes in {n_rows} rows, too few rows of each to test on\n  --> the target `{target}`\n  \
+         help: say `--task regression` if it is a quantity, or bring more rows of each class"
+    )]
+    TooFewOfEach {
+        /// Classes.
+        n_classes: usize,
+        /// Rows.
+        n_rows: usize,
+        /// The name of the target.
+        target: String,
+    },
     /// Early stopping has nothing to go by.
     #[error(
         "error: found no row to validate on, expected at least one\n  --> `split.validation` of the recipe\n  help: raise `split.validation`, or leave out `patience`"
@@ -235,7 +248,13 @@ pub fn train(
 pub fn check_size(recipe: &Recipe, data: &Dataset, fold: &Fold) -> Result<(), TrainError> {
     let (train, test) = (fold.train.len(), fold.test.len());
     if train == 0 || test == 0 {
-        return Err(TrainError::NoRows { train, test });
+        let n_rows = data.n_rows();
+        return Err(match &data.targets {
+            Targets::Classes { names, .. } if 2 * names.len() > n_rows => {
+                TrainError::TooFewOfEach { n_classes: names.len(), n_rows, target: data.target_name.clone() }
+            }
+            _ => TrainError::NoRows { train, test },
+        });
     }
     if recipe.patience > 0 && fold.validation.is_empty() {
         return Err(TrainError::NoValidation);
@@ -883,6 +902,14 @@ mod tests {
             error,
             "error: found 1 rows to train on and 0 to test on, expected at least one of each\n  --> `split` of the recipe\n  \
              help: bring more rows, or change the shares under `[split]`"
+        );
+        let targets = Targets::Classes { labels: vec![0, 1], names: vec!["1.5".into(), "2.5".into()] };
+        let prices = Dataset { targets, target_name: "price".into(), ..data.clone() };
+        let error = check_size(&short(), &prices, &fold).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "error: found 2 classes in 2 rows, too few rows of each to test on\n  --> the target `price`\n  help: say `--task \
+             regression` if it is a quantity, or bring more rows of each class"
         );
         let fold = Fold { test: vec![1], ..fold };
         let recipe = short().amend("patience = 2", "test").unwrap();

@@ -313,3 +313,9 @@ fn an_acceleration_of_another_shape() {
     let f = |q: Var, v: Var| orbit.run((q, v), 100).distance_to(0.0);
     check("an_acceleration_of_another_shape", grad(f).call((&vector(), &vector())));
 }
+
+#[test]
+fn a_comparison_of_two_shapes() {
+    let f = |x: Var| select(x.gt(x.slice(0, 0..2)), x, x * 0.0).sum();
+    check("a_comparison_of_two_shapes", grad(f).call(&vector()));
+}

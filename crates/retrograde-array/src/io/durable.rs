@@ -36,6 +36,23 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// The system refuses; then the old file stays whole under one of the two names.
+///
+/// # Cost
+/// As [`replace`].
+///
+/// ```
+/// use retrograde_array::io::durable;
+/// # let folder = std::env::temp_dir().join(format!("retrograde-doc-keeping-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// let (path, previous) = (folder.join("state"), folder.join("state.previous"));
+/// durable::replace_keeping(&path, &previous, b"one")?;
+/// durable::replace_keeping(&path, &previous, b"two")?;
+/// assert_eq!((std::fs::read(&path)?, std::fs::read(&previous)?), (b"two".to_vec(), b"one".to_vec()));
+/// durable::rename(&previous, &path)?;
+/// assert_eq!(std::fs::read(&path)?, b"one");
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn replace_keeping(path: &Path, previous: &Path, contents: &[u8]) -> io::Result<()> {
     install(path, contents, || match fs::rename(path, previous) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -43,10 +60,13 @@ pub fn replace_keeping(path: &Path, previous: &Path, contents: &[u8]) -> io::Res
     })
 }
 
-/// Gives a file another name in the same folder.
+/// Gives a file another name in the same folder; a file of that name gives way.
 ///
 /// # Errors
 /// The system refuses.
+///
+/// # Cost
+/// Waits for the disk once.
 pub fn rename(path: &Path, to: &Path) -> io::Result<()> {
     fs::rename(path, to)?;
     sync_folder(path)

@@ -19,10 +19,28 @@ pub struct Safetensors {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Writes arrays and text entries to a safetensors file.
+/// Writes arrays and text entries to a safetensors file, whole or not at all ([`durable`](super::durable)).
 ///
 /// # Errors
 /// [`IoError`] when the file cannot be written or two arrays share a name.
+///
+/// # Cost
+/// A copy of the bytes in memory.
+///
+/// # Source
+/// The safetensors format of Hugging Face, which other tools read.
+///
+/// ```
+/// use retrograde_array::{array, io::{load_safetensors, save_safetensors}};
+/// # let path = std::env::temp_dir().join(format!("retrograde-doc-{}.safetensors", std::process::id()));
+/// let arrays = [("bias".to_owned(), array([0.5_f32, -1.0])), ("labels".to_owned(), array([3_i64]))];
+/// let notes = [("made by".to_owned(), "an example".to_owned())].into();
+/// save_safetensors(&path, &arrays, &notes)?;
+/// let file = load_safetensors(&path)?;
+/// assert_eq!((&file.tensors[..], &file.metadata), (&arrays[..], &notes));
+/// # std::fs::remove_file(path).unwrap();
+/// # Ok::<(), retrograde_array::io::IoError>(())
+/// ```
 pub fn save_safetensors(
     path: impl AsRef<Path>,
     tensors: &[(String, Array)],
@@ -56,6 +74,15 @@ pub fn save_safetensors(
 ///
 /// # Errors
 /// [`IoError`] when the file cannot be read, is malformed, or holds a dtype that arrays do not have.
+///
+/// # Cost
+/// The file and its arrays in memory at once.
+///
+/// ```
+/// use retrograde_array::io::load_safetensors;
+/// let error = load_safetensors("no/such.safetensors").unwrap_err().to_string();
+/// assert!(error.starts_with("file no/such.safetensors: "), "{error}");
+/// ```
 pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Safetensors, IoError> {
     let path = path.as_ref();
     parse(&read(path)?, path)

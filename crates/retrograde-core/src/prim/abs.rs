@@ -4,7 +4,7 @@
 //! Integers wrap: the smallest one is its own absolute value. Errors: none (NaN in, NaN out).
 
 use super::sign::Sign;
-use super::structure::{entrywise_number, tangent_times};
+use super::structure::entrywise_number;
 use super::{Args, EvalError, Evaluate, Row, Rule, Rules, Value, value};
 use crate::ir::{Mismatch, Type, ValueId};
 use retrograde_array::{DType, ops};
@@ -25,7 +25,10 @@ impl Rules for Abs {
         value::one(ops::piecewise(ops::Piecewise::Abs, inputs[0].array()))
     }
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        tangent_times(r, tangents[0], |r| r.emit(Sign, inputs))
+        vec![tangents[0].map(|x_dot| {
+            let slope = r.emit(Sign, inputs);
+            r.strong_mul(x_dot, slope)
+        })]
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
         r.batch_entrywise(Abs, inputs, batched, n)

@@ -2,7 +2,7 @@
 //!
 //! The first of equal ones; `-0` equals `+0`; NaN counts as the largest. No derivative. Errors: none.
 
-use super::structure::{arrays_only, check_axes, no_tangents};
+use super::structure::{no_tangents, position_along};
 use super::{Args, EvalError, Evaluate, Prim, Row, Rule, Rules, Value, value};
 use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
 use retrograde_array::{DType, ops};
@@ -23,19 +23,7 @@ impl Rules for Argmax {
         Ok(Argmax { axis: args.size("axis")? })
     }
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
-        arrays_only(inputs, 1)?;
-        let x = &inputs[0];
-        if x.dtype == DType::Bool {
-            return Err(Mismatch::new(format!("found {x}, expected numbers"))
-                .help("convert truth values first: `.convert(DType::I64)`"));
-        }
-        check_axes("axis", &[self.axis], x)?;
-        if x.shape[self.axis] == 0 {
-            return Err(Mismatch::new(format!("axis {} of {x}: found no entries, expected at least 1", self.axis))
-                .help("an empty axis has no largest entry"));
-        }
-        let shape = [&x.shape[..self.axis], &x.shape[self.axis + 1..]].concat();
-        Ok(vec![Type::array(DType::I64, shape)])
+        position_along(inputs, self.axis, "largest")
     }
     fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
         value::one(ops::argmax(inputs[0].array(), self.axis))

@@ -5,6 +5,12 @@ use crate::ir::{Field, Type};
 use retrograde_array::Array;
 use std::sync::Arc;
 
+/// The parameter that [`Args::choice`] reads back.
+pub(super) fn word_for<T: PartialEq>(value: T, words: &[(T, &str)]) -> Field<Prim> {
+    let word = words.iter().find(|(other, _)| *other == value).map_or("", |(_, word)| word);
+    Field::Word(word.into())
+}
+
 /// The parameters found in the text.
 #[derive(Debug)]
 pub struct Args(Vec<(String, Field<Prim>)>);
@@ -81,6 +87,18 @@ impl Args {
     /// When it is of another kind or negative.
     pub fn optional_size(&mut self, name: &str) -> Result<Option<usize>, String> {
         if self.0.iter().any(|(n, _)| n == name) { self.size(name).map(Some) } else { Ok(None) }
+    }
+    /// One of some values, each by its word: see [`word_for`].
+    ///
+    /// # Errors
+    /// When it is missing, of another kind or another word.
+    pub fn choice<T: Copy>(&mut self, name: &str, words: &[(T, &str)]) -> Result<T, String> {
+        let found = self.word(name)?;
+        let choice = words.iter().find(|(_, word)| *word == found).map(|(value, _)| *value);
+        choice.ok_or_else(|| {
+            let expected = words.iter().map(|(_, word)| *word).collect::<Vec<_>>().join(", ");
+            format!("parameter `{name}`: found `{found}`, expected one of {expected}")
+        })
     }
     /// A word that may be absent.
     ///

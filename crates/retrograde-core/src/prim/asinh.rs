@@ -14,7 +14,7 @@ float_function! {
         let one = r.number(x, 1.0);
         let sum = r.add(one, square);
         let root = r.emit(super::sqrt::Sqrt, &[sum]);
-        r.div(x_dot, root)
+        r.strong_div(x_dot, root)
     },
     -2.0 .. 2.0
 }

@@ -13,7 +13,7 @@ float_function! {
         let square = r.mul(x, x);
         let one = r.number(x, 1.0);
         let sum = r.add(one, square);
-        r.div(x_dot, sum)
+        r.strong_div(x_dot, sum)
     },
     -2.0 .. 2.0
 }

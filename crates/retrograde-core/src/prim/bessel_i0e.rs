@@ -14,7 +14,7 @@ float_function! {
         let sign = r.emit(super::sign::Sign, &[x]);
         let fall = r.mul(sign, y);
         let slope = r.sub(i1e, fall);
-        r.mul(x_dot, slope)
+        r.strong_mul(x_dot, slope)
     },
     0.5 .. 3.0
 }

@@ -16,7 +16,7 @@ float_function! {
         let fall = r.mul(sign, y);
         let rise = r.sub(i0e, ratio);
         let slope = r.sub(rise, fall);
-        r.mul(x_dot, slope)
+        r.strong_mul(x_dot, slope)
     },
     0.5 .. 3.0
 }

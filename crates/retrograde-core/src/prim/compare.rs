@@ -2,9 +2,10 @@
 //!
 //! IEEE rules: NaN differs from everything, `-0` equals `+0`; false is below true. No derivative. Errors: none.
 
+use super::args::word_for;
 use super::structure::{entrywise, no_tangents};
 use super::{Args, EvalError, Evaluate, Prim, Row, Rule, Rules, Value, value};
-use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
+use crate::ir::{Fields, Mismatch, Type, ValueId};
 use retrograde_array::DType;
 use retrograde_array::ops::{self, Comparison};
 
@@ -28,15 +29,10 @@ const WORDS: [(Comparison, &str); 6] = [
 impl Rules for Compare {
     const NAME: &'static str = "compare";
     fn fields(&self) -> Fields<Prim> {
-        let word = WORDS.iter().find(|(c, _)| *c == self.comparison).map_or("", |(_, word)| word);
-        vec![("comparison", Field::Word(word.into()))]
+        vec![("comparison", word_for(self.comparison, &WORDS))]
     }
     fn parse(args: &mut Args) -> Result<Self, String> {
-        let found = args.word("comparison")?;
-        match WORDS.iter().find(|(_, word)| *word == found) {
-            Some(&(comparison, _)) => Ok(Compare { comparison }),
-            None => Err(format!("parameter `comparison`: found `{found}`, expected one of eq, ne, lt, le, gt, ge")),
-        }
+        Ok(Compare { comparison: args.choice("comparison", &WORDS)? })
     }
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
         let bool_of = |ty: &Type| ty.with_dtype(DType::Bool);

@@ -36,7 +36,7 @@ impl Rules for Cumprod {
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], outputs: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
         vec![tangents[0].map(|x_dot| {
             let before = delayed(r, outputs[0], self.axis, self.reverse, 1.0);
-            let term = r.mul(x_dot, before);
+            let term = r.strong_mul(x_dot, before);
             r.emit(Recurrence { axis: self.axis, reverse: self.reverse }, &[inputs[0], term])
         })]
     }

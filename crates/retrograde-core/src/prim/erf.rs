@@ -11,7 +11,7 @@ float_function! {
     Erf = "erf", Function::Erf,
     |r, x, y, x_dot| {
         let slope = r.gaussian(x, std::f64::consts::FRAC_2_SQRT_PI);
-        r.mul(x_dot, slope)
+        r.strong_mul(x_dot, slope)
     },
     -1.5 .. 1.5
 }

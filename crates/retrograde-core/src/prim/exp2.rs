@@ -12,7 +12,7 @@ float_function! {
     |r, x, y, x_dot| {
         let ln2 = r.number(y, std::f64::consts::LN_2);
         let slope = r.mul(y, ln2);
-        r.mul(x_dot, slope)
+        r.strong_mul(x_dot, slope)
     },
     -2.0 .. 2.0
 }

@@ -11,7 +11,7 @@ float_function! {
     Expm1 = "expm1", Function::Expm1,
     |r, x, y, x_dot| {
         let e = r.emit(super::exp::Exp, &[x]);
-        r.mul(x_dot, e)
+        r.strong_mul(x_dot, e)
     },
     -2.0 .. 2.0
 }

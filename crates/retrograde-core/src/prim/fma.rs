@@ -1,11 +1,11 @@
 //! `w = x · y + z`, entry by entry, rounded once.   x, y, z: same shape and dtype → w: same.
 //!
-//! Derivative ẋ y + x ẏ + ż; reverse keeps x and y. Integers wrap. Errors: none. Linear in z together with x or with y.
+//! Derivative ẋ y + x ẏ + ż with strong zeros (see `strong_mul`); reverse keeps x and y. Integers wrap. Errors: none. Linear in z together with x or with y.
 //! Inverse: z from w, x and y, exactly (floats: see `restore`). Source: IEEE 754-2019, 5.4.1 (fusedMultiplyAdd).
 
 use super::restore::{self, Restore};
 use super::retain::Update;
-use super::structure::entrywise_number;
+use super::structure::{self, entrywise_number};
 use super::{Args, EvalError, Evaluate, Operand, Row, Rule, Rules, Value, value};
 use crate::ir::{Mismatch, Type, ValueId};
 use retrograde_array::{DType, ops};
@@ -13,14 +13,6 @@ use retrograde_array::{DType, ops};
 /// `w = x · y + z`
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Fma;
-
-/// `a · b + sum`, where the sum may be zero.
-fn plus_product(r: &mut Rule<'_>, sum: Option<ValueId>, a: ValueId, b: ValueId) -> ValueId {
-    match sum {
-        Some(sum) => r.emit(Fma, &[a, b, sum]),
-        None => r.mul(a, b),
-    }
-}
 
 impl Rules for Fma {
     const NAME: &'static str = "fma";
@@ -34,14 +26,8 @@ impl Rules for Fma {
         value::one(ops::fma(inputs[0].array(), inputs[1].array(), inputs[2].array()))
     }
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        let mut w_dot = tangents[2];
-        if let Some(y_dot) = tangents[1] {
-            w_dot = Some(plus_product(r, w_dot, inputs[0], y_dot));
-        }
-        if let Some(x_dot) = tangents[0] {
-            w_dot = Some(plus_product(r, w_dot, x_dot, inputs[1]));
-        }
-        vec![w_dot]
+        let product = structure::product_rule(r, inputs, tangents);
+        vec![r.add_optional(product, tangents[2])]
     }
     fn linear_in(&self, linear: &[bool]) -> bool {
         // With z known and not zero the result would be affine.

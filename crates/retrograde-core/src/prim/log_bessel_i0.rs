@@ -12,7 +12,7 @@ float_function! {
     |r, x, y, x_dot| {
         let (above, below) = (r.emit(super::bessel_i1e::BesselI1e, &[x]), r.emit(super::bessel_i0e::BesselI0e, &[x]));
         let slope = r.div(above, below);
-        r.mul(x_dot, slope)
+        r.strong_mul(x_dot, slope)
     },
     0.5 .. 3.0
 }

@@ -2,9 +2,10 @@
 //!
 //! Of integers, bit by bit. No derivative. Errors: none.
 
-use super::structure::{entrywise, no_tangents};
+use super::args::word_for;
+use super::structure::{entrywise_bits, no_tangents};
 use super::{Args, EvalError, Evaluate, Prim, Row, Rule, Rules, Value, value};
-use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
+use crate::ir::{Fields, Mismatch, Type, ValueId};
 use retrograde_array::DType;
 use retrograde_array::ops;
 
@@ -18,31 +19,16 @@ pub struct Logic {
 /// The functions and their words in the text form.
 const WORDS: [(ops::Logic, &str); 3] = [(ops::Logic::And, "and"), (ops::Logic::Or, "or"), (ops::Logic::Xor, "xor")];
 
-/// Refuses operands that have no bits.
-pub(super) fn with_bits(out: Vec<Type>) -> Result<Vec<Type>, Mismatch> {
-    if out[0].dtype.is_float() {
-        return Err(Mismatch::new(format!("found {}, expected truth values or integers", out[0]))
-            .help("compare first, for example `x.gt(0.0)`, or convert: `.convert(DType::I64)`")
-            .guess(&out[0].with_dtype(DType::Bool)));
-    }
-    Ok(out)
-}
-
 impl Rules for Logic {
     const NAME: &'static str = "logic";
     fn fields(&self) -> Fields<Prim> {
-        let word = WORDS.iter().find(|(op, _)| *op == self.op).map_or("", |(_, word)| word);
-        vec![("op", Field::Word(word.into()))]
+        vec![("op", word_for(self.op, &WORDS))]
     }
     fn parse(args: &mut Args) -> Result<Self, String> {
-        let found = args.word("op")?;
-        match WORDS.iter().find(|(_, word)| *word == found) {
-            Some(&(op, _)) => Ok(Logic { op }),
-            None => Err(format!("parameter `op`: found `{found}`, expected one of and, or, xor")),
-        }
+        Ok(Logic { op: args.choice("op", &WORDS)? })
     }
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
-        with_bits(entrywise::<2>(inputs)?)
+        entrywise_bits::<2>(inputs)
     }
     fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
         value::one(ops::logic(self.op, inputs[0].array(), inputs[1].array()))

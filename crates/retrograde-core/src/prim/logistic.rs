@@ -13,7 +13,7 @@ float_function! {
         let minus_x = r.neg(x);
         let rest = r.emit(Logistic, &[minus_x]);
         let slope = r.mul(y, rest);
-        r.mul(x_dot, slope)
+        r.strong_mul(x_dot, slope)
     },
     -2.0 .. 2.0
 }

@@ -3,7 +3,7 @@
 //! Derivative y ẋ + x ẏ with strong zeros (see `strong_mul`); reverse keeps the other operand. Integers wrap. Errors: none.
 //! Linear in either operand, not in both together.
 
-use super::structure::entrywise_number;
+use super::structure::{self, entrywise_number};
 use super::{Args, EvalError, Evaluate, Operand, Row, Rule, Rules, Value, value};
 use crate::ir::{Mismatch, Type, ValueId};
 use retrograde_array::{DType, ops};
@@ -24,20 +24,13 @@ impl Rules for Mul {
         value::one(ops::binary(ops::Binary::Mul, inputs[0].array(), inputs[1].array())?)
     }
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        let left = tangents[0].map(|x_dot| r.strong_mul(x_dot, inputs[1]));
-        let right = tangents[1].map(|y_dot| r.strong_mul(inputs[0], y_dot));
-        vec![r.add_optional(left, right)]
+        vec![structure::product_rule(r, inputs, tangents)]
     }
     fn linear_in(&self, linear: &[bool]) -> bool {
         linear != [true, true]
     }
     fn transpose(&self, r: &mut Rule<'_>, inputs: &[Operand], cts: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        let Some(z_bar) = cts[0] else { return vec![None, None] };
-        match inputs {
-            [Operand::Linear(_), y] => vec![Some(r.mul(z_bar, y.known())), None],
-            [x, _] => vec![None, Some(r.mul(x.known(), z_bar))],
-            _ => unreachable!("mul has two operands"),
-        }
+        structure::product_transpose(r, inputs, cts, Rule::mul)
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
         r.batch_entrywise(Mul, inputs, batched, n)

@@ -2,8 +2,7 @@
 //!
 //! No derivative. Errors: none.
 
-use super::logic::with_bits;
-use super::structure::{entrywise, no_tangents};
+use super::structure::{entrywise_bits, no_tangents};
 use super::{Args, EvalError, Evaluate, Row, Rule, Rules, Value, value};
 use crate::ir::{Mismatch, Type, ValueId};
 use retrograde_array::{DType, ops};
@@ -18,7 +17,7 @@ impl Rules for Not {
         Ok(Not)
     }
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
-        with_bits(entrywise::<1>(inputs)?)
+        entrywise_bits::<1>(inputs)
     }
     fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
         value::one(ops::not(inputs[0].array()))

@@ -50,7 +50,7 @@ impl Rules for Prod {
             r.emit(Cumprod { axis, reverse }, &[others])
         });
         let others = r.mul(before, after);
-        let terms = r.mul(x_dot, others);
+        let terms = r.strong_mul(x_dot, others);
         vec![Some(r.sum(terms, &[axis]))]
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[bool], _: usize) -> (Vec<ValueId>, Vec<bool>) {

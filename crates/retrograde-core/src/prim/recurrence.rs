@@ -37,7 +37,7 @@ impl Rules for Recurrence {
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], outputs: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
         let of_a = tangents[0].map(|a_dot| {
             let before = delayed(r, outputs[0], self.axis, self.reverse, 0.0);
-            r.mul(a_dot, before)
+            r.strong_mul(a_dot, before)
         });
         let term = r.add_optional(of_a, tangents[1]);
         vec![term.map(|term| r.emit(self.clone(), &[inputs[0], term]))]

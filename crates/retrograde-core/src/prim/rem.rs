@@ -29,7 +29,7 @@ impl Rules for Rem {
             let whole = r.sub(inputs[0], outputs[0]);
             let quotient = r.div(whole, inputs[1]);
             let quotient = r.emit(round::Round, &[quotient]);
-            r.mul(y_dot, quotient)
+            r.strong_mul(y_dot, quotient)
         });
         vec![structure::difference(r, tangents[0], of_y)]
     }

@@ -4,9 +4,10 @@
 //! A negative amount, or one of at least the number of bits, moves all bits out: 0, for `right` 0 or -1. No derivative.
 //! Errors: none.
 
-use super::structure::{entrywise, no_tangents};
+use super::args::word_for;
+use super::structure::{entrywise_integer, no_tangents};
 use super::{Args, EvalError, Evaluate, Prim, Row, Rule, Rules, Value, value};
-use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
+use crate::ir::{Fields, Mismatch, Type, ValueId};
 use retrograde_array::DType;
 use retrograde_array::ops;
 
@@ -24,24 +25,13 @@ const WORDS: [(ops::Shift, &str); 3] =
 impl Rules for Shift {
     const NAME: &'static str = "shift";
     fn fields(&self) -> Fields<Prim> {
-        let word = WORDS.iter().find(|(op, _)| *op == self.op).map_or("", |(_, word)| word);
-        vec![("op", Field::Word(word.into()))]
+        vec![("op", word_for(self.op, &WORDS))]
     }
     fn parse(args: &mut Args) -> Result<Self, String> {
-        let found = args.word("op")?;
-        match WORDS.iter().find(|(_, word)| *word == found) {
-            Some(&(op, _)) => Ok(Shift { op }),
-            None => Err(format!("parameter `op`: found `{found}`, expected one of left, right, right_logical")),
-        }
+        Ok(Shift { op: args.choice("op", &WORDS)? })
     }
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
-        let out = entrywise::<2>(inputs)?;
-        if !out[0].dtype.is_int() {
-            return Err(Mismatch::new(format!("found {}, expected integers", out[0]))
-                .help("convert first: `.convert(DType::I64)`")
-                .guess(&out[0].with_dtype(DType::I64)));
-        }
-        Ok(out)
+        entrywise_integer::<2>(inputs)
     }
     fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
         value::one(ops::shift(self.op, inputs[0].array(), inputs[1].array()))

@@ -3,34 +3,15 @@
 //! Derivative ẋ·cos x; reverse keeps x. At the edges: NaN at ±∞. Errors: none (NaN in, NaN out). Source: any calculus text; bits from `retrograde_array::map`.
 //! Row: grad of sum(sin x) is `cos x`.
 
-use super::structure::{entrywise_float, tangent_times};
-use super::{Args, EvalError, Evaluate, Row, Rule, Rules, Value, value};
-use crate::ir::{Mismatch, Type, ValueId};
+use super::structure::float_function;
 use retrograde_array::map::Function;
-use retrograde_array::{DType, ops};
 
-/// `y = sin x`
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Sin;
-
-impl Rules for Sin {
-    const NAME: &'static str = "sin";
-    fn parse(_: &mut Args) -> Result<Self, String> {
-        Ok(Sin)
-    }
-    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
-        entrywise_float::<1>(inputs)
-    }
-    fn eval(&self, _: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
-        value::one(ops::function(Function::Sin, inputs[0].array()))
-    }
-    fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        tangent_times(r, tangents[0], |r| r.emit(super::cos::Cos, &[inputs[0]]))
-    }
-    fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
-        r.batch_entrywise(Sin, inputs, batched, n)
-    }
-    fn rows() -> Vec<Row> {
-        vec![Row::new(Sin, &[Type::array(DType::F64, [3])]).range(-3.0, 3.0)]
-    }
+float_function! {
+    /// `y = sin x`
+    Sin = "sin", Function::Sin,
+    |r, x, y, x_dot| {
+        let slope = r.emit(super::cos::Cos, &[x]);
+        r.strong_mul(x_dot, slope)
+    },
+    -3.0 .. 3.0
 }

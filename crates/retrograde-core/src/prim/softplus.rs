@@ -11,7 +11,7 @@ float_function! {
     Softplus = "softplus", Function::Softplus,
     |r, x, y, x_dot| {
         let slope = r.emit(super::logistic::Logistic, &[x]);
-        r.mul(x_dot, slope)
+        r.strong_mul(x_dot, slope)
     },
     -2.0 .. 2.0
 }

@@ -5,14 +5,15 @@
 //! Errors: none.
 //!
 //! Note [strong zero]: the branch that a `select` did not take gets a cotangent that is exactly zero, whatever stands in it. A
-//! coefficient that is infinite or NaN there (1/(2√x) at 0, e^x at 1000) would turn it into NaN, so derivative rules multiply and
-//! divide by coefficients that may be infinite with `strong_mul` and `strong_div`. Both have derivative rules that write only
-//! the two, so this holds at every order. The price: where a zero meets an infinite slope on a taken path (√x · √x at 0) the
-//! derivative is 0 instead of NaN, and neither is the limit. Matrix products and `fma` stay ordinary: an infinite value in one of
-//! their operands still meets a zero cotangent as NaN, as it meets the other operand in the value itself.
+//! coefficient that is infinite or NaN there (1/(2√x) at 0, e^x at 1000) would turn it into NaN, so the rules of everything that
+//! works entry by entry, and of `prod`, multiply and divide tangents with `strong_mul` and `strong_div`. Both have derivative rules
+//! that write only the two, so this holds at every order. The price: where a zero meets an infinite slope on a taken path (√x · √x at 0) the
+//! derivative is 0 instead of NaN, and neither is the limit. What sums products inside (`dot_general`, `conv`, `recurrence`, so
+//! `cumprod`, the decompositions) stays ordinary: an infinite or NaN entry of one operand still meets a zero cotangent of the other
+//! as NaN. There a `select` of the operand, before the product, keeps it out.
 //! Source: the strong zero of Enzyme; `mul_no_nan` and `div_no_nan` of TensorFlow.
 
-use super::structure::entrywise_float;
+use super::structure::{self, entrywise_float};
 use super::{Args, EvalError, Evaluate, Operand, Row, Rule, Rules, Value, value};
 use crate::ir::{Mismatch, Type, ValueId};
 use retrograde_array::{DType, ops};
@@ -33,20 +34,13 @@ impl Rules for StrongMul {
         value::one(ops::strong_mul(inputs[0].array(), inputs[1].array()))
     }
     fn linearize(&self, r: &mut Rule<'_>, inputs: &[ValueId], _: &[ValueId], tangents: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        let left = tangents[0].map(|x_dot| r.strong_mul(x_dot, inputs[1]));
-        let right = tangents[1].map(|y_dot| r.strong_mul(inputs[0], y_dot));
-        vec![r.add_optional(left, right)]
+        vec![structure::product_rule(r, inputs, tangents)]
     }
     fn linear_in(&self, linear: &[bool]) -> bool {
         linear != [true, true]
     }
     fn transpose(&self, r: &mut Rule<'_>, inputs: &[Operand], cts: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
-        let Some(z_bar) = cts[0] else { return vec![None, None] };
-        match inputs {
-            [Operand::Linear(_), y] => vec![Some(r.strong_mul(z_bar, y.known())), None],
-            [x, _] => vec![None, Some(r.strong_mul(x.known(), z_bar))],
-            _ => unreachable!("strong_mul has two operands"),
-        }
+        structure::product_transpose(r, inputs, cts, Rule::strong_mul)
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
         r.batch_entrywise(StrongMul, inputs, batched, n)

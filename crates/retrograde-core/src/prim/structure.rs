@@ -1,6 +1,6 @@
 //! Shared shape rules: operands of one shape and dtype, with messages that name both.
 
-use super::Rule;
+use super::{Operand, Rule};
 use crate::ir::{Kind, Mismatch, Type, ValueId};
 use retrograde_array::{DType, Shape};
 
@@ -40,39 +40,87 @@ pub(super) fn entrywise<const N: usize>(inputs: &[Type]) -> Result<Vec<Type>, Mi
     Ok(vec![inputs[0].clone()])
 }
 
+/// [`entrywise`] for operands of these dtypes only; the best guess of a refused result has dtype `guess`.
+fn entrywise_of<const N: usize>(
+    inputs: &[Type],
+    is_right: fn(DType) -> bool,
+    expected: &str,
+    help: &str,
+    guess: Option<DType>,
+) -> Result<Vec<Type>, Mismatch> {
+    let out = entrywise::<N>(inputs)?;
+    if is_right(out[0].dtype) {
+        return Ok(out);
+    }
+    let guess = out[0].with_dtype(guess.unwrap_or(out[0].dtype));
+    Err(Mismatch::new(format!("found {}, expected {expected}", out[0])).help(help).guess(&guess))
+}
+
 /// [`entrywise`] for numbers: no truth values.
 pub(super) fn entrywise_number<const N: usize>(inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
-    let out = entrywise::<N>(inputs)?;
-    if out[0].dtype == DType::Bool {
-        return Err(Mismatch::new(format!("found {}, expected numbers", out[0]))
-            .help("convert truth values first: `.convert(DType::F64)`")
-            .guess(&out[0]));
-    }
-    Ok(out)
+    let help = "convert truth values first: `.convert(DType::F64)`";
+    entrywise_of::<N>(inputs, |dtype| dtype != DType::Bool, "numbers", help, None)
 }
 
 /// [`entrywise`] for floating-point numbers.
 pub(super) fn entrywise_float<const N: usize>(inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
-    let out = entrywise::<N>(inputs)?;
-    if !out[0].dtype.is_float() {
-        return Err(Mismatch::new(format!("found {}, expected floating-point numbers", out[0]))
-            .help("convert first: `.convert(DType::F64)`")
-            .guess(&out[0].with_dtype(DType::F64)));
-    }
-    Ok(out)
+    let help = "convert first: `.convert(DType::F64)`";
+    entrywise_of::<N>(inputs, DType::is_float, "floating-point numbers", help, Some(DType::F64))
 }
 
-/// The tangent times a coefficient, which is only written where the tangent is not zero, and which may be infinite: see
-/// Note [strong zero] in `strong_mul`.
-pub(super) fn tangent_times(
+/// [`entrywise`] for integers.
+pub(super) fn entrywise_integer<const N: usize>(inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+    let help = "convert first: `.convert(DType::I64)`";
+    entrywise_of::<N>(inputs, DType::is_int, "integers", help, Some(DType::I64))
+}
+
+/// [`entrywise`] for operands with bits: truth values and integers.
+pub(super) fn entrywise_bits<const N: usize>(inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
+    let help = "compare first, for example `x.gt(0.0)`, or convert: `.convert(DType::I64)`";
+    entrywise_of::<N>(inputs, |dtype| !dtype.is_float(), "truth values or integers", help, Some(DType::Bool))
+}
+
+/// The type of the positions of an extreme entry along an axis, which disappears; `extreme` is the word for it.
+pub(super) fn position_along(inputs: &[Type], axis: usize, extreme: &str) -> Result<Vec<Type>, Mismatch> {
+    arrays_only(inputs, 1)?;
+    let x = &inputs[0];
+    if x.dtype == DType::Bool {
+        return Err(Mismatch::new(format!("found {x}, expected numbers"))
+            .help("convert truth values first: `.convert(DType::I64)`"));
+    }
+    check_axes("axis", &[axis], x)?;
+    if x.shape[axis] == 0 {
+        return Err(Mismatch::new(format!("axis {axis} of {x}: found no entries, expected at least 1"))
+            .help(format!("an empty axis has no {extreme} entry")));
+    }
+    let shape = [&x.shape[..axis], &x.shape[axis + 1..]].concat();
+    Ok(vec![Type::array(DType::I64, shape)])
+}
+
+/// The tangent y ẋ + x ẏ of a product, with strong zeros: see Note [strong zero] in `strong_mul`.
+pub(super) fn product_rule(
     r: &mut Rule<'_>,
-    tangent: Option<ValueId>,
-    coefficient: impl FnOnce(&mut Rule<'_>) -> ValueId,
+    inputs: &[ValueId],
+    tangents: &[Option<ValueId>],
+) -> Option<ValueId> {
+    let left = tangents[0].map(|x_dot| r.strong_mul(x_dot, inputs[1]));
+    let right = tangents[1].map(|y_dot| r.strong_mul(inputs[0], y_dot));
+    r.add_optional(left, right)
+}
+
+/// The cotangents of a product that is linear in one factor: that of the result by `times` the other.
+pub(super) fn product_transpose<'b>(
+    r: &mut Rule<'b>,
+    inputs: &[Operand],
+    cts: &[Option<ValueId>],
+    times: fn(&mut Rule<'b>, ValueId, ValueId) -> ValueId,
 ) -> Vec<Option<ValueId>> {
-    vec![tangent.map(|t| {
-        let c = coefficient(r);
-        r.strong_mul(t, c)
-    })]
+    let Some(z_bar) = cts[0] else { return vec![None, None] };
+    match inputs {
+        [Operand::Linear(_), y] => vec![Some(times(r, z_bar, y.known())), None],
+        [x, _] => vec![None, Some(times(r, x.known(), z_bar))],
+        _ => unreachable!("a product has two factors"),
+    }
 }
 
 /// The tangent (ẋ - z ẏ) / y of a quotient z = x / y.
@@ -195,7 +243,8 @@ pub(super) fn difference(r: &mut Rule<'_>, a: Option<ValueId>, b: Option<ValueId
 }
 
 /// A function of one float, entry by entry: its name, its operation on arrays, the tangent of the result from operand, result
-/// and the tangent of the operand, and the range that the harness draws operands from.
+/// and the tangent of the operand, and the range that the harness draws operands from. Slopes are infinite or NaN somewhere,
+/// if only where the operand is, so the tangent is multiplied and divided as strong: see Note [strong zero] in `strong_mul`.
 macro_rules! float_function {
     ($(#[$doc:meta])* $name:ident = $text:literal, $function:expr,
      |$r:ident, $x:ident, $y:ident, $x_dot:ident| $tangent:expr, $low:literal .. $high:literal) => {

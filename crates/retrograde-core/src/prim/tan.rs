@@ -13,7 +13,7 @@ float_function! {
         let square = r.mul(y, y);
         let one = r.number(y, 1.0);
         let slope = r.add(one, square);
-        r.mul(x_dot, slope)
+        r.strong_mul(x_dot, slope)
     },
     -1.0 .. 1.0
 }

@@ -3,9 +3,10 @@
 //! The part: on and below the diagonal (`lower`), below it, on and above it (`upper`), above it, or the diagonal itself. What
 //! lies outside is a true zero, even where x is NaN. Linear and its own transpose; reverse keeps nothing. Errors: none.
 
+use super::args::word_for;
 use super::structure::arrays_only;
 use super::{Args, EvalError, Evaluate, Operand, Prim, Row, Rule, Rules, Value, value};
-use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
+use crate::ir::{Fields, Mismatch, Type, ValueId};
 use retrograde_array::DType;
 use retrograde_array::ops::{self, Part};
 
@@ -28,17 +29,10 @@ const WORDS: [(Part, &str); 5] = [
 impl Rules for Triangle {
     const NAME: &'static str = "triangle";
     fn fields(&self) -> Fields<Prim> {
-        let word = WORDS.iter().find(|(part, _)| *part == self.part).map_or("", |(_, word)| word);
-        vec![("part", Field::Word(word.into()))]
+        vec![("part", word_for(self.part, &WORDS))]
     }
     fn parse(args: &mut Args) -> Result<Self, String> {
-        let found = args.word("part")?;
-        match WORDS.iter().find(|(_, word)| *word == found) {
-            Some(&(part, _)) => Ok(Triangle { part }),
-            None => Err(format!(
-                "parameter `part`: found `{found}`, expected one of lower, strict_lower, upper, strict_upper, diagonal"
-            )),
-        }
+        Ok(Triangle { part: args.choice("part", &WORDS)? })
     }
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
         arrays_only(inputs, 1)?;

@@ -273,6 +273,12 @@ fn handle(id: ValueId, poisoned: bool) -> Var {
 
 /// Adds an equation for the user at `location`; a mistake becomes a diagnostic and a poisoned value.
 pub(super) fn record(op: impl Into<Prim>, inputs: &[Var], location: Location) -> Vec<Var> {
+    let op = op.into();
+    record_as(op.name(), op, inputs, location)
+}
+
+/// [`record`] of what the user called `name`, as the message of a mistake does; the program has the primitive's own name.
+fn record_as(name: &str, op: Prim, inputs: &[Var], location: Location) -> Vec<Var> {
     if FRAMES.with_borrow(Vec::is_empty) {
         // There is no front door to return the mistake from.
         let help = "call the function through a front door such as `jit` or `grad`, and return from it what you need outside";
@@ -282,11 +288,10 @@ pub(super) fn record(op: impl Into<Prim>, inputs: &[Var], location: Location) ->
                 .help(help)
         );
     }
-    let op = op.into();
     let n_mistakes = MISTAKES.with_borrow(Vec::len);
     let ids: Vec<ValueId> = inputs.iter().map(|v| here(*v, Some(location))).collect();
     let poisoned = inputs.iter().any(|v| v.poisoned) || MISTAKES.with_borrow(Vec::len) > n_mistakes;
-    let name = op.name();
+    let primitive = op.name();
     let result = with_builder(|b| {
         b.location = Some(visible(location));
         let result = b.try_emit(op, &ids);
@@ -295,7 +300,7 @@ pub(super) fn record(op: impl Into<Prim>, inputs: &[Var], location: Location) ->
     });
     match result {
         Ok(outputs) => outputs.into_iter().map(|id| handle(id, poisoned)).collect(),
-        Err(e) => vec![refuse(name, e, inputs, &ids, poisoned, location)],
+        Err(e) => vec![refuse((name, primitive), e, inputs, &ids, poisoned, location)],
     }
 }
 
@@ -304,9 +309,14 @@ pub(super) fn record1(op: impl Into<Prim>, inputs: &[Var], location: Location) -
     record(op, inputs, location)[0]
 }
 
+/// [`record1`] of what the user called `name`.
+pub(super) fn record1_as(name: &str, op: impl Into<Prim>, inputs: &[Var], location: Location) -> Var {
+    record_as(name, op.into(), inputs, location)[0]
+}
+
 /// Notes that an operation was refused and returns a value of the best-guess type.
 fn refuse(
-    name: &str,
+    (name, primitive): (&str, &str),
     e: Mismatch,
     inputs: &[Var],
     ids: &[ValueId],
@@ -336,7 +346,7 @@ fn refuse(
             }
             let operands: Vec<String> = ids.iter().map(|v| print::value_name(*v)).collect();
             window.push(format!(
-                ">{}:? = {name} {}",
+                ">{}:? = {primitive} {}",
                 print::value_name(ValueId(program.types.len() as u32)),
                 operands.join(" ")
             ));

@@ -88,8 +88,8 @@ impl Var {
     #[track_caller]
     pub fn all(self, axes: &[usize]) -> Var {
         let location = caller();
-        let none = frame::record1(not::Not, &[self], location);
-        let some = frame::record1(any::Any { axes: axes.to_vec() }, &[none], location);
+        let none = frame::record1_as("all", not::Not, &[self], location);
+        let some = frame::record1_as("all", any::Any { axes: axes.to_vec() }, &[none], location);
         frame::record1(not::Not, &[some], location)
     }
     /// log Σ exp over some axes, without overflow; -∞, with a derivative of zeros, where all entries are -∞.
@@ -122,7 +122,7 @@ impl Var {
     /// ```
     #[track_caller]
     pub fn norm(self) -> Var {
-        norm(self, all_axes(self), caller())
+        norm("norm", self, all_axes(self), caller())
     }
     /// √Σx² over some axes, as [`Var::norm`].
     ///
@@ -134,7 +134,7 @@ impl Var {
     /// ```
     #[track_caller]
     pub fn norm_axes(self, axes: &[usize]) -> Var {
-        norm(self, axes.to_vec(), caller())
+        norm("norm_axes", self, axes.to_vec(), caller())
     }
     /// Along an axis, the sum of all entries up to each.
     ///
@@ -205,8 +205,9 @@ impl Var {
     #[track_caller]
     pub fn sort(self, axis: usize) -> Var {
         let location = caller();
-        let order = frame::record1(argsort::Argsort { axis, descending: false }, &[self], location);
-        take_along(self, axis, order, location)
+        let order =
+            frame::record1_as("sort", argsort::Argsort { axis, descending: false }, &[self], location);
+        take_along("sort", self, axis, order, location)
     }
     /// The `k` largest entries along an axis, the largest first, and their positions (`i64`). Sorts all.
     ///
@@ -220,15 +221,16 @@ impl Var {
     #[track_caller]
     pub fn top_k(self, k: usize, axis: usize) -> (Var, Var) {
         let location = caller();
-        let order = frame::record1(argsort::Argsort { axis, descending: true }, &[self], location);
+        let order =
+            frame::record1_as("top_k", argsort::Argsort { axis, descending: true }, &[self], location);
         let mut limits = order.shape().to_vec();
         if let Some(limit) = limits.get_mut(axis) {
             *limit = k;
         }
         let rank = limits.len();
         let first = slice::Slice { starts: vec![0; rank], limits, strides: vec![1; rank] };
-        let order = frame::record1(first, &[order], location);
-        (take_along(self, axis, order, location), order)
+        let order = frame::record1_as("top_k", first, &[order], location);
+        (take_along("top_k", self, axis, order, location), order)
     }
     /// The entries along `axis` at positions of their own for each lane: `positions` (`i64`) has the shape of `self` but for
     /// the length of `axis`.
@@ -245,13 +247,13 @@ impl Var {
     /// ```
     #[track_caller]
     pub fn take_along(self, axis: usize, positions: Var) -> Var {
-        take_along(self, axis, positions, caller())
+        take_along("take_along", self, axis, positions, caller())
     }
 }
 
-fn norm(x: Var, axes: Vec<usize>, location: Location) -> Var {
-    let squares = frame::record1(mul::Mul, &[x, x], location);
-    let total = frame::record1(sum::Sum { axes }, &[squares], location);
+fn norm(name: &str, x: Var, axes: Vec<usize>, location: Location) -> Var {
+    let squares = frame::record1_as(name, mul::Mul, &[x, x], location);
+    let total = frame::record1_as(name, sum::Sum { axes }, &[squares], location);
     let of = |value: f64, ty: &Type| literal(value, ty, location);
     let (zero, one) = (of(0.0, &total.ty()), of(1.0, &total.ty()));
     let nothing = frame::record1(compare::Compare { comparison: Comparison::Eq }, &[total, zero], location);
@@ -261,10 +263,10 @@ fn norm(x: Var, axes: Vec<usize>, location: Location) -> Var {
     frame::record1(select::Select, &[nothing, zero, root], location)
 }
 
-fn take_along(x: Var, axis: usize, positions: Var, location: Location) -> Var {
+fn take_along(name: &str, x: Var, axis: usize, positions: Var, location: Location) -> Var {
     let rank = x.rank();
     if axis >= rank {
-        return frame::record1(gather::Gather { axis, batch_dims: 0 }, &[x, positions], location);
+        return frame::record1_as(name, gather::Gather { axis, batch_dims: 0 }, &[x, positions], location);
     }
     // The axis last, all others shared, and back.
     let last = rank - 1;
@@ -274,9 +276,10 @@ fn take_along(x: Var, axis: usize, positions: Var, location: Location) -> Var {
         if axis == last {
             return v;
         }
-        frame::record1(transpose::Transpose { perm: perm.to_vec() }, &[v], location)
+        frame::record1_as(name, transpose::Transpose { perm: perm.to_vec() }, &[v], location)
     };
     let (x, positions) = (permuted(x, &there), permuted(positions, &there));
-    let taken = frame::record1(gather::Gather { axis: last, batch_dims: last }, &[x, positions], location);
+    let gather = gather::Gather { axis: last, batch_dims: last };
+    let taken = frame::record1_as(name, gather, &[x, positions], location);
     permuted(taken, &back)
 }

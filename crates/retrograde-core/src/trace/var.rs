@@ -281,7 +281,8 @@ macro_rules! comparisons {
             pub fn $method(self, other: impl IntoOperand) -> Var {
                 let location = caller();
                 let (a, b) = matched(self, other.operand(&self.ty(), location), location);
-                frame::record1(compare::Compare { comparison: Comparison::$variant }, &[a, b], location)
+                let compare = compare::Compare { comparison: Comparison::$variant };
+                frame::record1_as(stringify!($method), compare, &[a, b], location)
             }
         )* }
     };
@@ -446,7 +447,7 @@ impl Var {
     pub fn dot(self, other: Var) -> Var {
         let lhs_contract = vec![self.rank().saturating_sub(1)];
         let dims = DotDims { lhs_contract, rhs_contract: vec![0], lhs_batch: vec![], rhs_batch: vec![] };
-        frame::record1(dot_general::DotGeneral { dims }, &[self, other], caller())
+        frame::record1_as("dot", dot_general::DotGeneral { dims }, &[self, other], caller())
     }
     /// The general product: batch axes, then free axes of `self`, then free axes of `other`.
     ///
@@ -490,7 +491,7 @@ impl Var {
     /// The transposed matrix.
     #[track_caller]
     pub fn t(self) -> Var {
-        frame::record1(transpose::Transpose { perm: vec![1, 0] }, &[self], caller())
+        frame::record1_as("t", transpose::Transpose { perm: vec![1, 0] }, &[self], caller())
     }
     /// Repeats along new axes: axis i of `self` becomes axis `axes[i]` of the result.
     ///
@@ -516,7 +517,7 @@ impl Var {
     pub fn spread(self, shape: impl Into<Shape>) -> Var {
         let shape: Shape = shape.into();
         let axes = (shape.rank().saturating_sub(self.rank())..shape.rank()).collect();
-        frame::record1(broadcast::Broadcast { shape: shape.to_vec(), axes }, &[self], caller())
+        frame::record1_as("spread", broadcast::Broadcast { shape: shape.to_vec(), axes }, &[self], caller())
     }
     /// Another element type.
     ///
@@ -551,6 +552,10 @@ impl Var {
     /// ```
     #[track_caller]
     pub fn slice(self, axis: usize, range: Range<usize>) -> Var {
+        self.part("slice", axis, range, caller())
+    }
+    /// [`Var::slice`] in the method `name`.
+    fn part(self, name: &str, axis: usize, range: Range<usize>, location: Location) -> Var {
         let shape = self.shape();
         let mut starts = vec![0; shape.rank()];
         let mut limits = shape.to_vec();
@@ -562,7 +567,7 @@ impl Var {
             limits.push(range.end);
         }
         let strides = vec![1; starts.len()];
-        frame::record1(slice::Slice { starts, limits, strides }, &[self], caller())
+        frame::record1_as(name, slice::Slice { starts, limits, strides }, &[self], location)
     }
     /// Entry `i` along an axis, which disappears.
     ///
@@ -577,12 +582,13 @@ impl Var {
     /// ```
     #[track_caller]
     pub fn index(self, axis: usize, i: usize) -> Var {
-        let part = self.slice(axis, i..i + 1);
+        let location = caller();
+        let part = self.part("index", axis, i..i.saturating_add(1), location);
         let mut shape = part.shape().to_vec();
         if axis < shape.len() {
             shape.remove(axis);
         }
-        part.reshape(shape)
+        frame::record1(reshape::Reshape { shape }, &[part], location)
     }
     /// Entries along `axis` at the positions `indices` (`i64`, any shape).
     ///
@@ -605,7 +611,9 @@ impl Var {
     }
 }
 
-/// `a` where `mask`, else `b`, entry by entry. The derivative of the side not taken is a true zero.
+/// `a` where `mask`, else `b`, entry by entry. The derivative of the side not taken is a true zero, even where it is infinite or
+/// NaN. One case is left: an infinite or NaN entry of an operand of `dot`, `conv`, `recurrence`, `cumprod` or `linalg` in that side
+/// makes the derivative by the other operand NaN; choose the operand's entries too, as in `select(x.gt(0.0), x.log(), zero).dot(w)`.
 ///
 /// ```
 /// use retrograde_core::trace::{Var, door::grad, var::select};
@@ -656,7 +664,7 @@ pub fn stack(parts: &[Var]) -> Var {
             frame::record1(reshape::Reshape { shape }, &[*p], location)
         })
         .collect();
-    frame::record1(concat::Concat { axis: 0 }, &rows, location)
+    frame::record1_as("stack", concat::Concat { axis: 0 }, &rows, location)
 }
 
 /// Uniform integers in [0, 2^bits) from a key (`i64[2]`).

@@ -189,7 +189,7 @@ fn count(lens: &[usize]) -> usize {
 #[track_caller]
 pub fn max_pool(x: Var, config: &PoolConfig) -> Var {
     let location = caller();
-    let at = frame::record1(WindowArgmax { window: config.window() }, &[x], location);
+    let at = frame::record1_as("max_pool", WindowArgmax { window: config.window() }, &[x], location);
     let shape = x.shape();
     let lead = shape.rank().saturating_sub(config.size.len());
     let flat = |v: Var| {

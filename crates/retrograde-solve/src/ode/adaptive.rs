@@ -72,6 +72,18 @@ impl<M: Embedded, F> FirstOrder<M, F> {
 impl<M: Embedded, F> Adaptive<M, F> {
     /// How many steps may be tried, refused ones included; 100,000 until said otherwise. Where they do not suffice, or become too
     /// short to move time, the states that were not reached are NaN.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_array::array;
+    /// use retrograde_solve::ode;
+    /// let decay = ode::bosh3(|y: Var| -y).adaptive(1e-9, 1e-9);
+    /// let (end, tried) = jit(|y: Var| decay.run(y, 1.0).end_and_steps()).call(&array(1.0))?;
+    /// assert!((end.item::<f64>().unwrap() - (-1f64).exp()).abs() < 1e-7 && tried.item::<f64>().unwrap() > 10.0);
+    /// let few = decay.max_steps(3);
+    /// assert!(jit(|y: Var| few.run(y, 1.0).end()).call(&array(1.0))?.item::<f64>().unwrap().is_nan());
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     pub fn max_steps(mut self, max_steps: usize) -> Self {
         self.control.max_steps = max_steps;
         self
@@ -118,7 +130,19 @@ type Carry = ([Var; CLOCK], Vec<Var>, Vec<Var>, (Vec<Var>, Vec<Var>));
 const CLOCK: usize = 6;
 
 impl<S: Traceable> AdaptiveRun<'_, S> {
-    /// What the derivative remembers of the steps.
+    /// What the derivative remembers of the steps; it changes bytes and seconds, never a bit of a gradient.
+    ///
+    /// ```
+    /// use retrograde_core::prim::{Checkpoint, Tape};
+    /// use retrograde_core::trace::{Var, door::grad};
+    /// use retrograde_array::array;
+    /// use retrograde_solve::ode;
+    /// let decay = ode::bosh3(|y: Var| -y).adaptive(1e-6, 1e-6);
+    /// let kept = grad(|y: Var| decay.run(y, 1.0).tape(Tape::Store).end()).call(&array(1.0))?;
+    /// let slots = grad(|y: Var| decay.run(y, 1.0).tape(Checkpoint::Slots(4)).end()).call(&array(1.0))?;
+    /// assert!(kept.bits_eq(&slots));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     pub fn tape(self, policy: impl Into<Tape>) -> Self {
         AdaptiveRun { policy: Some(policy.into()), ..self }
     }

@@ -61,6 +61,17 @@ pub fn backward_adjoint<M, F, L>(solver: FirstOrder<M, F>, loss: L) -> BackwardA
 impl<M: Method + Copy, F, L> BackwardAdjoint<M, F, L> {
     /// The largest difference between the true start and the reconstructed one that is accepted, over the largest magnitude of
     /// the start (1e-6 until said otherwise).
+    ///
+    /// ```
+    /// use retrograde_core::trace::Var;
+    /// use retrograde_array::array;
+    /// use retrograde_solve::ode;
+    /// // Euler backwards is not the inverse of Euler forwards.
+    /// let decay = ode::euler(|y: Var| -y).step(0.1);
+    /// let door = ode::backward_adjoint(decay, |y: Var| y);
+    /// assert!(door.call(&array(1.0), 10).is_err());
+    /// assert!(door.tolerance(0.5).call(&array(1.0), 10).is_ok());
+    /// ```
     pub fn tolerance(self, tolerance: f64) -> Self {
         BackwardAdjoint { tolerance, ..self }
     }

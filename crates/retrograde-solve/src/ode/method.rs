@@ -54,7 +54,34 @@ pub struct Facts {
 pub trait Method {
     /// What it declares.
     fn facts(&self) -> Facts;
-    /// What is carried from step to step, from the leaves of the state.
+    /// What is carried from step to step, from the leaves of the state: these themselves, unless a method says otherwise.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_array::array;
+    /// use retrograde_solve::ode::{EULER, Facts, Field, FirstOrder, Method};
+    /// /// Carries the rate at the end of each step along, which begins the next: y, then the rate.
+    /// struct Last;
+    /// impl Method for Last {
+    ///     fn facts(&self) -> Facts {
+    ///         Facts { name: "last", ..EULER.facts }
+    ///     }
+    ///     fn open(&self, field: &Field<'_>, y: Vec<Var>, _: f64) -> Vec<Var> {
+    ///         let rates = field.at(&y);
+    ///         [y, rates].concat()
+    ///     }
+    ///     fn step(&self, field: &Field<'_>, carry: Vec<Var>, h: f64) -> Vec<Var> {
+    ///         let y = field.own(|| vec![carry[0] + h * carry[1]]);
+    ///         self.open(field, y, h)
+    ///     }
+    ///     fn close(&self, _: &Field<'_>, carry: Vec<Var>, _: f64) -> Vec<Var> {
+    ///         carry[..1].to_vec()
+    ///     }
+    /// }
+    /// let decay = FirstOrder::new(Last, |y: Var| -y).step(0.5);
+    /// assert_eq!(jit(|y: Var| decay.run(y, 2).end()).call(&array(1.0))?, array(0.25));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     fn open(&self, _: &Field<'_>, y: Vec<Var>, _: f64) -> Vec<Var> {
         y
     }

@@ -13,6 +13,8 @@
 //! };
 //! let change = jit(change).call((&array([0.3, -0.2]), &array([0.1, 0.25])))?;
 //! assert!(change.item::<f64>().unwrap().abs() < 1e-7);
+//! // Pointwise: the acceleration at (1, 0), and the energy of rest there.
+//! assert_eq!(jit(|q: Var| henon_heiles(q)).call(&array([1.0, 0.0]))?, array([-1.0, -1.0]));
 //! # Ok::<(), retrograde_core::trace::Error>(())
 //! ```
 
@@ -42,6 +44,17 @@ pub fn lorenz63(y: Var) -> Var {
 /// The field of Van der Pol's oscillator x'' = μ (1 - x²) x' - x, stiff for large μ.   y = (x, x'): `[2]` → `[2]`
 ///
 /// Source: B. van der Pol, On relaxation-oscillations, Philosophical Magazine 2 (1926) 978-992. Usual start: (2, 0).
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit};
+/// use retrograde_array::array;
+/// use retrograde_solve::ode::{self, problems::van_der_pol};
+/// assert_eq!(jit(|y: Var| van_der_pol(5.0)(y)).call(&array([2.0, 1.0]))?, array([1.0, -17.0]));
+/// let stiff = ode::rodas3(van_der_pol(1e3)).adaptive(1e-6, 1e-6);
+/// let end = jit(|y: Var| stiff.run(y, 1.0).end()).call(&array([2.0, 0.0]))?;
+/// assert!(end.to_vec::<f64>().unwrap()[0] > 1.99);
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub fn van_der_pol(mu: f64) -> impl Fn(Var) -> Var + Copy {
     move |y| {
         let (x, v) = (y.index(0, 0), y.index(0, 1));
@@ -53,6 +66,16 @@ pub fn van_der_pol(mu: f64) -> impl Fn(Var) -> Var + Copy {
 ///
 /// Conserves [`lotka_volterra_invariant`]. Source: A. J. Lotka, Analytical note on certain rhythmic relations in organic systems,
 /// Proceedings of the National Academy of Sciences 6 (1920) 410-415.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit};
+/// use retrograde_array::array;
+/// use retrograde_solve::ode::{self, problems::{lotka_volterra, lotka_volterra_invariant}};
+/// let herd = ode::rk4(lotka_volterra).step(0.01);
+/// let change = |y: Var| lotka_volterra_invariant(herd.run(y, 500).end()) - lotka_volterra_invariant(y);
+/// assert!(jit(change).call(&array([1.5, 0.8]))?.item::<f64>().unwrap().abs() < 1e-8);
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn lotka_volterra(y: Var) -> Var {
     let (prey, predators) = (y.index(0, 0), y.index(0, 1));
@@ -66,6 +89,20 @@ pub fn lotka_volterra_invariant(y: Var) -> Var {
 }
 
 /// The acceleration of oscillators of frequency 1 radian per unit of time: q'' = -q. The solution is q cos t + v sin t.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit};
+/// use retrograde_array::array;
+/// use retrograde_solve::ode::{self, problems::{harmonic_energy, harmonic_oscillator}};
+/// let spring = ode::leapfrog(harmonic_oscillator).step(0.01);
+/// let energy = |q: Var, v: Var| {
+///     let (q, v) = spring.run((q, v), 10_000).end();
+///     harmonic_energy(q, v)
+/// };
+/// let found = jit(energy).call((&array([1.0]), &array([0.0])))?.item::<f64>().unwrap();
+/// assert!((found - 0.5).abs() < 1e-4, "{found}");
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn harmonic_oscillator(q: Var) -> Var {
     -q
@@ -142,6 +179,18 @@ pub fn gravity(masses: &Array) -> impl Fn(Var) -> Var + use<> {
 }
 
 /// [`gravity`] with masses that may be differentiated.   x: `[3, n]`, m: `[n]` → `[3, n]`
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::grad};
+/// use retrograde_array::array;
+/// use retrograde_solve::ode::problems::pull;
+/// // Two bodies at distance 2: the first is pulled along x by m/4, so that is what a unit of the second mass adds.
+/// let along_x = |x: Var, m: Var| pull(x, m).index(0, 0).index(0, 0);
+/// let x = array([[0.0, 2.0], [0.0, 0.0], [0.0, 0.0]]);
+/// let slope = grad(along_x).wrt::<1>().call((&x, &array([1.0, 3.0])))?.to_vec::<f64>().unwrap();
+/// assert!(slope[0] == 0.0 && (slope[1] - 0.25).abs() < 1e-4);
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[track_caller]
 pub fn pull(x: Var, m: Var) -> Var {
     let n = m.shape().size();

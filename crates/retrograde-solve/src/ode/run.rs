@@ -24,6 +24,16 @@ pub struct FirstOrder<M, F> {
 
 impl<M: Method, F> FirstOrder<M, F> {
     /// The method for the field f, with a step of 0.01 until [`FirstOrder::step`] says otherwise.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_array::array;
+    /// use retrograde_solve::ode::{FirstOrder, MIDPOINT};
+    /// let doubling = FirstOrder::new(MIDPOINT, |y: Var| y).step(1.0);
+    /// assert_eq!((doubling.facts().name, doubling.facts().order), ("midpoint", 2));
+    /// assert_eq!(jit(|y: Var| doubling.run(y, 1).end()).call(&array(1.0))?, array(2.5));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     pub fn new(method: M, field: F) -> Self {
         FirstOrder { method, field, step_s: None }
     }
@@ -135,7 +145,22 @@ impl<S> std::fmt::Debug for Run<'_, S> {
 }
 
 impl<S: Traceable> Run<'_, S> {
-    /// What the derivative remembers of the steps.
+    /// What the derivative remembers of the steps; it changes bytes and seconds, never a bit of a gradient.
+    ///
+    /// ```
+    /// use retrograde_core::prim::Tape;
+    /// use retrograde_core::trace::{Var, door::value_and_grad};
+    /// use retrograde_array::array;
+    /// use retrograde_solve::ode;
+    /// let pendulum = ode::leapfrog(|q: Var| -q.sin()).step(0.01);
+    /// let kept = value_and_grad(|s: (Var, Var)| pendulum.run(s, 1000).distance_to(0.5));
+    /// let reversed = value_and_grad(|s: (Var, Var)| pendulum.run(s, 1000).tape(Tape::Reverse).distance_to(0.5));
+    /// let start = (array([1.0, 2.0]), array([0.0, 0.5]));
+    /// let (found, expected) = (reversed.call(&start)?, kept.call(&start)?);
+    /// assert!(found.0.bits_eq(&expected.0) && found.1.0.bits_eq(&expected.1.0) && found.1.1.bits_eq(&expected.1.1));
+    /// assert!(16 * reversed.last_tape().tape_bytes() < kept.last_tape().tape_bytes());
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
     pub fn tape(self, policy: impl Into<Tape>) -> Self {
         Run { policy: Some(policy.into()), ..self }
     }

@@ -106,6 +106,39 @@ pub struct Trial {
 }
 
 /// A method that estimates the error of its steps, so that they may be adaptive.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::jit};
+/// use retrograde_array::array;
+/// use retrograde_solve::ode::{BOSH3, Dense, Embedded, Facts, Field, FirstOrder, Method, Trial};
+/// /// Bosh3 with an estimate ten times as large.
+/// struct Careful;
+/// impl Method for Careful {
+///     fn facts(&self) -> Facts {
+///         Facts { name: "careful", ..BOSH3.facts() }
+///     }
+///     fn step(&self, field: &Field<'_>, y: Vec<Var>, h: f64) -> Vec<Var> {
+///         BOSH3.step(field, y, h)
+///     }
+/// }
+/// impl Embedded for Careful {
+///     fn error_order(&self) -> u32 {
+///         BOSH3.error_order()
+///     }
+///     fn dense(&self) -> Dense {
+///         BOSH3.dense()
+///     }
+///     fn trial(&self, field: &Field<'_>, y: &[Var], rate: &[Var], h: Var) -> Trial {
+///         let trial = BOSH3.trial(field, y, rate, h);
+///         let error = field.own(|| trial.error.iter().map(|error| 10.0 * *error).collect());
+///         Trial { error, ..trial }
+///     }
+/// }
+/// let decay = FirstOrder::new(Careful, |y: Var| -y).adaptive(1e-6, 1e-6);
+/// let end = jit(|y: Var| decay.run(y, 1.0).end()).call(&array(1.0))?;
+/// assert!((end.item::<f64>().unwrap() - (-1f64).exp()).abs() < 1e-6);
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub trait Embedded: Method {
     /// The order of the estimate: it falls like h to this power plus one.
     fn error_order(&self) -> u32;
