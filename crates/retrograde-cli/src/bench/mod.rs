@@ -227,7 +227,11 @@ fn run_timed(case: &'static TimedCase, args: &BenchArgs, out: &mut dyn Write) ->
     let (figures, report) = timed.inspect_err(|_| {
         page.iter().for_each(Page::remove);
     })?;
-    publish(args, page, &format!("What {} takes and keeps", case.name), &figures, &report, out)
+    publish(args, page, &format!("What {} takes and keeps", case.name), &figures, &report, out)?;
+    if !args.json && !figures["tape_bytes"].is_null() {
+        write!(out, "\n{report}")?;
+    }
+    Ok(())
 }
 
 /// The same command, with as many threads.

@@ -43,7 +43,9 @@ struct Block<T> {
 impl Block<Var> {
     fn apply(&self, x: Var) -> Var {
         let x = x + self.attention.apply(self.before_attention.apply(x));
-        x + self.down.apply(gelu_tanh(self.up.apply(self.before_inner.apply(x))))
+        let inner = self.up.apply(self.before_inner.apply(x));
+        // The widest values of a block: kept before the activation, but not once more behind it.
+        x + taped(Tape::Recompute, |inner: Var| self.down.apply(gelu_tanh(inner)), inner)
     }
 }
 
