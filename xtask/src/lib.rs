@@ -1,5 +1,6 @@
 //! Chores of the project.
 //!
+//! - [`bench`]: ours and others on the same tasks, alternately
 //! - [`fuzz`]: the readers on damaged input
 //! - [`gate`]: what must pass before a change goes in
 //! - [`tidy`]: the rules of the source tree, as pure functions from text to offences
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "chores report to the terminal")]
 
+pub mod bench;
 pub mod evidence;
 pub mod fuzz;
 pub mod gate;

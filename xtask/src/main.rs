@@ -1,4 +1,4 @@
-//! `cargo xtask gate | tidy | weight | fuzz | evidence CASE | reference`
+//! `cargo xtask gate | tidy | weight | fuzz | bench | evidence CASE | reference`
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "chores report to the terminal")]
 
@@ -10,6 +10,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   weight         counts the third-party crates of the library against their bounds (--build also times a clean build)
   fuzz --seconds N
                  each reader of data, arrays, runs and programs on damaged input, N seconds long
+  bench [CASES]  runs ours and other programs on the same tasks, alternately, and prints ratios (--page makes docs/benchmarks.md again)
   evidence CASE  measures, checks what is claimed and writes evidence/CASE.json; without CASE, lists the cases
                  (evidence --check CASE writes nothing)
   reference      writes the true values that the tests of the array functions compare with";
@@ -24,6 +25,8 @@ fn main() -> ExitCode {
         ["weight", "--build"] => xtask::weight::run(&root, true),
         ["reference"] => xtask::ulp::reference(&root),
         ["fuzz", "--seconds", seconds] => xtask::fuzz::run(&root, seconds),
+        ["bench", "--page"] => xtask::bench::table::write(&root),
+        ["bench", ..] => xtask::bench::run(&root, &args[1..]),
         ["evidence"] => Err(xtask::evidence::list()),
         ["evidence", "--check", case] => xtask::evidence::check(&root, case),
         ["evidence", case] => xtask::evidence::run(&root, case),

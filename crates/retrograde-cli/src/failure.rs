@@ -127,6 +127,51 @@ pub(crate) enum Failure {
         /// The case that was asked for.
         case: &'static str,
     },
+    /// A path for a benchmark that reads none.
+    #[error("found a path for the case `{case}`, which reads none\n  help: leave it out")]
+    NeedlessPath {
+        /// The case.
+        case: &'static str,
+    },
+    /// A benchmark without the path it reads.
+    #[error("found no path for the case `{case}`, expected {what}\n  help: `retrograde bench {case} PATH`")]
+    NoPath {
+        /// The case.
+        case: &'static str,
+        /// What lies at the path.
+        what: &'static str,
+    },
+    /// A file of numbers cannot be read.
+    #[error("error: cannot read the instance: {source}\n  --> {}\n  help: name a file or folder in the form of ADBench (github.com/microsoft/ADBench, data)", path.display())]
+    InstanceUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// A file of numbers is none.
+    #[error("error: the instance is not as expected\n  --> {}:{line}: found {found}, expected {expected}\n  help: the form is that of ADBench (github.com/microsoft/ADBench, data)", path.display())]
+    Instance {
+        /// The file.
+        path: PathBuf,
+        /// The line of the last word that was read.
+        line: usize,
+        /// What stands there.
+        found: String,
+        /// What should.
+        expected: String,
+    },
+    /// Threads for what has one.
+    #[error(
+        "found --threads {found}, expected 1: the reference interpreter runs on one thread\n  help: leave it out"
+    )]
+    LoopThreads {
+        /// What was asked for.
+        found: usize,
+    },
+    /// The same command in another process failed.
+    #[error("{0}")]
+    Again(String),
     /// A benchmark longer than it can be.
     #[error(
         "found {found} steps, expected at most {most} for the case `{case}`\n  help: try `--steps {most}`"

@@ -342,3 +342,64 @@ fn bench_explains_mistakes() {
     fail(temp.path(), &refused);
     assert!(!temp.path().join("p.html").exists());
 }
+
+/// What the allocator counts is what the report lists, but for the few words around each array.
+#[test]
+fn the_allocator_agrees_with_the_report() {
+    let temp = tempfile::tempdir().unwrap();
+    let check = |args: &[&str]| {
+        let text = succeed(temp.path(), &[&["bench"], args, &["--repeats", "1"]].concat());
+        let number = |lead: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(lead)).expect(lead);
+            line.split_whitespace().next().unwrap().parse::<usize>().unwrap()
+        };
+        let (counted, reported) = (number("tape_bytes "), number("tape: "));
+        assert!(counted.abs_diff(reported) <= 4096 + reported / 50, "{args:?}: {counted} off {reported}");
+    };
+    for policy in ["store", "checkpoint-sqrt", "reverse"] {
+        check(&["nbody", "--bodies", "8", "--steps", "1000", "--tape", policy]);
+    }
+    check(&["mlp"]);
+    check(&["tiny"]);
+}
+
+/// In the fields of the scripts that time others.
+#[test]
+fn timed_cases_have_the_fields_of_their_peers() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::write(temp.path().join("mixture.txt"), "1 2 1\n0.5 0.25\n1 2\n0.1 0.2\n5\n1.5 0\n").unwrap();
+    let common = "tool task threads policy executor peak_mem work_mem value gnorm2 tape_bytes";
+    for (args, figures) in [
+        (&["tiny", "--threads", "2"][..], "step_s step_best_s step_spread step_first_s step_n"),
+        (&["gmm", "mixture.txt"], "objective_s gradient_s"),
+    ] {
+        let found =
+            last_json(&succeed(temp.path(), &[&["bench"], args, &["--repeats", "2", "--json"]].concat()));
+        assert!(
+            common.split(' ').chain(figures.split(' ')).all(|name| !found[name].is_null()),
+            "{args:?}: {found}"
+        );
+        assert_eq!(found["threads"], if args.contains(&"2") { 2 } else { 1 });
+    }
+    let table = succeed(temp.path(), &["bench", "tiny", "--repeats", "1", "--report", "page.html"]);
+    assert!(table.contains("step_s") && table.contains("\ntape: "), "{table}");
+    assert!(fs::read_to_string(temp.path().join("page.html")).unwrap().contains("What tiny takes and keeps"));
+}
+
+#[test]
+fn timed_cases_explain_mistakes() {
+    let temp = tempfile::tempdir().unwrap();
+    for (args, found) in [
+        (&["gmm"][..], "found no path for the case `gmm`, expected a mixture in the form of ADBench"),
+        (&["mlp", "a.txt"], "found a path for the case `mlp`, which reads none"),
+        (&["lorenz", "a.txt"], "found a path for the case `lorenz`, which reads none"),
+        (&["lstm", "--steps", "3"], "found --steps for the case `lstm`"),
+        (&["ba", "no.txt"], "cannot read the instance: "),
+        (&["hand", "no"], "cannot read the instance: "),
+        (&["mlp", "--threads", "0"], "expected an integer from 1"),
+    ] {
+        let error = fail(temp.path(), &[&["bench"], args].concat());
+        assert!(error.contains(found), "{args:?}: {error}");
+        assert!(error.contains("help: ") || error.contains("--threads"), "{args:?}: {error}");
+    }
+}

@@ -27,6 +27,9 @@ pub struct Case {
     pub holds: fn(&Value) -> Result<(), String>,
 }
 
+/// The case that makes a page of the documentation, too.
+const BENCH: &str = "bench";
+
 /// Every measurement.
 pub const CASES: &[Case] = &[
     Case {
@@ -83,6 +86,12 @@ pub const CASES: &[Case] = &[
         run: crate::jax::evidence,
         holds: crate::jax::holds,
     },
+    Case {
+        name: BENCH,
+        about: "ours and JAX, PyTorch on the same tasks, alternately: the ratios of docs/benchmarks.md, and equal values",
+        run: crate::bench::evidence,
+        holds: crate::bench::holds,
+    },
 ];
 
 /// Measures one case, checks what it claims and writes its file.
@@ -105,7 +114,7 @@ pub fn run(root: &Path, name: &str) -> Result<(), String> {
     });
     let path = write(root, case.name, &record)?;
     println!("{path}");
-    Ok(())
+    if case.name == BENCH { crate::bench::table::write(root) } else { Ok(()) }
 }
 
 /// Measures one case and checks what it claims, without writing.

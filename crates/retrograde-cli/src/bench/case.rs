@@ -27,11 +27,6 @@ pub(super) struct Case {
 pub(super) const CASES: [&Case; 6] =
     [&nbody::CASE, &lorenz::CASE, &vanderpol::CASE, &neural_ode::CASE, &revnet::CASE, &binomial::CASE];
 
-/// The case of a name.
-pub(super) fn find(name: &str) -> Option<&'static Case> {
-    CASES.into_iter().find(|case| case.name == name)
-}
-
 /// A number, as a function of arrays.
 type Loss = dyn Fn(&[Var]) -> Var;
 

@@ -3,42 +3,98 @@
 //! - [`case`]: what a case is, and the table of them
 //! - [`measure`]: the figures, the same for every case
 //! - [`reference`](mod@reference): the same gradient in another process
+//! - [`workload`]: what a timed case is, and the table of them
+//! - [`timing`]: the figures of those
+//! - [`instance`]: files of numbers that some are made from
 //! - one file for each case
 
+mod ba;
 mod binomial;
 mod case;
+mod cnn;
+mod fused;
+mod gmm;
+mod hand;
+mod hvp;
+mod instance;
 mod lorenz;
+mod lstm;
+mod lstm_adbench;
 mod measure;
+mod mlp;
 mod nbody;
 mod neural_ode;
 mod reference;
 mod revnet;
+mod timing;
+mod tiny;
+mod transformer;
 mod vanderpol;
+mod workload;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use retrograde::prelude::Tape;
+use retrograde::tape::TapeReport;
 use retrograde_train::report::tape_page;
 
 use crate::failure::Failure;
-use case::{CASES, Case, Problem, find};
+use crate::memory;
+use case::{CASES, Case, Problem};
 use measure::{Figures, measure};
+use workload::{TIMED, TimedCase};
 
 /// Bodies of the largest simulation; pairs of bodies take n² values.
 const MAX_BODIES: usize = 2048;
 const MAX_STEPS: usize = 1 << 32;
+const MAX_THREADS: usize = 1024;
+/// Times each part of a long loop this often, where nothing is said.
+const REPEATS: usize = 3;
+/// What the engine reads.
+const THREADS: &str = "RETROGRADE_THREADS";
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    /// A gradient through a long loop.
+    Loop(&'static Case),
+    /// Functions that are timed.
+    Timed(&'static TimedCase),
+}
+
+impl Entry {
+    fn all() -> impl Iterator<Item = Entry> {
+        CASES.into_iter().map(Entry::Loop).chain(TIMED.into_iter().map(Entry::Timed))
+    }
+    fn name(self) -> &'static str {
+        match self {
+            Entry::Loop(case) => case.name,
+            Entry::Timed(case) => case.name,
+        }
+    }
+    fn about(self) -> &'static str {
+        match self {
+            Entry::Loop(case) => case.about,
+            Entry::Timed(case) => case.about,
+        }
+    }
+}
 
 /// The flags of `retrograde bench`.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
     /// What to differentiate.
     #[arg(value_name = "CASE", value_parser = names())]
-    case: &'static Case,
-    /// Steps; each case has its own default.
+    case: Entry,
+    /// What the case is made from: a file, or a folder for `hand`.
+    #[arg(value_name = "PATH")]
+    path: Option<PathBuf>,
+    /// Steps of a loop; each case has its own default.
     #[arg(long, value_name = "N", value_parser = in_range(1, MAX_STEPS))]
     steps: Option<usize>,
     /// What the gradient remembers: store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse.
@@ -47,12 +103,12 @@ pub(crate) struct BenchArgs {
     /// Bodies of `nbody`, the sun included [default: 8].
     #[arg(long, value_name = "N", value_parser = in_range(1, MAX_BODIES))]
     bodies: Option<usize>,
-    /// Threads; the interpreter has one.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = one_thread)]
+    /// Threads that the engine may use.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_range(1, MAX_THREADS))]
     threads: usize,
-    /// Times each part this often and takes the median.
-    #[arg(long, value_name = "R", default_value_t = 3, value_parser = in_range(1, 10_000))]
-    repeats: usize,
+    /// Times each part this often and takes the median [default: 3 for loops, two seconds' worth for the others].
+    #[arg(long, value_name = "R", value_parser = in_range(1, 10_000))]
+    repeats: Option<usize>,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
@@ -64,9 +120,10 @@ pub(crate) struct BenchArgs {
     gradient_bits: bool,
 }
 
-fn names() -> impl TypedValueParser<Value = &'static Case> {
-    let known = CASES.iter().map(|case| PossibleValue::new(case.name).help(case.about));
-    PossibleValuesParser::new(known).try_map(|name| find(&name).ok_or("there is no such case"))
+fn names() -> impl TypedValueParser<Value = Entry> {
+    let known = Entry::all().map(|entry| PossibleValue::new(entry.name()).help(entry.about()));
+    PossibleValuesParser::new(known)
+        .try_map(|name| Entry::all().find(|entry| entry.name() == name).ok_or("there is no such case"))
 }
 
 fn in_range(min: usize, max: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
@@ -74,11 +131,6 @@ fn in_range(min: usize, max: usize) -> impl Fn(&str) -> Result<usize, String> + 
         let n = text.parse().ok().filter(|n| (min..=max).contains(n));
         n.ok_or_else(|| format!("found {text:?}, expected an integer from {min} to {max}"))
     }
-}
-
-fn one_thread(text: &str) -> Result<usize, String> {
-    let message = || format!("found {text:?}, expected 1: the reference interpreter runs on one thread");
-    text.parse().ok().filter(|n| *n == 1).ok_or_else(message)
 }
 
 /// A case with its numbers.
@@ -92,8 +144,13 @@ struct Task {
 
 impl Task {
     /// From what was asked for, checked against what the case knows.
-    fn new(args: &BenchArgs) -> Result<Task, Failure> {
-        let case = args.case;
+    fn new(case: &'static Case, args: &BenchArgs) -> Result<Task, Failure> {
+        if args.path.is_some() {
+            return Err(Failure::NeedlessPath { case: case.name });
+        }
+        if args.threads != 1 {
+            return Err(Failure::LoopThreads { found: args.threads });
+        }
         if args.bodies.is_some() && case.name != nbody::CASE.name {
             return Err(Failure::ForeignFlag {
                 flag: "--bodies",
@@ -116,35 +173,102 @@ impl Task {
 
 /// Runs the command.
 pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let task = Task::new(args)?;
+    match args.case {
+        Entry::Loop(case) => run_loop(case, args, out),
+        Entry::Timed(case) => run_timed(case, args, out),
+    }
+}
+
+fn run_loop(case: &'static Case, args: &BenchArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let task = Task::new(case, args)?;
     if args.gradient_bits {
         writeln!(out, "{}", reference::bits(task)?)?;
         return Ok(());
     }
     // Before the work, so that it is not lost to a name that is taken.
-    let mut page = args.report.as_ref().map(|path| Page::create(path.clone())).transpose()?;
-    let (figures, report) = measure(task, args.repeats, args.threads).inspect_err(|_| {
-        page.as_ref().into_iter().for_each(Page::remove);
+    let page = Page::asked_for(args)?;
+    let measured = measure(task, args.repeats.unwrap_or(REPEATS), args.threads);
+    let (figures, report) = measured.inspect_err(|_| {
+        page.iter().for_each(Page::remove);
     })?;
-    if let Some(page) = &mut page {
-        let fields = figures.fields()?;
-        let title = format!("The gradient of {} under {}", figures.task, figures.policy);
-        let measured = fields.iter().filter(|(_, value)| !value.is_null());
-        let measured: Vec<(&str, String)> =
-            measured.map(|(name, value)| (name.as_str(), plain(value))).collect();
-        page.write(&tape_page(&title, &measured, &report))?;
+    let title = format!("The gradient of {} under {}", figures.task, figures.policy);
+    publish(args, page, &title, &figures.fields()?, &report, out)?;
+    if !args.json {
+        if figures.forward_steps.is_some() {
+            writeln!(out, "\n{}", Figures::ABOUT_FORWARD_STEPS)?;
+        }
+        write!(out, "\n{report}")?;
     }
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string(&figures)?)?;
+    Ok(())
+}
+
+fn run_timed(case: &'static TimedCase, args: &BenchArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    for (flag, given, belongs_to) in
+        [("--bodies", args.bodies.is_some(), nbody::CASE.name), ("--steps", args.steps.is_some(), "lorenz")]
+    {
+        if given {
+            return Err(Failure::ForeignFlag { flag, belongs_to, case: case.name });
+        }
+    }
+    let path = match (case.path, &args.path) {
+        (None, Some(_)) => return Err(Failure::NeedlessPath { case: case.name }),
+        (Some(what), None) => return Err(Failure::NoPath { case: case.name, what }),
+        (_, path) => path.as_deref().unwrap_or(Path::new("")),
+    };
+    // The engine reads the number of threads from its surroundings, once.
+    if std::env::var(THREADS).ok().and_then(|n| n.parse().ok()) != Some(args.threads) {
+        return with_threads(args.threads, out);
+    }
+    let base_mb = memory::peak_resident_mb();
+    let page = Page::asked_for(args)?;
+    let policy = args.tape.unwrap_or_default();
+    let timed = (case.workload)(path, policy)
+        .and_then(|workload| timing::time(&workload, policy, args.repeats, args.threads, base_mb));
+    let (figures, report) = timed.inspect_err(|_| {
+        page.iter().for_each(Page::remove);
+    })?;
+    publish(args, page, &format!("What {} takes and keeps", case.name), &figures, &report, out)?;
+    if !args.json && !figures["tape_bytes"].is_null() {
+        write!(out, "\n{report}")?;
+    }
+    Ok(())
+}
+
+/// The same command, with as many threads.
+fn with_threads(threads: usize, out: &mut dyn Write) -> Result<(), Failure> {
+    let program = std::env::current_exe()?;
+    let mut command = Command::new(program);
+    let output = command.args(std::env::args_os().skip(1)).env(THREADS, threads.to_string()).output()?;
+    out.write_all(&output.stdout)?;
+    if output.status.success() {
         return Ok(());
     }
-    for (name, value) in figures.fields()? {
+    let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Failure::Again(text.strip_prefix("error: ").map_or(text.clone(), str::to_owned)))
+}
+
+/// Writes figures where they were asked for.
+fn publish(
+    args: &BenchArgs,
+    page: Option<Page>,
+    title: &str,
+    figures: &serde_json::Map<String, serde_json::Value>,
+    report: &TapeReport,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if let Some(mut page) = page {
+        let measured = figures.iter().filter(|(_, value)| !value.is_null());
+        let measured: Vec<(&str, String)> =
+            measured.map(|(name, value)| (name.as_str(), plain(value))).collect();
+        page.write(&tape_page(title, &measured, report))?;
+    }
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(figures)?)?;
+        return Ok(());
+    }
+    for (name, value) in figures {
         writeln!(out, "{name:<20} {value}")?;
     }
-    if figures.forward_steps.is_some() {
-        writeln!(out, "\n{}", Figures::ABOUT_FORWARD_STEPS)?;
-    }
-    write!(out, "\n{report}")?;
     Ok(())
 }
 
@@ -165,6 +289,10 @@ struct Page {
 }
 
 impl Page {
+    fn asked_for(args: &BenchArgs) -> Result<Option<Page>, Failure> {
+        args.report.as_ref().map(|path| Page::create(path.clone())).transpose()
+    }
+
     fn create(path: PathBuf) -> Result<Page, Failure> {
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(file) => Ok(Page { path, file }),
