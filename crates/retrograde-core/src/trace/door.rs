@@ -15,6 +15,10 @@
 //! assert_eq!(store.call((&x, &a))?, checkpoint.call((&x, &a))?); // the same bits
 //! assert!(checkpoint.last_tape().tape_bytes() < store.last_tape().tape_bytes() / 5);
 //! assert!(checkpoint.warnings().is_empty());
+//! let within = grad(f).wrt::<1>().budget(8 * 1024);
+//! assert_eq!(within.call((&x, &a))?, store.call((&x, &a))?);
+//! let error = grad(f).wrt::<1>().budget(8).call((&x, &a)).unwrap_err();
+//! assert!(error.to_string().contains("the least possible is"));
 //! # Ok::<(), retrograde_core::trace::Error>(())
 //! ```
 
@@ -133,8 +137,10 @@ where
         let active = self.active(&leaves, wrt)?;
         let (joint, n_outputs, seeds) = derive(&program, &active, kind, self.location)?;
         let joint = if kind == Kind::Jit { joint } else { simplify(&joint) };
-        let lowered = lower(&joint, n_outputs, seeds.len(), self.policy.unwrap_or_default())?;
-        if cfg!(debug_assertions) && lowered.n_recorded > 0 {
+        let policy = self.policy.unwrap_or_default();
+        let lowered =
+            lower(&joint, n_outputs, seeds.len(), policy).map_err(|e| Error::from(e.at(self.location)))?;
+        if cfg!(debug_assertions) && (lowered.n_recorded > 0 || lowered.planned.is_some()) {
             audit(&joint, &lowered, seeds.len())?;
         }
         for reversal in &lowered.reversals {
@@ -408,6 +414,12 @@ macro_rules! settings {
             self.core.policy = Some(policy.into());
             self.core.cache = Mutex::default();
             self
+        }
+        /// Holds at most this many bytes for the reverse sweep: the tape, and what is computed again beside it. The planner
+        /// chooses how; `last_tape()` says what. Inputs, outputs and cotangents come on top (`retrograde_core::tape`). Changes no
+        /// bit of the result; a budget that is too small is an error that says the least possible one.
+        pub fn budget(self, bytes: usize) -> Self {
+            self.tape(Tape::Budget(bytes))
         }
         /// What deserves a look in the function traced last, such as large captured arrays.
         pub fn warnings(&self) -> Vec<Diagnostic> {
@@ -784,6 +796,10 @@ where
     /// See [`Grad::tape`].
     pub fn tape(self, policy: impl Into<Tape>) -> Self {
         HvpDoor { door: self.door.tape(policy), ..self }
+    }
+    /// See [`Grad::budget`].
+    pub fn budget(self, bytes: usize) -> Self {
+        self.tape(Tape::Budget(bytes))
     }
     /// See [`Grad::wrt`].
     pub fn wrt<const N: usize>(self) -> HvpDoor<F, Args, N> {
