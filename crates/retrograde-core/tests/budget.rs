@@ -10,11 +10,11 @@ use retrograde_core::prim::{Builder, Prim, Program, Value};
 use retrograde_core::prim::{
     add::Add, broadcast::Broadcast, concat::Concat, exp::Exp, fma::Fma, mul::Mul, sin::Sin, sum::Sum,
 };
+use retrograde_core::tape::Checkpoint;
 use retrograde_core::tape::{LowerError, Lowered, Tape, audit, lower};
+use retrograde_core::trace::Var;
 use retrograde_core::trace::control::{scan, while_loop};
-use retrograde_core::trace::door::{grad, hvp};
-use retrograde_core::trace::var::constant;
-use retrograde_core::trace::{Tree, Var};
+use retrograde_core::trace::door::{grad, hvp, jit, vmap};
 
 /// The most equations of a chain of which every way back is tried.
 const MOST: usize = 7;
@@ -278,4 +278,179 @@ fn the_least_possible_is_the_least_of_every_choice() {
     }
     // Both kinds of choices are met.
     assert!(n_split > 100 && n_stored > 0, "{n_split} {n_stored}");
+}
+
+fn pendulum(n_steps: usize) -> impl Fn((Var, Var)) -> Var {
+    move |state| {
+        let (q, p) = scan(n_steps).repeat(state, |(q, p)| {
+            let p = p - 0.1 * q.sin();
+            (q + 0.1 * p, p)
+        });
+        (q * p).sum()
+    }
+}
+
+fn start() -> (Array, Array) {
+    (normal(Key::from_seed(1), [40]), normal(Key::from_seed(2), [40]))
+}
+
+/// The number after `the least possible is`.
+fn least(message: &str) -> usize {
+    let rest = message.split("the least possible is ").nth(1).unwrap_or_else(|| panic!("{message}"));
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn loops_keep_as_many_states_as_fit() {
+    let stored = grad(pendulum(1000));
+    let expected = stored.call(&start()).unwrap();
+    let of_store = stored.last_tape().tape_bytes();
+    let mut before = 0;
+    for part in [1, 2, 5, 20, 100] {
+        let bytes = of_store / part + if part == 1 { 10_000 } else { 0 };
+        let door = grad(pendulum(1000)).budget(bytes);
+        let g = door.call(&start()).unwrap();
+        assert!(g.0.bits_eq(&expected.0) && g.1.bits_eq(&expected.1), "1 / {part}");
+        let report = door.last_tape();
+        let planned = report.planned.as_ref().unwrap();
+        assert!(report.tape_bytes() <= planned.planned_bytes && planned.planned_bytes <= bytes, "{report}");
+        // Most of the budget is used, and less of it means more steps again.
+        assert!(part == 1 || planned.planned_bytes + 2 * (2 * 40 * 8) > bytes, "{report}");
+        assert!(
+            report.recomputed_steps >= before && (part == 1) == (report.recomputed_steps == 0),
+            "{report}"
+        );
+        before = report.recomputed_steps;
+        assert!(
+            report.to_string().contains("chosen: loop at ")
+                && report.to_json().contains("\"budget\":{\"bytes\":")
+        );
+    }
+    // The least is said, is enough, and a byte less is refused.
+    let refused = |bytes: usize| grad(pendulum(1000)).budget(bytes).call(&start()).map(|_| ());
+    let message = refused(1).unwrap_err().to_string();
+    assert!(
+        message.starts_with("error: a budget of 1 bytes") && message.contains("tests/budget.rs:"),
+        "{message}"
+    );
+    let n = least(&message);
+    assert_eq!(refused(n), Ok(()));
+    assert_eq!(least(&refused(n - 1).unwrap_err().to_string()), n);
+}
+
+/// Newton's iteration for square roots from far away: how often depends on x.
+fn root(x: Var) -> Var {
+    let far = |y: Var| ((y * y - x).abs() - 1e-10 * x).max(0.0).sum().gt(0.0);
+    while_loop(x * 1e6, far, |y| 0.5 * (y + x / y)).sum()
+}
+
+#[test]
+fn a_while_stays_within_its_budget_however_long_it_runs() {
+    for x in [array([2.0, 3.0]), array([1e-3, 5.0])] {
+        let expected = grad(root).call(&x).unwrap();
+        for bytes in [1000, 2000, 20_000] {
+            let door = grad(root).budget(bytes);
+            assert!(door.call(&x).unwrap().bits_eq(&expected), "{bytes} bytes");
+            let report = door.last_tape();
+            assert!(report.tape_bytes() <= report.planned.as_ref().unwrap().planned_bytes, "{report}");
+            assert!(report.planned.as_ref().unwrap().planned_bytes <= bytes, "{report}");
+        }
+        // A loop whose bytes nobody knows has no place in a budget.
+        let unbounded = |x: Var| {
+            let far = |y: Var| (y * y - x).abs().sum().gt(1e-3);
+            retrograde_core::trace::control::while_config()
+                .tape(Tape::Store)
+                .run(x * 1e3, far, |y| 0.5 * (y + x / y))
+                .sum()
+        };
+        let error = grad(unbounded).budget(1 << 30).call(&x).unwrap_err().to_string();
+        assert!(error.contains("not known before it runs") && error.contains("Slots(n)"), "{error}");
+    }
+}
+
+#[test]
+fn loops_in_loops_fit_too() {
+    let nest = |x: Var| scan(30).repeat(x, |x| scan(20).repeat(x, |x| x + 0.01 * (x * x).sin()).tanh()).sum();
+    let x = normal(Key::from_seed(3), [50]);
+    let stored = grad(nest);
+    let expected = stored.call(&x).unwrap();
+    let of_store = stored.last_tape().tape_bytes();
+    let mut fitted = 0;
+    for part in [2, 5, 20, 50] {
+        let door = grad(nest).budget(of_store / part);
+        match door.call(&x) {
+            Ok(g) => {
+                assert!(g.bits_eq(&expected), "1 / {part}");
+                fitted += 1;
+            }
+            Err(e) => assert!(least(&e.to_string()) > of_store / part, "{e}"),
+        }
+    }
+    assert!(fitted >= 3, "{fitted}");
+}
+
+#[test]
+fn a_loop_has_a_budget_of_its_own() {
+    let of =
+        |policy: Tape| grad(move |x: Var| scan(500).tape(policy).repeat(x, |x| x + 0.01 * x.sin()).sum());
+    let x = normal(Key::from_seed(3), [50]);
+    let expected = of(Tape::Store).call(&x).unwrap();
+    let door = of(Tape::Budget(10 * 400));
+    assert!(door.call(&x).unwrap().bits_eq(&expected));
+    let report = door.last_tape();
+    assert!(report.loops[0].bytes <= 4000 && report.loops[0].bytes >= 2800, "{report}");
+    let error = of(Tape::Budget(100)).call(&x).unwrap_err().to_string();
+    assert!(error.contains("a budget of 100 bytes") && error.contains("tests/budget.rs:"), "{error}");
+}
+
+/// A hundred layers, not a loop.
+fn net(x: Var) -> Var {
+    let end = (0..100).fold(x, |x, i| x + (x * (0.01 * f64::from(i))).tanh());
+    (end * end).sum()
+}
+
+#[test]
+fn every_derivative_has_the_same_bits_within_a_budget() {
+    let (x, v) = (normal(Key::from_seed(3), [50]), normal(Key::from_seed(4), [50]));
+    let stored = grad(net);
+    let expected = stored.call(&x).unwrap();
+    let of_store = stored.last_tape().tape_bytes();
+    for part in [2, 10] {
+        let door = grad(net).budget(of_store / part);
+        assert!(door.call(&x).unwrap().bits_eq(&expected), "1 / {part}");
+        let report = door.last_tape();
+        assert!(
+            report.tape_bytes() <= of_store / part && report.planned.as_ref().unwrap().n_repeated > 0,
+            "{report}"
+        );
+    }
+    for reverse_over_forward in [false, true] {
+        let product = |door: retrograde_core::trace::door::HvpDoor<_, _>| {
+            let door = if reverse_over_forward { door.reverse_over_forward() } else { door };
+            door.call(&x, &v).map(|h| (h, door.last_tape().tape_bytes()))
+        };
+        let (expected, bytes) = product(hvp(net)).unwrap();
+        let (found, within) = product(hvp(net).budget(bytes / 2)).unwrap();
+        assert!(found.bits_eq(&expected) && within <= bytes / 2, "{reverse_over_forward}");
+    }
+    // In lanes, and inside another derivative, where each loop has the budget.
+    let batch = Array::stack(&[x.clone(), v]).unwrap();
+    let lanes = |budget: Option<usize>| {
+        let door = jit(vmap(grad(|x: Var| scan(60).repeat(x, |x| x + 0.1 * x.sin()).sum())));
+        budget.map_or_else(
+            || door.call(&batch),
+            |b| {
+                jit(vmap(grad(|x: Var| scan(60).repeat(x, |x| x + 0.1 * x.sin()).sum()).budget(b)))
+                    .call(&batch)
+            },
+        )
+    };
+    assert!(lanes(Some(20_000)).unwrap().bits_eq(&lanes(None).unwrap()));
+    let twice = |door: bool| {
+        let f = |x: Var| scan(20).repeat(x, |x| x + 0.1 * x.sin()).sum();
+        let slope = move |x: Var| if door { grad(f).budget(6_000).at(x).sum() } else { grad(f).at(x).sum() };
+        grad(slope).call(&x).unwrap()
+    };
+    assert!(twice(true).bits_eq(&twice(false)));
+    assert_eq!(grad(net).tape(Checkpoint::Sqrt).call(&x).unwrap(), expected);
 }

@@ -205,6 +205,7 @@ impl Replay {
             None => (0..o.n_steps).step_by(online_distance(o.n_steps, slots)).collect(),
         };
         let mut kept = at;
+        kept.reserve_exact((slots.min(o.n_steps) + 1).saturating_sub(kept.len()));
         let mut slots_of = SlotRows { n_rows: kept.len(), stacks, more: vec![] };
         let mut end = o.n_steps;
         while let Some(&start) = kept.last() {

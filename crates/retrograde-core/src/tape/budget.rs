@@ -34,8 +34,6 @@
 //! Splits: O. Beaumont, L. Eyraud-Dubois, J. Herrmann, A. Joly, A. Shilova, Optimal checkpointing for heterogeneous chains, 2019
 //! (INRIA RR-9302), with frontiers of a graph in the place of single activations. Slots: `prim::schedule`.
 
-use std::collections::HashMap;
-
 use super::annotate::annotate;
 use super::cut::{Parts, TapeEntry, cut, entry};
 use super::minimise::{Repeat, producers};
@@ -46,8 +44,9 @@ use crate::prim::{Checkpoint, Prim, Program, Tape, bodies};
 
 /// Most cuts of a chain: planning takes their third power.
 const CUTS: usize = 64;
-/// Steps in which a budget is divided among the parts of a chain: a finer division than CUTS ways to spend it is idle.
-const LEVELS: u64 = 64;
+/// Steps in which a budget is divided among the parts of a chain: half as many as there are cuts, as about every second is
+/// held at the largest budget that does not store.
+const LEVELS: u64 = 32;
 /// Most loops of which every combination of least choices is tried.
 const LOOPS: usize = 4;
 /// What an array takes beside its entries: the counts and the vector of its buffer.
@@ -56,6 +55,8 @@ const BUFFER_BYTES: u64 = 40;
 const LAYOUT_BYTES: u64 = 104;
 /// What one axis takes in a shape or in strides.
 const AXIS_BYTES: u64 = 8;
+/// The number of a step.
+const NUMBER_BYTES: u64 = 8;
 /// A weight that is not known before running; sums of it stay below overflow.
 const UNKNOWN: u64 = 1 << 56;
 /// Steps of a loop of unknown length, where only a comparison needs a number.
@@ -109,53 +110,46 @@ pub(super) fn within<F, E>(
 ) -> Result<Within<F>, NoPlan<E>> {
     let budget = budget_bytes as u64;
     let loops: Vec<Free> = free_loops(program);
-    let lowered = |ways: &[Way]| prepare(&chosen(program, &loops, ways));
-    let least_of = |ways: &[Way]| -> Result<Need, E> {
-        let (program, _) = lowered(ways)?;
-        Ok(Chain::new(&program, n_outputs, n_seeds).need())
+    let attempt = |ways: &[Way]| -> Result<Tried<F>, E> {
+        let (program, found) = prepare(&chosen(program, &loops, ways))?;
+        Ok(Tried::new(program, found, n_outputs, n_seeds, budget))
     };
 
     // The least choice of the loops.
     let mut ways = vec![Way::SLOT; loops.len()];
-    let mut need = least_of(&ways)?;
+    let mut tried = attempt(&ways)?;
     if loops.len() <= LOOPS {
         for set in 1..1_usize << loops.len() {
             let way = |i: usize| {
                 if set >> i & 1 == 1 && loops[i].length.is_some() { Way::STORE } else { Way::SLOT }
             };
             let other: Vec<Way> = (0..loops.len()).map(way).collect();
-            let of_other = least_of(&other)?;
-            if of_other.least() < need.least() {
-                (ways, need) = (other, of_other);
+            let of_other = attempt(&other)?;
+            if of_other.least() < tried.least() {
+                (ways, tried) = (other, of_other);
             }
         }
     }
-    if need.least() > budget {
-        let least = usize::try_from(need.least()).unwrap_or(usize::MAX);
-        return Err(if need.least() >= UNKNOWN {
-            NoPlan::Unknown(need.unknown)
-        } else {
-            NoPlan::TooLittle { least }
+    let least = tried.least();
+    if least > budget {
+        return Err(match usize::try_from(least) {
+            Ok(least) if (least as u64) < UNKNOWN => NoPlan::TooLittle { least },
+            _ => NoPlan::Unknown(tried.unknown),
         });
     }
     // More for one loop after another, as long as the rest need not run again for it, or has to anyway.
-    let fits = |need: &Need| {
-        let most = if need.alone() <= budget { need.alone() } else { need.least() };
-        (most <= budget, need.alone() <= budget)
-    };
-    let (_, alone) = fits(&need);
     let mut order: Vec<usize> = (0..loops.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(loops[i].work));
     for i in order {
         let mut try_way = |way: Way| -> Result<bool, E> {
             let mut other = ways.clone();
             other[i] = way;
-            let (ok, still_alone) = fits(&least_of(&other)?);
-            let better = ok && (still_alone || !alone);
-            if better {
-                ways = other;
+            let of_other = attempt(&other)?;
+            let fits = of_other.least() <= budget && (of_other.stored <= budget || tried.stored > budget);
+            if fits {
+                (ways, tried) = (other, of_other);
             }
-            Ok(better)
+            Ok(fits)
         };
         if loops[i].length.is_some() && try_way(Way::STORE)? {
             continue;
@@ -180,15 +174,11 @@ pub(super) fn within<F, E>(
         }
     }
 
-    let (program, found) = lowered(&ways)?;
+    let Tried { program, found, stored, tables, .. } = tried;
     let chain = Chain::new(&program, n_outputs, n_seeds);
-    let need = chain.need();
     let mut choices: Vec<String> = loops.iter().zip(&ways).map(|(l, way)| l.in_words(*way)).collect();
-    let stored = cut(&program, n_outputs, n_seeds, Repeat::Cheap);
-    let (parts, planned, n_repeated) = if need.stored <= budget {
-        (stored, need.stored, 0)
-    } else {
-        let tables = Tables::new(&chain);
+    let tables = tables.filter(|_| stored > budget);
+    let (parts, planned, n_repeated) = if let Some(tables) = tables {
         let plan = tables.plan(budget);
         let planned = tables.weight(0, tables.n_cuts - 1, false, &plan).max(tables.rest);
         let (parts, n_repeated) = emit(&chain, &plan);
@@ -199,8 +189,10 @@ pub(super) fn within<F, E>(
             chain.steps.len()
         ));
         (parts, planned, n_repeated)
+    } else {
+        (cut(&program, n_outputs, n_seeds, Repeat::Cheap), stored, 0)
     };
-    let (held, scratch) = held_and_scratch(&parts.backward, program.inputs.len() - n_seeds, parts.tape.len());
+    let (held, scratch) = held_and_scratch(&parts, n_outputs);
     debug_assert!(held <= planned, "held {held} bytes, planned {planned}; this is a bug in retrograde");
     debug_assert!(planned <= budget, "planned {planned} bytes of {budget}; this is a bug in retrograde");
     let planned = Planned {
@@ -226,7 +218,9 @@ pub(super) fn slots_within(
     let of_states = |slots: usize| {
         let n = length.map_or(slots, |n| Plan::Slots(slots).n_states(n).max(slots.min(n)));
         let stacks: u64 = state.iter().map(|ty| array_weight(&ty.stacked(n))).sum();
-        stacks.saturating_add(state.iter().map(array_weight).sum())
+        stacks
+            .saturating_add(state.iter().map(array_weight).sum())
+            .saturating_add(slot_numbers(slots, length))
     };
     let least = of_states(1);
     let (mut low, mut high) = (1, length.unwrap_or(usize::MAX / 2).max(1) + 1);
@@ -464,22 +458,27 @@ fn in_replay(replay: &Replay, seeded: &[bool]) -> u64 {
     let rows = parameters(back, &marks, n_consts + n_carry..n_loop)
         + parameters(back, &marks, n_loop + n_sweep_consts..marks.len());
     let forward = in_body(step, &vec![false; step.inputs.len()]);
+    let numbers = if let Plan::Slots(slots) = plan { slot_numbers(slots, length) } else { 0 };
     state
         .saturating_mul(n_states as u64)
-        .saturating_add(rows)
+        .saturating_add(rows.saturating_add(numbers))
         .saturating_add(forward.max(in_body(back, &marks)))
+}
+
+/// The list of the steps that the states in the slots stand before.
+fn slot_numbers(slots: usize, length: Option<usize>) -> u64 {
+    NUMBER_BYTES.saturating_mul(slots.min(length.unwrap_or(usize::MAX)) as u64 + 1)
 }
 
 /// Most bytes that a body holds beside its parameters.
 fn in_body(body: &Program, marks: &[bool]) -> u64 {
-    walk(body, &bodies::depending(body, marks), &vec![false; body.types.len()]).0
+    let mut weight = weights(body);
+    body.inputs.iter().for_each(|v| weight[v.index()] = 0);
+    walk(body, &bodies::depending(body, marks), &weight).0
 }
 
-/// Most bytes at once, while the equations run in order, of values that depend on no seed, and of those that do. Of
-/// parameters only the marked ones weigh anything.
-fn walk(program: &Program, seeded: &[bool], is_weighed: &[bool]) -> (u64, u64) {
-    let mut weight = weights(program);
-    program.inputs.iter().filter(|v| !is_weighed[v.index()]).for_each(|v| weight[v.index()] = 0);
+/// Most bytes at once, while the equations run in order, of values that depend on no seed, and of those that do.
+fn walk(program: &Program, seeded: &[bool], weight: &[u64]) -> (u64, u64) {
     // After which equation a value is gone; after none, if it is a result.
     let mut last: Vec<Option<usize>> = vec![None; program.types.len()];
     for (e, equation) in program.equations.iter().enumerate() {
@@ -508,15 +507,24 @@ fn walk(program: &Program, seeded: &[bool], is_weighed: &[bool]) -> (u64, u64) {
     (most[0].min(UNKNOWN), most[1].min(UNKNOWN))
 }
 
-/// Most bytes that a backward part (inputs, tape, seeds -> rest) holds at once, and most of its cotangents and results. It
-/// reads the lowered program alone, so it also judges the planner.
-fn held_and_scratch(backward: &Program, n_inputs: usize, n_tape: usize) -> (u64, u64) {
-    let marks: Vec<bool> = (0..backward.inputs.len()).map(|i| i >= n_inputs + n_tape).collect();
+/// Most bytes that the backward part (inputs, tape, seeds -> rest) holds at once, and most of its cotangents and results. It
+/// reads the two parts alone, so it also judges the planner.
+fn held_and_scratch(parts: &Parts, n_outputs: usize) -> (u64, u64) {
+    let Parts { forward, backward, .. } = parts;
+    let (n_inputs, tape) = (forward.inputs.len(), &forward.outputs[n_outputs..]);
+    let marks: Vec<bool> = (0..backward.inputs.len()).map(|i| i >= n_inputs + tape.len()).collect();
     let mut seeded = after_seeds(backward, &marks);
     backward.outputs.iter().for_each(|v| seeded[v.index()] = true);
-    let mut is_weighed = vec![true; backward.types.len()];
-    backward.inputs[..n_inputs].iter().for_each(|v| is_weighed[v.index()] = false);
-    walk(backward, &seeded, &is_weighed)
+    let (mut weight, of_forward) = (weights(backward), weights(forward));
+    for (i, v) in backward.inputs[..n_inputs + tape.len()].iter().enumerate() {
+        // On the tape nothing is a view, and lists have the length that they were made with.
+        weight[v.index()] = match (i.checked_sub(n_inputs), backward.ty(*v).kind) {
+            (None, _) => 0,
+            (Some(_), Kind::Array) => array_weight(backward.ty(*v)),
+            (Some(i), _) => of_forward[tape[i].index()],
+        };
+    }
+    walk(backward, &seeded, &weight)
 }
 
 /// Which values an equation makes that reads a seed or what depends on one.
@@ -545,8 +553,9 @@ struct Chain<'a> {
     position: Vec<usize>,
     /// The equation at each position, from 1 on.
     steps: Vec<usize>,
-    /// What each of them takes inside.
+    /// What each of them takes inside, and its work.
     step_inside: Vec<u64>,
+    step_work: Vec<u64>,
     /// The backward equations.
     back: Vec<usize>,
     back_inside: Vec<u64>,
@@ -565,22 +574,30 @@ struct Run {
     work: u64,
 }
 
-/// What a program needs.
-struct Need {
-    /// As `Store` stands.
+/// A program whose loops are decided.
+struct Tried<F> {
+    program: Program,
+    found: F,
+    /// Bytes as `Store` stands.
     stored: u64,
-    /// By the best splits.
-    split: u64,
+    /// Where that is more than the budget: the splits.
+    tables: Option<Tables>,
+    /// A loop that leaves nobody knows how much.
     unknown: Option<Location>,
 }
 
-impl Need {
-    fn least(&self) -> u64 {
-        self.stored.min(self.split)
+impl<F> Tried<F> {
+    fn new(program: Program, found: F, n_outputs: usize, n_seeds: usize, budget: u64) -> Tried<F> {
+        let chain = Chain::new(&program, n_outputs, n_seeds);
+        let stored = held_and_scratch(&cut(&program, n_outputs, n_seeds, Repeat::Cheap), n_outputs).0;
+        let is_unknown = |v: &&ValueId| chain.weight[v.index()] >= UNKNOWN;
+        let unknown = chain.reads.iter().flatten().find(is_unknown).and_then(|v| chain.producer[v.index()]);
+        let unknown = unknown.and_then(|e| program.equations[e].location);
+        let tables = (stored > budget).then(|| Tables::new(&chain));
+        Tried { program, found, stored, tables, unknown }
     }
-    /// With nothing run again.
-    fn alone(&self) -> u64 {
-        self.stored
+    fn least(&self) -> u64 {
+        self.tables.as_ref().map_or(self.stored, |tables| tables.least().min(self.stored))
     }
 }
 
@@ -651,6 +668,7 @@ impl<'a> Chain<'a> {
         };
         let step_inside = steps.iter().map(|e| with_sources(e, &no_seeds)).collect();
         let back_inside = back.iter().map(|e| with_sources(e, &after)).collect();
+        let step_work = steps.iter().map(|&e| work(program, &program.equations[e])).collect();
         let producer = producers(program);
         let mut chain = Chain {
             program,
@@ -663,6 +681,7 @@ impl<'a> Chain<'a> {
             position,
             steps,
             step_inside,
+            step_work,
             back,
             back_inside,
             reads,
@@ -671,15 +690,6 @@ impl<'a> Chain<'a> {
         };
         chain.cuts = chain.narrow_places();
         chain
-    }
-
-    fn need(&self) -> Need {
-        let Parts { backward, tape, .. } = cut(self.program, self.n_outputs, self.n_seeds, Repeat::Cheap);
-        let stored = held_and_scratch(&backward, self.program.inputs.len() - self.n_seeds, tape.len()).0;
-        let is_unknown = |v: &&ValueId| self.weight[v.index()] >= UNKNOWN;
-        let unknown = self.reads.iter().flatten().find(is_unknown).and_then(|v| self.producer[v.index()]);
-        let unknown = unknown.and_then(|e| self.program.equations[e].location);
-        Need { stored, split: Tables::new(self).least(), unknown }
     }
 
     /// Where values are read, for each: positions of the chain, and of backward equations those that they belong to.
@@ -724,34 +734,41 @@ impl<'a> Chain<'a> {
         std::iter::once(0).chain((0..n_between).filter_map(narrow)).chain([n]).collect()
     }
 
-    /// The positions in (from, to] that `wanted` is made by, and what running them takes.
-    fn run(&self, from: usize, to: usize, wanted: &[ValueId]) -> (Run, Vec<usize>) {
-        let mut last: HashMap<ValueId, usize> = wanted.iter().map(|v| (*v, usize::MAX)).collect();
+    /// The positions in (from, to] that `wanted` is made by, and what running them takes. `last` is empty for every value, and
+    /// is so again in the end.
+    fn run(&self, from: usize, to: usize, wanted: &[ValueId], last: &mut [usize]) -> (Run, Vec<usize>) {
         let is_inside = |v: &ValueId| self.position[v.index()] > from;
+        // The last reader of each value, 0 for none, beyond the end where it is wanted.
+        wanted.iter().for_each(|v| last[v.index()] = usize::MAX);
         let mut positions = vec![];
         for p in (from + 1..=to).rev() {
             let equation = &self.program.equations[self.steps[p - 1]];
-            if equation.outputs.iter().any(|v| last.contains_key(v)) {
+            if equation.outputs.iter().any(|v| last[v.index()] > 0) {
                 positions.push(p);
-                equation.inputs.iter().filter(|v| is_inside(v)).for_each(|v| _ = last.entry(*v).or_insert(p));
+                for v in equation.inputs.iter().filter(|v| is_inside(v)) {
+                    let last = &mut last[v.index()];
+                    *last = if *last == 0 { p } else { *last };
+                }
             }
         }
         positions.reverse();
         let (mut run, mut now) = (Run::default(), 0_u64);
         for &p in &positions {
             let equation = &self.program.equations[self.steps[p - 1]];
-            let made: u64 =
-                equation.outputs.iter().map(|v| self.weight[v.index()]).fold(0, u64::saturating_add);
-            now = now.saturating_add(made);
+            let made = equation.outputs.iter().map(|v| self.weight[v.index()]);
+            now = made.fold(now, u64::saturating_add);
             run.peak = run.peak.max(now.saturating_add(self.step_inside[p - 1])).min(UNKNOWN);
-            run.work = run.work.saturating_add(work(self.program, equation));
-            let mut gone =
-                equation.outputs.iter().filter(|v| !last.contains_key(v)).copied().collect::<Vec<_>>();
-            gone.extend(equation.inputs.iter().filter(|v| last.get(v) == Some(&p)));
-            gone.sort_unstable();
-            gone.dedup();
-            now = gone.iter().map(|v| self.weight[v.index()]).fold(now, u64::saturating_sub);
+            run.work = run.work.saturating_add(self.step_work[p - 1]);
+            let unread = equation.outputs.iter().filter(|v| last[v.index()] == 0);
+            now = unread.map(|v| self.weight[v.index()]).fold(now, u64::saturating_sub);
+            for v in &equation.inputs {
+                if last[v.index()] == p {
+                    last[v.index()] = 0;
+                    now = now.saturating_sub(self.weight[v.index()]);
+                }
+            }
         }
+        wanted.iter().for_each(|v| last[v.index()] = 0);
         (run, positions)
     }
 
@@ -769,18 +786,20 @@ impl<'a> Chain<'a> {
         first..self.level.partition_point(|&level| level > from)
     }
 
-    /// Most bytes while the backward equations of (from, to] run, beside what the interval starts with.
-    fn peak_of_leaf(&self, from: usize, to: usize, wanted: &[ValueId]) -> u64 {
+    /// Most bytes while the backward equations of (from, to] run, beside what the interval starts with. `last` as in
+    /// [`Chain::run`].
+    fn peak_of_leaf(&self, from: usize, to: usize, wanted: &[ValueId], last: &mut [usize]) -> u64 {
         let range = self.backward_equations(from, to);
-        let mut last: HashMap<ValueId, usize> = HashMap::new();
-        range.clone().for_each(|j| self.reads[j].iter().for_each(|v| _ = last.insert(*v, j)));
+        range.clone().for_each(|j| self.reads[j].iter().for_each(|v| last[v.index()] = j + 1));
         let mut now: u64 = wanted.iter().map(|v| self.weight[v.index()]).fold(0, u64::saturating_add);
         let mut peak = now;
         for j in range {
             peak = peak.max(now.saturating_add(self.back_inside[j]));
             for v in &self.reads[j] {
-                if last[v] == j && self.position[v.index()] > from {
-                    now = now.saturating_sub(self.weight[v.index()]);
+                if last[v.index()] == j + 1 {
+                    last[v.index()] = 0;
+                    let is_inside = self.position[v.index()] > from;
+                    now = now.saturating_sub(if is_inside { self.weight[v.index()] } else { 0 });
                 }
             }
         }
@@ -872,13 +891,14 @@ impl Tables {
                 }
             }
         }
+        let mut last = vec![0; chain.program.types.len()];
         for i in 0..n {
             for k in i + 1..n {
                 let wanted = chain.wanted_by_leaf(cuts[i], cuts[k]);
-                let run = chain.run(cuts[i], cuts[k], &wanted).0;
-                tables.leaf[i * n + k] = (run, chain.peak_of_leaf(cuts[i], cuts[k], &wanted));
+                let run = chain.run(cuts[i], cuts[k], &wanted, &mut last).0;
+                tables.leaf[i * n + k] = (run, chain.peak_of_leaf(cuts[i], cuts[k], &wanted, &mut last));
                 let wanted = chain.wanted_after(&readers, cuts[i], cuts[k], chain.steps.len());
-                tables.forward[i * n + k] = chain.run(cuts[i], cuts[k], &wanted).0;
+                tables.forward[i * n + k] = chain.run(cuts[i], cuts[k], &wanted, &mut last).0;
             }
         }
         for length in 1..n {
@@ -943,7 +963,8 @@ impl Tables {
         if n < 2 {
             return Tree::Leaf;
         }
-        let mut search = Search { tables: self, quantum: (budget / LEVELS).max(1), found: HashMap::new() };
+        let found = vec![None; n * n * 2 * (LEVELS as usize + 1)];
+        let mut search = Search { tables: self, quantum: (budget / LEVELS).max(1), found };
         match search.work(0, n - 1, false, budget) {
             Some(_) => search.tree(0, n - 1, false, budget),
             None => self.least_tree(0, n - 1, false),
@@ -968,11 +989,14 @@ struct Search<'a> {
     tables: &'a Tables,
     /// Bytes of one level.
     quantum: u64,
-    /// By interval, whether it is not the first way, and level: the work and the split.
-    found: HashMap<(usize, usize, bool, u64), Option<(u64, Option<usize>)>>,
+    /// By interval, whether it is not the first way, and level: once looked for, the work and the split, if there is one.
+    found: Vec<Option<Option<(u64, Option<usize>)>>>,
 }
 
 impl Search<'_> {
+    fn at(&self, i: usize, k: usize, again: bool, level: u64) -> usize {
+        ((i * self.tables.n_cuts + k) * 2 + usize::from(again)) * (LEVELS as usize + 1) + level as usize
+    }
     /// The bytes of the level below.
     fn level(&self, i: usize, k: usize, bytes: u64) -> Option<(u64, u64)> {
         let base = self.tables.base(i, k);
@@ -986,7 +1010,8 @@ impl Search<'_> {
     }
     fn work(&mut self, i: usize, k: usize, again: bool, bytes: u64) -> Option<u64> {
         let (level, bytes) = self.level(i, k, bytes)?;
-        if let Some(found) = self.found.get(&(i, k, again, level)) {
+        let at = self.at(i, k, again, level);
+        if let Some(found) = self.found[at] {
             return found.map(|(work, _)| work);
         }
         let t = self.tables;
@@ -1010,13 +1035,13 @@ impl Search<'_> {
                 best = Some((work, Some(m)));
             }
         }
-        self.found.insert((i, k, again, level), best);
+        self.found[at] = Some(best);
         best.map(|(work, _)| work)
     }
     /// The way that [`Search::work`] found.
     fn tree(&mut self, i: usize, k: usize, again: bool, bytes: u64) -> Tree {
         let of_level = self.level(i, k, bytes);
-        let found = of_level.and_then(|(level, _)| self.found.get(&(i, k, again, level)).copied().flatten());
+        let found = of_level.and_then(|(level, _)| self.found[self.at(i, k, again, level)].flatten());
         let (Some((_, Some(m))), Some((_, bytes))) = (found, of_level) else { return Tree::Leaf };
         let (after, before) = self.shares(i, m, k, bytes).unwrap_or_default();
         Tree::Split(m, Box::new([self.tree(m, k, again, after), self.tree(i, m, true, before)]))
@@ -1035,6 +1060,7 @@ fn emit(chain: &Chain<'_>, tree: &Tree) -> (Parts, usize) {
         now: vec![None; program.types.len()],
         tape: vec![],
         n_repeated: 0,
+        last: vec![0; program.types.len()],
         next: 0,
     };
     let (inputs, seeds) = program.inputs.split_at(n_inputs);
@@ -1080,6 +1106,8 @@ struct Writer<'a> {
     /// Values that cross, and their parameters.
     tape: Vec<(ValueId, ValueId)>,
     n_repeated: usize,
+    /// See [`Chain::run`].
+    last: Vec<usize>,
     /// The next backward equation.
     next: usize,
 }
@@ -1124,7 +1152,7 @@ impl Writer<'_> {
             return self.cross(wanted);
         }
         let mut made = vec![];
-        for p in self.chain.run(from, to, wanted).1 {
+        for p in self.chain.run(from, to, wanted, &mut self.last).1 {
             let e = self.chain.steps[p - 1];
             let outputs = self.write(e);
             for (v, new) in self.chain.program.equations[e].outputs.iter().zip(outputs) {
