@@ -351,6 +351,30 @@ impl Array {
         self.view(shape, offset, strides[1..].to_vec())
     }
 
+    /// Writes an array of the type of a row over row `i`; `false`, writing nothing, where it is of another. Copies the entries
+    /// first if the buffer is shared.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// let mut a = array([[1, 2], [3, 4]]);
+    /// assert!(a.set_row(1, &array([5, 6])));
+    /// assert_eq!(a, array([[1, 2], [5, 6]]));
+    /// assert!(!a.set_row(2, &array([5, 6])) && !a.set_row(0, &array([5.0, 6.0])));
+    /// ```
+    pub fn set_row(&mut self, i: usize, row: &Array) -> bool {
+        if self.shape.first().is_none_or(|n| i >= *n) || self.shape[1..] != row.shape[..] {
+            return false;
+        }
+        let len = row.size();
+        each_dtype!(self.dtype(), T => match (self.make_mut::<T>(), row.as_slice::<T>()) {
+            (Some(to), Some(from)) => {
+                to[i * len..(i + 1) * len].copy_from_slice(from);
+                true
+            }
+            _ => false,
+        })
+    }
+
     /// Arrays of one type joined along a new leading axis.
     ///
     /// # Errors

@@ -25,7 +25,8 @@ pub(crate) struct ShowArgs {
     /// Applies a transform: jvp, linearize, transpose, vmap=N, grad, simplify, lower; may be repeated.
     #[arg(long, value_name = "TRANSFORM")]
     after: Vec<Transform>,
-    /// Lowers at the end under a policy: store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse.
+    /// Lowers at the end under a policy: store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse,
+    /// budget=N for N bytes, such as budget=64KiB.
     #[arg(long, value_name = "POLICY")]
     policy: Option<Tape>,
     /// Prints where equations were written, as far as known.
@@ -289,7 +290,7 @@ fn text_of(stage: &Stage, locations: bool) -> String {
             )
         }
         Stage::Lowered(lowered) => {
-            let Lowered { forward, backward, n_outputs, tape, notes, .. } = &**lowered;
+            let Lowered { forward, backward, n_outputs, tape, notes, planned, .. } = &**lowered;
             let known: usize = tape.iter().filter_map(|entry| entry.bytes).sum();
             let open = tape.iter().filter(|entry| entry.bytes.is_none()).count();
             let rest = if open == 0 {
@@ -304,6 +305,13 @@ fn text_of(stage: &Stage, locations: bool) -> String {
                 tape.len()
             );
             tape.iter().for_each(|entry| text.push_str(&tape_line(entry)));
+            if let Some(p) = planned {
+                text.push_str(&format!(
+                    "# budget: {} bytes, planned {}, cotangents {} more\n",
+                    p.budget_bytes, p.planned_bytes, p.scratch_bytes
+                ));
+                p.choices.iter().for_each(|choice| text.push_str(&format!("# chosen: {choice}\n")));
+            }
             notes.iter().for_each(|note| text.push_str(&format!("# note: {}\n", note.replace('\n', " "))));
             text
         }
@@ -430,6 +438,21 @@ mod tests {
         let program = jit(halving).program(&array([1.0, 2.0])).unwrap();
         let reverse = pipeline(program, &[Grad], Some(Tape::Reverse)).unwrap_err().to_string();
         assert!(reverse.contains("part 1 of the state") && reverse.contains("help: "), "{reverse}");
+    }
+
+    #[test]
+    fn a_budget_says_what_it_chose() {
+        let text = text(&[Transform::Grad], Some("budget=1KiB".parse().unwrap()));
+        assert!(
+            text.contains("# budget: 1024 bytes, planned ") && text.contains("# chosen: loop at "),
+            "{text}"
+        );
+        let program = sample();
+        let little = pipeline(program, &[Transform::Grad], Some(Tape::Budget(1))).unwrap_err().to_string();
+        assert!(
+            little.contains("a budget of 1 bytes") && little.contains("the least possible is"),
+            "{little}"
+        );
     }
 
     #[test]

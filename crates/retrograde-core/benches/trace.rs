@@ -24,6 +24,10 @@ fn trace(c: &mut Criterion) {
     c.bench_function("trace, differentiate and lower 5000 equations", |b| {
         b.iter(|| grad(chain).tape(Tape::Store).lowered(black_box(&x)))
     });
+    // A budget of a tenth of what is stored: ten of the 5000 arrays of a number, with their headers.
+    c.bench_function("trace, differentiate and plan a budget for 5000 equations", |b| {
+        b.iter(|| grad(chain).budget(100_000).lowered(black_box(&x)))
+    });
 }
 
 criterion_group!(benches, trace);

@@ -17,7 +17,7 @@ pub mod prelude {
     pub use crate::ode;
     pub use crate::{Array, DType, Error, Tree, Var, array};
     pub use retrograde_array::rng::Key;
-    pub use retrograde_core::prim::{Checkpoint, Tape};
+    pub use retrograde_core::prim::{Checkpoint, GIB, KIB, MIB, Tape};
     pub use retrograde_core::trace::control::{
         associative_scan, call, cond, fori, map, scan, scan_over, scope, switch, taped, while_config,
         while_loop,

@@ -71,9 +71,13 @@ mod tests {
         for case in CASES {
             let store = crate::bench::reference::bits(task(case, Tape::Store)).unwrap();
             assert!(!store.is_empty() && !store.chars().all(|c| c == '0'), "{}", case.name);
-            for policy in
-                [Tape::Recompute, Checkpoint::Sqrt.into(), Checkpoint::Slots(3).into(), Tape::Reverse]
-            {
+            for policy in [
+                Tape::Recompute,
+                Checkpoint::Sqrt.into(),
+                Checkpoint::Slots(3).into(),
+                Tape::Reverse,
+                Tape::Budget(MIB),
+            ] {
                 match crate::bench::reference::bits(task(case, policy)) {
                     Ok(bits) => assert_eq!(bits, store, "{} under {policy}", case.name),
                     // A step that cannot be turned round says so, with its place.

@@ -37,7 +37,7 @@ pub mod value;
 pub mod whole_step;
 
 pub use args::Args;
-pub use policy::{Checkpoint, Tape};
+pub use policy::{Checkpoint, GIB, KIB, MIB, Tape};
 pub use rule::{Jvp, Linearized, Operand, Rule, Transforms, Vmapped};
 pub use rules::{Row, Rules};
 pub use value::{EvalError, Evaluate, Value};

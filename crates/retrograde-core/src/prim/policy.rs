@@ -17,6 +17,9 @@ pub enum Tape {
     /// step cannot be undone one by one, the whole step is undone by iteration, at up to nine evaluations each way, and what
     /// that misses is kept, or a state for 64 steps where that is less: `prim::whole_step`.
     Reverse,
+    /// What is best within this many bytes for the tape and for what is computed again beside it: `tape::budget`. Of a loop
+    /// with a budget of its own, for the states that it keeps.
+    Budget(usize),
 }
 
 /// Which states a checkpointed loop keeps.
@@ -29,6 +32,13 @@ pub enum Checkpoint {
     /// source: `prim::schedule`.
     Slots(usize),
 }
+
+/// 2^10 bytes.
+pub const KIB: usize = 1 << 10;
+/// 2^20 bytes.
+pub const MIB: usize = 1 << 20;
+/// 2^30 bytes.
+pub const GIB: usize = 1 << 30;
 
 impl From<Checkpoint> for Tape {
     fn from(checkpoint: Checkpoint) -> Tape {
@@ -44,6 +54,7 @@ impl fmt::Display for Tape {
             Tape::Checkpoint(Checkpoint::Sqrt) => f.write_str("checkpoint-sqrt"),
             Tape::Checkpoint(Checkpoint::Slots(n)) => write!(f, "checkpoint-{n}"),
             Tape::Reverse => f.write_str("reverse"),
+            Tape::Budget(bytes) => write!(f, "budget-{bytes}"),
         }
     }
 }
@@ -56,14 +67,28 @@ impl FromStr for Tape {
             "recompute" => Ok(Tape::Recompute),
             "checkpoint-sqrt" => Ok(Tape::Checkpoint(Checkpoint::Sqrt)),
             "reverse" => Ok(Tape::Reverse),
-            _ => match s.strip_prefix("checkpoint-").and_then(|n| n.parse().ok()) {
-                Some(n) if n > 0 => Ok(Tape::Checkpoint(Checkpoint::Slots(n))),
+            _ => match (s.strip_prefix("checkpoint-").and_then(|n| n.parse().ok()), budget_bytes(s)) {
+                (Some(n), _) if n > 0 => Ok(Tape::Checkpoint(Checkpoint::Slots(n))),
+                (_, Some(bytes)) => Ok(Tape::Budget(bytes)),
                 _ => Err(format!(
-                    "found policy `{s}`, expected one of store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse"
+                    "found policy `{s}`, expected one of store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse, \
+                     budget-N for N bytes, such as budget-64KiB"
                 )),
             },
         }
     }
+}
+
+/// The bytes of `budget-4096`, also with `=` or `:` and in units, as in `budget=4KiB`.
+fn budget_bytes(s: &str) -> Option<usize> {
+    let amount = s.strip_prefix("budget")?.strip_prefix(['-', '=', ':'])?;
+    let units = [("KiB", KIB), ("MiB", MIB), ("GiB", GIB)];
+    let unit = units.iter().find_map(|(name, bytes)| Some((amount.strip_suffix(name)?, *bytes)));
+    let (number, unit) = unit.unwrap_or((amount, 1));
+    // The standard parser takes a sign.
+    number
+        .starts_with(|c: char| c.is_ascii_digit())
+        .then(|| number.parse::<usize>().ok()?.checked_mul(unit))?
 }
 
 #[cfg(test)]
@@ -77,7 +102,24 @@ mod tests {
         for policy in [Tape::Store, Tape::Recompute, Tape::Reverse].into_iter().chain(checkpoints) {
             assert_eq!(policy.to_string().parse(), Ok(policy));
         }
-        for wrong in ["checkpoint-0", "checkpoint-", "checkpoint--1", "Store", ""] {
+        for (text, bytes) in
+            [("budget-7", 7), ("budget=4KiB", 4096), ("budget:200MiB", 200 * MIB), ("budget-1GiB", GIB)]
+        {
+            assert_eq!(text.parse(), Ok(Tape::Budget(bytes)));
+            assert_eq!(Tape::Budget(bytes).to_string().parse(), Ok(Tape::Budget(bytes)));
+        }
+        for wrong in [
+            "checkpoint-0",
+            "checkpoint-",
+            "checkpoint--1",
+            "Store",
+            "",
+            "budget",
+            "budget-",
+            "budget-+1",
+            "budget-1kB",
+            "budget 1",
+        ] {
             assert!(wrong.parse::<Tape>().unwrap_err().contains("expected one of"), "{wrong}");
         }
     }

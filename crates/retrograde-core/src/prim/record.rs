@@ -52,16 +52,21 @@ struct States {
     /// Otherwise before every so many.
     distance: usize,
     kept: Vec<Vec<Value>>,
+    /// Where it is known before how many there will be: one stack for each part of the state, filled row by row.
+    stacks: Vec<Array>,
+    n_filled: usize,
 }
 
 impl States {
-    fn new(plan: Plan, length: Option<usize>) -> States {
+    fn new(plan: Plan, length: Option<usize>, types: &[Type]) -> States {
         let (at, distance) = match (plan, length) {
             (Plan::Slots(slots), Some(n)) => (Some(kept_on_the_way(n, slots)), 1),
             (Plan::Every(k), Some(_)) => (None, k.max(1)),
             _ => (None, 1),
         };
-        States { plan, at, distance: if length.is_some() { distance } else { 1 }, kept: vec![] }
+        let stack = |n: usize| types.iter().map(|ty| Array::zeros(ty.dtype, ty.stacked(n).shape)).collect();
+        let stacks = length.filter(|_| !plan.reverses()).map_or_else(Vec::new, |n| stack(plan.n_states(n)));
+        States { plan, at, distance: if length.is_some() { distance } else { 1 }, kept: vec![], stacks, n_filled: 0 }
     }
     /// How many there may be; beyond that every second goes.
     fn most(&self) -> usize {
@@ -73,12 +78,35 @@ impl States {
     fn offer(&mut self, step_idx: usize, state: &[Value]) {
         let wanted = match (&self.at, self.plan) {
             (_, Plan::Reverse | Plan::ReverseStep { .. }) => false,
-            (Some(at), _) => at.get(self.kept.len()) == Some(&step_idx),
+            (Some(at), _) => at.get(self.n_filled) == Some(&step_idx),
             (None, _) => step_idx.is_multiple_of(self.distance),
         };
-        if wanted {
-            self.kept.push(state.to_vec());
+        if !wanted {
+            return;
         }
+        if self.stacks.is_empty() {
+            self.kept.push(state.to_vec());
+        } else {
+            for (stack, value) in self.stacks.iter_mut().zip(state) {
+                stack.set_row(self.n_filled, value.array());
+            }
+            self.n_filled += 1;
+        }
+    }
+    /// The states, stacked.
+    fn finish(mut self, types: &[Type]) -> Result<Vec<Value>, EvalError> {
+        if !self.stacks.is_empty() {
+            return Ok(self.stacks.into_iter().map(Value::Array).collect());
+        }
+        let mut stacks = vec![];
+        // From the last part on, each taken out of the states before it is joined: none is there twice for long.
+        for ty in types.iter().rev() {
+            let rows: Vec<Array> = self.kept.iter_mut().filter_map(Vec::pop).map(Value::into_array).collect::<Result<_, _>>()?;
+            let stacked = if rows.is_empty() { Array::zeros(ty.dtype, ty.stacked(0).shape) } else { Array::stack(&rows)? };
+            stacks.push(Value::Array(stacked));
+        }
+        stacks.reverse();
+        Ok(stacks)
     }
     /// Makes room, in a loop whose length is not known.
     fn thin_out(&mut self) {
@@ -169,7 +197,7 @@ impl Rules for Record {
         let mut bits = Value::Bits(BitStack::default());
         let n_carry = self.n_carry + usize::from(reverses);
         let mut ys = Stacks::new(&self.body, n_carry, 0);
-        let mut states = States::new(self.plan, self.length);
+        let mut states = States::new(self.plan, self.length, &self.state_types());
         let mut whole = match self.plan {
             Plan::ReverseStep { corrections } => Some(Recorder::new(corrections)),
             _ => None,
@@ -220,11 +248,7 @@ impl Rules for Record {
             bits.shrink();
             carry.push(Value::Bits(bits));
         } else {
-            for (i, ty) in self.state_types().iter().enumerate() {
-                let rows: Vec<Array> = states.kept.iter().map(|s| s[i].array().clone()).collect();
-                let stacked = if rows.is_empty() { Array::zeros(ty.dtype, ty.stacked(0).shape) } else { Array::stack(&rows)? };
-                carry.push(Value::Array(stacked));
-            }
+            carry.extend(states.finish(&self.state_types())?);
         }
         if self.length.is_none() {
             carry.push(Value::Array(Array::scalar(step_idx as i64)));

@@ -114,6 +114,32 @@ pub struct Replay {
     pub plan: Plan,
 }
 
+/// The states in the slots: the rows of the stacks on the tape, used over and over, and what is more than these.
+struct SlotRows {
+    n_rows: usize,
+    stacks: Vec<Array>,
+    more: Vec<Vec<Value>>,
+}
+
+impl SlotRows {
+    /// A copy: a view would be a second user of the stacks, which could not be written in place then.
+    fn get(&self, slot: usize) -> Vec<Value> {
+        match slot.checked_sub(self.n_rows) {
+            Some(i) => self.more[i].clone(),
+            None => self.stacks.iter().map(|s| Value::Array(s.row(slot).compact())).collect(),
+        }
+    }
+    /// Puts a state in this slot, which is the first free one.
+    fn put(&mut self, slot: usize, state: Vec<Value>) -> Result<(), EvalError> {
+        if slot >= self.n_rows {
+            self.more.push(state);
+            return Ok(());
+        }
+        let fits = self.stacks.iter_mut().zip(&state).all(|(stack, value)| stack.set_row(slot, value.array()));
+        if fits { Ok(()) } else { Err(EvalError::Broken("a state like those on the tape".into())) }
+    }
+}
+
 /// The operands, sorted.
 struct Operands {
     consts: Vec<Value>,
@@ -178,15 +204,16 @@ impl Replay {
             Some(n) => kept_on_the_way(n, slots),
             None => (0..o.n_steps).step_by(online_distance(o.n_steps, slots)).collect(),
         };
-        // Rows of their own: a view would keep them all until the end.
-        let state = |row: usize| stacks.iter().map(|s| Value::Array(s.row(row).compact())).collect::<Vec<_>>();
-        let mut kept: Vec<(usize, Vec<Value>)> = at.into_iter().enumerate().map(|(row, step)| (step, state(row))).collect();
-        drop(stacks);
+        let mut kept = at;
+        kept.reserve_exact((slots.min(o.n_steps) + 1).saturating_sub(kept.len()));
+        let mut slots_of = SlotRows { n_rows: kept.len(), stacks, more: vec![] };
         let mut end = o.n_steps;
-        while let Some((start, state)) = kept.last() {
-            let (start, n_steps) = (*start, end - *start);
+        while let Some(&start) = kept.last() {
+            let n_steps = end - start;
+            let mut state = slots_of.get(kept.len() - 1);
             if n_steps == 1 {
-                let (_, state) = kept.pop().ok_or_else(|| EvalError::Broken("a state per step".into()))?;
+                kept.pop();
+                slots_of.more.truncate(kept.len().saturating_sub(slots_of.n_rows));
                 self.back(cx, o, start, state)?;
                 end = start;
                 continue;
@@ -194,7 +221,6 @@ impl Replay {
             // Free slots, and the one that the state at the start takes.
             let free = (slots + 1).saturating_sub(kept.len()).max(1);
             let next = if free == 1 { n_steps - 1 } else { next_state(n_steps, free) };
-            let mut state = state.clone();
             for step_idx in start..start + next {
                 cx.count_recomputed_step();
                 let operands = self.step_operands(o, step_idx, state);
@@ -204,7 +230,8 @@ impl Replay {
                 end -= 1;
                 self.back(cx, o, end, state)?;
             } else {
-                kept.push((start + next, state));
+                slots_of.put(kept.len(), state)?;
+                kept.push(start + next);
             }
         }
         Ok(())

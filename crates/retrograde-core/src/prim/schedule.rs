@@ -39,7 +39,7 @@ pub fn next_state(n_steps: usize, slots: usize) -> usize {
 /// The steps before which a loop of known length keeps its state on the way to the end: those in the slots, and the
 /// last, which is at hand when the sweep starts.
 pub fn kept_on_the_way(n_steps: usize, slots: usize) -> Vec<usize> {
-    let mut at = vec![];
+    let mut at = Vec::with_capacity(slots.min(n_steps) + 1);
     let (mut start, mut free) = (0, slots.max(1));
     while start < n_steps {
         at.push(start);

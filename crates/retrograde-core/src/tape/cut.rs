@@ -58,7 +58,10 @@ pub(super) fn cut(program: &Program, n_outputs: usize, n_seeds: usize, repeat: R
     let kept = choose(program, &needed, repeat, &cost);
 
     let producer = producers(program);
-    let tape = kept.iter().map(|&v| entry(program, v, producer[v.index()])).collect();
+    let kept_type = |v: ValueId| {
+        if packs(program.ty(v)) { PackBits::packed(program.ty(v)) } else { program.ty(v).clone() }
+    };
+    let tape = kept.iter().map(|&v| entry(program, v, producer[v.index()], &kept_type(v))).collect();
     let mut types = program.types.clone();
     // The tape as it is kept: truth values as bits.
     let mut packing: Vec<(ValueId, ValueId)> = vec![];
@@ -108,9 +111,10 @@ pub(super) fn cut(program: &Program, n_outputs: usize, n_seeds: usize, repeat: R
     Parts { forward, backward, tape }
 }
 
-fn entry(program: &Program, v: ValueId, producer: Option<usize>) -> TapeEntry {
+/// The entry of a value that is kept as this type.
+pub(super) fn entry(program: &Program, v: ValueId, producer: Option<usize>, ty: &Type) -> TapeEntry {
     let equation = producer.map(|e| &program.equations[e]);
-    let ty = if packs(program.ty(v)) { PackBits::packed(program.ty(v)) } else { program.ty(v).clone() };
+    let ty = ty.clone();
     let policy = match equation.map(|e| &e.op) {
         Some(Prim::Record(r)) => match r.plan {
             Plan::Reverse | Plan::ReverseStep { .. } => Tape::Reverse,

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::budget::{NoPlan, Planned, Within, slots_within, within};
 use super::cut::{Parts, TapeEntry, cut};
 use super::minimise::Repeat;
 use super::regions::{open_regions, recompute_regions};
@@ -34,6 +35,8 @@ pub struct Lowered {
     pub n_recorded: usize,
     /// The derived inverses, each to be run forwards before it is used (`exec::verify`).
     pub reversals: Vec<Reversal>,
+    /// What was planned, under a budget.
+    pub planned: Option<Planned>,
 }
 
 /// A loop step and the inverse derived from it.
@@ -82,6 +85,34 @@ pub enum LowerError {
     /// `Reverse` on a step that cannot be turned round.
     #[error("{0}")]
     NotReversible(Refusal, Option<Location>),
+    /// A budget that is too small.
+    #[error(
+        "a budget of {budget} bytes for the tape and what is computed again: the least possible is {least} bytes"
+    )]
+    Budget {
+        /// What was asked for.
+        budget: usize,
+        /// The least that would do.
+        least: usize,
+        /// The loop with the budget; `None`: the whole program.
+        location: Option<Location>,
+    },
+    /// A budget over a loop whose bytes nobody knows before it runs.
+    #[error("a budget: this loop keeps a number of bytes that is not known before it runs")]
+    Unbounded {
+        /// The loop.
+        location: Option<Location>,
+    },
+}
+
+impl LowerError {
+    /// With the place of what was asked for, where it was the whole program and no loop of it.
+    pub(crate) fn at(mut self, place: Location) -> LowerError {
+        if let LowerError::Budget { location, .. } | LowerError::Unbounded { location } = &mut self {
+            location.get_or_insert(place);
+        }
+        self
+    }
 }
 
 /// Lowers a simplified (inputs.., seeds.. -> outputs.., rest..): the first `n_outputs` results must not depend on the last
@@ -118,6 +149,18 @@ pub fn lower(
     n_seeds: usize,
     default: Tape,
 ) -> Result<Lowered, LowerError> {
+    if let Tape::Budget(bytes) = default {
+        return within_budget(program, n_outputs, n_seeds, bytes);
+    }
+    let (lowered, found) = without_policies(program, default)?;
+    let repeat = if default == Tape::Recompute { Repeat::All } else { Repeat::Cheap };
+    let Parts { forward, backward, tape } = cut(&lowered, n_outputs, n_seeds, repeat);
+    let Found { n_recorded, notes, reversals } = found;
+    Ok(Lowered { forward, backward, n_outputs, tape, notes, n_recorded, reversals, planned: None })
+}
+
+/// The program whose loops do as their policies say.
+fn without_policies(program: &Program, default: Tape) -> Result<(Program, Found), LowerError> {
     let mut found = Found::default();
     // Programs without loops are already simplified and stay as they are.
     let lowered = if program.equations.iter().any(|e| e.op.has_bodies()) {
@@ -126,10 +169,25 @@ pub fn lower(
         program.clone()
     };
     check::debug_check(&lowered, "lower");
-    let repeat = if default == Tape::Recompute { Repeat::All } else { Repeat::Cheap };
-    let Parts { forward, backward, tape } = cut(&lowered, n_outputs, n_seeds, repeat);
+    Ok((lowered, found))
+}
+
+fn within_budget(
+    program: &Program,
+    n_outputs: usize,
+    n_seeds: usize,
+    budget: usize,
+) -> Result<Lowered, LowerError> {
+    let opened = open_regions(program);
+    let prepare = |program: &Program| without_policies(program, Tape::Store);
+    let within = within(&opened, n_outputs, n_seeds, budget, &prepare).map_err(|e| match e {
+        NoPlan::TooLittle { least } => LowerError::Budget { budget, least, location: None },
+        NoPlan::Unknown(location) => LowerError::Unbounded { location },
+        NoPlan::Other(e) => e,
+    })?;
+    let Within { parts: Parts { forward, backward, tape }, planned, found } = within;
     let Found { n_recorded, notes, reversals } = found;
-    Ok(Lowered { forward, backward, n_outputs, tape, notes, n_recorded, reversals })
+    Ok(Lowered { forward, backward, n_outputs, tape, notes, n_recorded, reversals, planned: Some(planned) })
 }
 
 /// What the pass needs of a loop.
@@ -341,8 +399,17 @@ fn record(
                 (Arc::new(body), Arc::new(carries()), Plan::ReverseStep { corrections: CORRECTIONS })
             }
         },
-        Tape::Checkpoint(_) | Tape::Recompute | Tape::Store => {
+        Tape::Checkpoint(_) | Tape::Recompute | Tape::Store | Tape::Budget(_) => {
             let plan = match (policy, l.length) {
+                (Tape::Budget(budget), length) => {
+                    let state = &l.body.input_types()[l.n_consts..l.n_consts + l.n_carry];
+                    let slots = slots_within(budget, state, length);
+                    Plan::Slots(slots.map_err(|least| LowerError::Budget {
+                        budget,
+                        least,
+                        location: equation.location,
+                    })?)
+                }
                 (Tape::Checkpoint(Checkpoint::Slots(slots)), _) => Plan::Slots(slots.max(1)),
                 (Tape::Checkpoint(Checkpoint::Sqrt), Some(n)) => Plan::Every(n.isqrt().max(1)),
                 _ => Plan::Every(1),

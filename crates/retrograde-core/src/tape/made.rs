@@ -46,11 +46,8 @@ impl LoopSize {
         let states = match (self.plan, self.n_steps) {
             (None, _) => 0,
             (Some(Plan::Every(k)), Some(n)) => k.min(n).saturating_sub(1),
-            // Copied from the stacks on the tape before these go; later at most one is kept for each slot, and one at work.
-            (Some(plan @ Plan::Slots(slots)), Some(n)) => {
-                let kept = plan.n_states(n);
-                kept.max((slots.min(n) + 1).saturating_sub(kept))
-            }
+            // The slots are the rows of the stacks on the tape, and those that it has not; one state is at work.
+            (Some(plan @ Plan::Slots(slots)), Some(n)) => 1 + slots.min(n).saturating_sub(plan.n_states(n)),
             (Some(Plan::Every(_) | Plan::Slots(_)), None) => return None,
             (Some(_), _) => 1,
         };

@@ -7,6 +7,7 @@
 
 mod annotate;
 mod audit;
+mod budget;
 mod cut;
 mod flow;
 mod lower;
@@ -19,6 +20,7 @@ mod trim;
 pub use crate::prim::{Checkpoint, Tape};
 pub use annotate::annotate;
 pub use audit::{AuditError, audit};
+pub use budget::Planned;
 pub use cut::TapeEntry;
 pub use lower::{LowerError, Lowered, Reversal, lower};
 pub use made::LoopSize;

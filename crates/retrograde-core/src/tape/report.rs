@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::budget::Planned;
 use super::lower::Lowered;
 use crate::prim::{Tape, Value};
 
@@ -105,6 +106,8 @@ pub struct TapeReport {
     pub inverse_evaluations: u64,
     /// Loops whose policy could not be followed, or by another mechanism than the first, and why.
     pub notes: Vec<String>,
+    /// What was planned, under a budget.
+    pub planned: Option<Planned>,
 }
 
 impl TapeReport {
@@ -120,7 +123,8 @@ impl TapeReport {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(lowered: &Lowered, tape: &[Value]) -> TapeReport {
-        let mut report = TapeReport { notes: lowered.notes.clone(), ..TapeReport::default() };
+        let (notes, planned) = (lowered.notes.clone(), lowered.planned.clone());
+        let mut report = TapeReport { notes, planned, ..TapeReport::default() };
         let mut ids = vec![];
         for (entry, value) in lowered.tape.iter().zip(tape) {
             let bytes = value.size_bytes();
@@ -160,7 +164,8 @@ impl TapeReport {
         self.entries.iter().map(|e| e.bytes).sum()
     }
     /// Most bytes at once of the tape and of the states that sweeps over loops recompute beside it; of loops whose length
-    /// is not known before running, the tape alone. Sweeps come one after another, so the largest counts.
+    /// is not known before running, the tape alone. Sweeps come one after another, so the largest counts. Under a budget
+    /// what was planned.
     ///
     /// ```
     /// use retrograde_array::array;
@@ -173,6 +178,9 @@ impl TapeReport {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn peak_bytes(&self) -> usize {
+        if let Some(planned) = &self.planned {
+            return planned.planned_bytes.max(self.tape_bytes());
+        }
         self.tape_bytes() + self.loops.iter().filter_map(|l| l.replay_bytes).max().unwrap_or(0)
     }
     /// Bits on the stacks of reversed loops.
@@ -227,8 +235,18 @@ impl TapeReport {
                 l.n_values, l.bytes
             )
         });
+        let budget = self.planned.as_ref().map_or("null".into(), |p| {
+            format!(
+                "{{\"bytes\":{},\"planned_bytes\":{},\"scratch_bytes\":{},\"repeated_equations\":{},\"choices\":{}}}",
+                p.budget_bytes,
+                p.planned_bytes,
+                p.scratch_bytes,
+                p.n_repeated,
+                list(&p.choices, |choice| quote(choice))
+            )
+        });
         format!(
-            "{{\"tape_bytes\":{},\"peak_bytes\":{},\"stack_bits\":{},\"recomputed_steps\":{},\"inverse_steps\":{},\"inverse_evaluations\":{},\"by_policy\":{},\"by_line\":{},\"loops\":{loops},\"entries\":{entries},\"notes\":{}}}",
+            "{{\"tape_bytes\":{},\"peak_bytes\":{},\"stack_bits\":{},\"recomputed_steps\":{},\"inverse_steps\":{},\"inverse_evaluations\":{},\"by_policy\":{},\"by_line\":{},\"loops\":{loops},\"entries\":{entries},\"notes\":{},\"budget\":{budget}}}",
             self.tape_bytes(),
             self.peak_bytes(),
             self.stack_bits(),
@@ -299,6 +317,16 @@ impl fmt::Display for TapeReport {
             "tape: {bytes} bytes in {} values, at most {peak} with recomputed states",
             self.entries.len()
         )?;
+        if let Some(p) = &self.planned {
+            writeln!(
+                f,
+                "budget: {} bytes, planned {} with what is computed again; cotangents take {} more",
+                p.budget_bytes, p.planned_bytes, p.scratch_bytes
+            )?;
+            for choice in &p.choices {
+                writeln!(f, "chosen: {choice}")?;
+            }
+        }
         for e in &self.entries {
             let place = e.place.as_deref().unwrap_or("-");
             write!(f, "  {:>12} B  {:<18} {:<16} {:<12} {place}", e.bytes, e.policy.to_string(), e.ty, e.op)?;

@@ -19,6 +19,10 @@
 //! let watched = RunConfig { look_for_non_finite: true }; // the errors name the equation that made a NaN or an infinity
 //! let careful = grad(f).wrt::<1>().executor(Interpreter { config: watched });
 //! assert_eq!(careful.call((&x, &a))?, store.call((&x, &a))?);
+//! let within = grad(f).wrt::<1>().budget(8 * 1024);
+//! assert_eq!(within.call((&x, &a))?, store.call((&x, &a))?);
+//! let error = grad(f).wrt::<1>().budget(8).call((&x, &a)).unwrap_err();
+//! assert!(error.to_string().contains("the least possible is"));
 //! # Ok::<(), retrograde_core::trace::Error>(())
 //! ```
 
@@ -142,8 +146,10 @@ where
         let active = self.active(&leaves, wrt)?;
         let (joint, n_outputs, seeds) = derive(&program, &active, kind, self.location)?;
         let joint = if kind == Kind::Jit { joint } else { simplify(&joint) };
-        let lowered = lower(&joint, n_outputs, seeds.len(), self.policy.unwrap_or_default())?;
-        if cfg!(debug_assertions) && lowered.n_recorded > 0 {
+        let policy = self.policy.unwrap_or_default();
+        let lowered =
+            lower(&joint, n_outputs, seeds.len(), policy).map_err(|e| Error::from(e.at(self.location)))?;
+        if cfg!(debug_assertions) && (lowered.n_recorded > 0 || lowered.planned.is_some()) {
             audit(&joint, &lowered, seeds.len())?;
         }
         for reversal in &lowered.reversals {
@@ -425,6 +431,12 @@ macro_rules! settings {
             self.core.executor = Arc::new(executor);
             self.core.cache = Mutex::default();
             self
+        }
+        /// Holds at most this many bytes for the reverse sweep: the tape, and what is computed again beside it. The planner
+        /// chooses how; `last_tape()` says what. Inputs, outputs and cotangents come on top (`retrograde_core::tape`). Changes no
+        /// bit of the result; a budget that is too small is an error that says the least possible one.
+        pub fn budget(self, bytes: usize) -> Self {
+            self.tape(Tape::Budget(bytes))
         }
         /// What deserves a look in the function traced last, such as large captured arrays.
         pub fn warnings(&self) -> Vec<Diagnostic> {
@@ -805,6 +817,9 @@ where
     /// See [`Grad::executor`].
     pub fn executor(self, executor: impl Executor + 'static) -> Self {
         HvpDoor { door: self.door.executor(executor), ..self }
+    /// See [`Grad::budget`].
+    pub fn budget(self, bytes: usize) -> Self {
+        self.tape(Tape::Budget(bytes))
     }
     /// See [`Grad::wrt`].
     pub fn wrt<const N: usize>(self) -> HvpDoor<F, Args, N> {

@@ -77,12 +77,23 @@ impl From<AuditError> for Error {
 
 impl From<LowerError> for Error {
     fn from(e: LowerError) -> Error {
-        let LowerError::NotReversible(refusal, of_loop) = e;
-        Diagnostic::new(refusal.message, refusal.location.or(of_loop))
-            .help(
+        let message = e.to_string();
+        let (location, help) = match e {
+            LowerError::NotReversible(refusal, of_loop) => (
+                refusal.location.or(of_loop),
                 "change parts of the state that are no floats only by what can be undone, as in `n + 1`, \
-                 or say `.tape(Checkpoint::Sqrt)` for this loop",
-            )
-            .into()
+                 or say `.tape(Checkpoint::Sqrt)` for this loop"
+                    .into(),
+            ),
+            LowerError::Budget { least, location, .. } => (
+                location,
+                format!("say `.budget({least})` or more; smaller arrays, or fewer at a time, need less"),
+            ),
+            LowerError::Unbounded { location } => (
+                location,
+                "say `.tape(Checkpoint::Slots(n))` for this loop, which bounds what it keeps".into(),
+            ),
+        };
+        Diagnostic::new(message, location).help(help).into()
     }
 }

@@ -158,7 +158,8 @@ fn class(policy: Tape) -> &'static str {
     match policy {
         Tape::Store => "tape-store",
         Tape::Recompute => "tape-recompute",
-        Tape::Checkpoint(_) => "tape-checkpoint",
+        // A budget becomes one of the others.
+        Tape::Checkpoint(_) | Tape::Budget(_) => "tape-checkpoint",
         Tape::Reverse => "tape-reverse",
     }
 }
