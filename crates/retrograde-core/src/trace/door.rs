@@ -817,6 +817,7 @@ where
     /// See [`Grad::executor`].
     pub fn executor(self, executor: impl Executor + 'static) -> Self {
         HvpDoor { door: self.door.executor(executor), ..self }
+    }
     /// See [`Grad::budget`].
     pub fn budget(self, bytes: usize) -> Self {
         self.tape(Tape::Budget(bytes))
