@@ -7,7 +7,7 @@ use std::sync::Arc;
 use retrograde_core::exec::{Cause, Compiled, Counters, Executor, RunConfig, RunError, check_inputs};
 use retrograde_core::prim::{Program, Value};
 
-use crate::plan::{Plan, Run};
+use crate::plan::{Detail, Plan, Run};
 
 /// Runs programs fast, with the bits of the reference interpreter.
 ///
@@ -32,8 +32,9 @@ pub struct Engine {
 
 impl Executor for Engine {
     fn compile(&self, program: &Program) -> Arc<dyn Compiled> {
-        let plan = Plan::new(program, self.config.look_for_non_finite);
-        Arc::new(Planned { program: program.clone(), plan, config: self.config })
+        let detail = if self.config.look_for_non_finite { Detail::OneByOne } else { Detail::Fused };
+        let plan = Arc::new(Plan::new(program, detail));
+        Arc::new(Planned { program: program.clone(), plan, engine: *self })
     }
 }
 
@@ -41,14 +42,14 @@ impl Executor for Engine {
 #[derive(Debug)]
 struct Planned {
     program: Program,
-    plan: Plan,
-    config: RunConfig,
+    plan: Arc<Plan>,
+    engine: Engine,
 }
 
 impl Compiled for Planned {
     fn run(&self, inputs: Vec<Value>) -> Result<(Vec<Value>, Counters), RunError> {
         check_inputs(&self.program, &inputs)?;
-        let mut run = Run::new(self.config);
+        let mut run = Run::new(self.engine.config, 1);
         let outcome = catch_unwind(AssertUnwindSafe(|| self.plan.run(inputs, &mut run)));
         match outcome {
             Ok(Ok(outputs)) => Ok((outputs, run.counters)),
@@ -59,7 +60,7 @@ impl Compiled for Planned {
                 cause: e.into(),
             })),
             Err(panic) => {
-                let (op, location) = run.place();
+                let (op, location) = run.place;
                 Err(RunError { op, location, step: None, cause: Cause::Panic { message: message(&*panic) } })
             }
         }
