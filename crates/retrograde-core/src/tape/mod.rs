@@ -22,4 +22,5 @@ pub use audit::{AuditError, audit};
 pub use cut::TapeEntry;
 pub use lower::{LowerError, Lowered, Reversal, lower};
 pub use made::LoopSize;
+pub(crate) use report::HeldSize;
 pub use report::{EntryBytes, LoopBytes, TapeReport};

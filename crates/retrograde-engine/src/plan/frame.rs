@@ -44,6 +44,21 @@ impl Plan {
             frames.push(frame);
         }
     }
+    /// Puts memory that the caller gave up in the place of results of its size, which are the caller's now: for the next call.
+    pub(super) fn give_back(&self, frame: &mut Frame, given: &mut Vec<Array>) {
+        for &slot in &self.results {
+            if given.is_empty() {
+                return;
+            }
+            if let (Holds::Buffer, Value::Array(result)) = (self.slots[slot], &mut frame.slots[slot]) {
+                let fits = |array: &Array| array.dtype() == result.dtype() && array.size() == result.size();
+                if let Some(i) = given.iter().position(fits) {
+                    *result = given.swap_remove(i);
+                }
+            }
+        }
+        given.clear();
+    }
     /// The results after a run. What was stored is moved out.
     pub(super) fn results(&self, frame: &mut Frame) -> Vec<Value> {
         let result = |(i, &slot): (usize, &usize)| {
@@ -61,10 +76,10 @@ impl Plan {
 
 impl Frame {
     /// Takes out the arrays that a step is to write, with any entries.
-    pub(super) fn take_written(&mut self, step: &Step) -> Result<(), ArrayError> {
+    pub(super) fn take_written(&mut self, step: &Step, given: &mut Vec<Array>) -> Result<(), ArrayError> {
         self.written.clear();
         for (&slot, ty) in step.outputs.iter().zip(&step.types) {
-            let array = room(std::mem::take(&mut self.slots[slot]), ty)?;
+            let array = room(std::mem::take(&mut self.slots[slot]), ty, given)?;
             self.written.push(array);
         }
         Ok(())
@@ -77,8 +92,9 @@ impl Frame {
     }
 }
 
-/// An array of a type with any entries, if possible in the memory of a value that is not needed any more.
-pub(super) fn room(old: Value, ty: &Type) -> Result<Array, ArrayError> {
+/// An array of a type with any entries, if possible in the memory of a value that is not needed any more, or in memory that
+/// the caller gave up.
+pub(super) fn room(old: Value, ty: &Type, given: &mut Vec<Array>) -> Result<Array, ArrayError> {
     if let Value::Array(mut old) = old {
         let is_list = ty.shape.first() == Some(&0);
         if is_list
@@ -93,6 +109,12 @@ pub(super) fn room(old: Value, ty: &Type) -> Result<Array, ArrayError> {
         if let Some(array) = old.reused(ty.dtype, &ty.shape) {
             return Ok(array);
         }
+    }
+    let fits = |array: &Array| array.dtype() == ty.dtype && array.size() == ty.shape.size();
+    if let Some(array) = given.iter().position(fits).map(|i| given.swap_remove(i))
+        && let Some(array) = array.reused(ty.dtype, &ty.shape)
+    {
+        return Ok(array);
     }
     Array::try_zeros(ty.dtype, ty.shape.clone())
 }

@@ -8,7 +8,7 @@ use retrograde_core::exec::RunConfig;
 use retrograde_core::ir::{Kind, Type, ValueId};
 use retrograde_core::prim::{Prim, Program, Value};
 
-use super::{Action, Draft, Holds, Operand, Plan, Run, Slot, Step, is_bits};
+use super::{Action, Draft, Holds, Operand, Plan, Run, Scratch, Slot, Step, is_bits};
 
 /// Constants of more bytes than this are made anew in every run rather than kept: they would be held as long as the program.
 const LARGEST_CONSTANT: usize = 1 << 22;
@@ -175,5 +175,5 @@ fn constant(draft: &Draft) -> Option<Value> {
     if ty.size_bytes() > LARGEST_CONSTANT && !is_held_anyway {
         return None;
     }
-    prim.eval(&mut Run::new(RunConfig::default(), 1), vec![]).ok()?.pop()
+    prim.eval(&mut Run::new(RunConfig::default(), 1, Scratch::default()), vec![]).ok()?.pop()
 }

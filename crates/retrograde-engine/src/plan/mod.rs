@@ -12,7 +12,7 @@ mod frame;
 mod layout;
 mod run;
 
-pub(crate) use run::Run;
+pub(crate) use run::{Run, Scratch};
 
 use std::sync::{Arc, Mutex};
 

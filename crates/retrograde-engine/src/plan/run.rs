@@ -10,8 +10,17 @@ use retrograde_core::prim::{self, EvalError, Evaluate, Feeds, Program, Value};
 
 use super::body::Prepared;
 use super::frame::{Frame, room};
-use super::{Action, Plan, Step, address};
+use super::{Action, Holds, Plan, Step, address};
 use crate::{direct, kernel};
+
+/// Memory that every running call needs, kept from call to call.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    tiles: kernel::Scratch,
+    direct: direct::Scratch,
+    /// What the caller gave up and nobody else holds.
+    given: Vec<Array>,
+}
 
 /// A running call.
 pub(crate) struct Run {
@@ -26,12 +35,11 @@ pub(crate) struct Run {
     step: Option<(Arc<Plan>, usize)>,
     /// What its results may be written into.
     rooms: Vec<Value>,
-    tiles: kernel::Scratch,
-    scratch: direct::Scratch,
+    pub(crate) scratch: Scratch,
 }
 
 impl Run {
-    pub(crate) fn new(config: RunConfig, n_threads: usize) -> Run {
+    pub(crate) fn new(config: RunConfig, n_threads: usize, scratch: Scratch) -> Run {
         Run {
             config,
             n_threads,
@@ -40,8 +48,7 @@ impl Run {
             place: ("program", None),
             step: None,
             rooms: vec![],
-            tiles: kernel::Scratch::default(),
-            scratch: direct::Scratch::default(),
+            scratch,
         }
     }
     fn fail(&mut self, step: &Step, cause: Cause) {
@@ -86,6 +93,7 @@ impl Plan {
         }
         let outcome = self.run_in(&mut frame, run);
         let results = outcome.map(|()| self.results(&mut frame));
+        self.give_back(&mut frame, &mut run.scratch.given);
         self.keep(frame);
         results
     }
@@ -99,7 +107,14 @@ impl Plan {
                 _ => native(step, frame, run),
             };
             outcome.inspect_err(|e| run.fail(step, e.clone().into()))?;
-            step.releases.iter().for_each(|&slot| frame.slots[slot] = Value::default());
+            for &slot in &step.releases {
+                let value = std::mem::take(&mut frame.slots[slot]);
+                if let (Holds::Parameter, Value::Array(mut array)) = (self.slots[slot], value)
+                    && array.is_unique()
+                {
+                    run.scratch.given.push(array);
+                }
+            }
         }
         Ok(())
     }
@@ -156,7 +171,7 @@ fn native(step: &Step, frame: &mut Frame, run: &mut Run) -> Result<(), EvalError
         Action::Restore(update) => {
             let mut bits = std::mem::take(&mut frame.slots[step.inputs[0].slot]).into_bits()?;
             let x = step.outputs[1];
-            let mut room = room(std::mem::take(&mut frame.slots[x]), &step.types[1])?;
+            let mut room = room(std::mem::take(&mut frame.slots[x]), &step.types[1], &mut run.scratch.given)?;
             let array = |i: usize| frame.slots[step.inputs[i].slot].array();
             let operands = [array(2), array(step.inputs.len() - 1)];
             lost::restore_array_into(array(1), update.step(&operands), &mut bits, &mut room)?;
@@ -166,14 +181,14 @@ fn native(step: &Step, frame: &mut Frame, run: &mut Run) -> Result<(), EvalError
         }
         _ => {}
     }
-    frame.take_written(step)?;
+    frame.take_written(step, &mut run.scratch.given)?;
     let mut written = std::mem::take(&mut frame.written);
     let outcome = with_arrays(frame, step, |inputs| -> Result<(), ArrayError> {
         match &step.action {
-            Action::Kernel(kernel) => kernel.run(inputs, &mut written, &mut run.tiles, run.n_threads),
+            Action::Kernel(kernel) => kernel.run(inputs, &mut written, &mut run.scratch.tiles, run.n_threads),
             Action::Direct(direct) => {
                 for out in &mut written {
-                    direct.run(inputs, out, run.n_threads, &mut run.scratch)?;
+                    direct.run(inputs, out, run.n_threads, &mut run.scratch.direct)?;
                 }
             }
             Action::Retain(_) | Action::Restore(_) | Action::Eval { .. } => {}
@@ -222,7 +237,7 @@ impl Evaluate for Run {
     }
     fn room(&mut self, result: usize, ty: &Type) -> Result<Array, EvalError> {
         let old = self.rooms.get_mut(result).map(std::mem::take).unwrap_or_default();
-        Ok(room(old, ty)?)
+        Ok(room(old, ty, &mut self.scratch.given)?)
     }
     fn count_recomputed_step(&mut self) {
         self.counters.recomputed_steps += 1;
