@@ -68,7 +68,7 @@ impl Array {
 
     /// The one-dimensional array of `values`.
     pub fn vector<T: Element>(values: Vec<T>) -> Array {
-        Array::from_parts(Shape(vec![values.len()]), values)
+        Array::from_parts(Shape::from([values.len()]), values)
     }
 
     /// An array with `value` everywhere, which must already be of `dtype`.
@@ -241,6 +241,184 @@ impl Array {
         T::unwrap_mut(&mut self.buffer).map(|values| Arc::make_mut(values).as_mut_slice())
     }
 
+    /// Whether the array is a whole buffer that nobody else holds.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// let mut x = array([1, 2]);
+    /// assert!(x.is_unique());
+    /// let y = x.clone();
+    /// assert!(!x.is_unique() && x.unique_mut::<i32>().is_none());
+    /// drop(y);
+    /// x.unique_mut::<i32>().unwrap()[0] = 9;
+    /// assert_eq!(x, array([9, 2]));
+    /// ```
+    #[inline]
+    pub fn is_unique(&mut self) -> bool {
+        // There are no weak references, and a strong one can only be made from one that is held.
+        self.layout.is_none() && each_data!(&self.buffer, values => Arc::strong_count(values)) == 1
+    }
+
+    /// The values for writing where the array [is unique](Array::is_unique), else `None`; nothing is ever copied. `None` also
+    /// when `T` is not the dtype.
+    #[inline]
+    pub fn unique_mut<T: Element>(&mut self) -> Option<&mut [T]> {
+        if self.layout.is_some() {
+            return None;
+        }
+        T::unwrap_mut(&mut self.buffer).and_then(Arc::get_mut).map(Vec::as_mut_slice)
+    }
+
+    /// An array of `+0` or `false`, or the error that there is no memory for it.
+    ///
+    /// # Errors
+    /// [`ArrayError::OutOfMemory`]
+    ///
+    /// ```
+    /// use retrograde_array::{Array, ArrayError, DType};
+    /// assert_eq!(Array::try_zeros(DType::F32, [2])?, Array::zeros(DType::F32, [2]));
+    /// let error = Array::try_zeros(DType::F64, [1 << 40, 1 << 18]).unwrap_err();
+    /// assert_eq!(error.to_string(), "out of memory: 2305843009213693952 bytes wanted");
+    /// # Ok::<(), ArrayError>(())
+    /// ```
+    pub fn try_zeros(dtype: DType, shape: impl Into<Shape>) -> Result<Array, ArrayError> {
+        let shape = shape.into();
+        let n = shape.checked_size().ok_or_else(|| ArrayError::TooLarge { shape: shape.clone() })?;
+        each_dtype!(dtype, T => {
+            let mut values = Vec::<T>::new();
+            let bytes = n.saturating_mul(dtype.size_bytes());
+            values.try_reserve_exact(n).map_err(|_| ArrayError::OutOfMemory { bytes })?;
+            values.resize(n, T::default());
+            Ok(Array::from_parts(shape, values))
+        })
+    }
+
+    /// The same memory as an array of another type with any entries; `None` where it is shared, a view or of another size.
+    ///
+    /// ```
+    /// use retrograde_array::{DType, Shape, array};
+    /// let x = array([[1, 2], [3, 4]]);
+    /// assert_eq!(x.clone().reused(DType::I32, &Shape::from([4])), None); // shared
+    /// assert_eq!(x.reused(DType::I32, &Shape::from([4])), Some(array([1, 2, 3, 4])));
+    /// ```
+    #[inline]
+    pub fn reused(mut self, dtype: DType, shape: &Shape) -> Option<Array> {
+        if self.dtype() != dtype || !self.is_unique() {
+            return None;
+        }
+        if self.shape != *shape {
+            if self.buffer.len() != shape.size() {
+                return None;
+            }
+            self.shape.clone_from(shape);
+        }
+        Some(self)
+    }
+
+    /// Takes over the entries of `from`: into the own memory where that is whole, unshared and of this size, so that nothing is
+    /// allocated; else into new memory.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// let (mut x, y) = (array([[1, 2], [3, 4]]), array([[5, 6], [7, 8]]));
+    /// x.assign(&y);
+    /// assert!(x.is_unique() && x == y);
+    /// x.assign_row(&array([[[0, 0], [0, 0]], [[9, 9], [9, 9]]]), 1);
+    /// x.set_row(0, &array([1, 2]));
+    /// assert_eq!(x, array([[1, 2], [9, 9]]));
+    /// x.push_row(&array([3, 4]));
+    /// assert_eq!(x, array([[1, 2], [9, 9], [3, 4]]));
+    /// x.clear_rows();
+    /// assert_eq!(x.shape().to_string(), "[0,2]");
+    /// ```
+    #[inline]
+    pub fn assign(&mut self, from: &Array) {
+        fn copy<T: Element>(to: &mut Array, from: &Array) {
+            let Some(from_values) = from.as_slice::<T>() else { return };
+            match to.unique_mut::<T>() {
+                Some(values) if values.len() == from_values.len() => values.copy_from_slice(from_values),
+                _ => {
+                    *to = Array::from_parts(from.shape.clone(), from_values.to_vec());
+                    return;
+                }
+            }
+            if to.shape != from.shape {
+                to.shape.clone_from(&from.shape);
+            }
+        }
+        each_dtype!(from.dtype(), T => copy::<T>(self, from));
+    }
+
+    /// [`assign`](Array::assign) of `from.row(row)`.
+    ///
+    /// # Panics
+    /// As [`Array::row`].
+    #[inline]
+    pub fn assign_row(&mut self, from: &Array, row: usize) {
+        fn copy<T: Element>(to: &mut Array, from: &Array, row: usize) -> bool {
+            let (Some(to), Some(from)) = (to.unique_mut::<T>(), from.as_slice::<T>()) else { return false };
+            let Some(from) = from.get(row * to.len()..(row + 1) * to.len()) else { return false };
+            to.copy_from_slice(from);
+            true
+        }
+        let fits = self.dtype() == from.dtype() && from.rank() > 0 && self.shape[..] == from.shape[1..];
+        if !(fits && each_dtype!(from.dtype(), T => copy::<T>(self, from, row))) {
+            self.assign(&from.row(row));
+        }
+    }
+
+    /// Writes entry `i` along the leading axis; copies the array first if it is shared.
+    ///
+    /// # Panics
+    /// When there is no such row or `row` has another size or dtype: internal misuse.
+    #[inline]
+    pub fn set_row(&mut self, i: usize, row: &Array) {
+        fn copy<T: Element>(to: &mut Array, i: usize, from: &Array) {
+            let (Some(to), Some(from)) = (to.make_mut::<T>(), from.as_slice::<T>()) else {
+                panic!("rows of different dtypes; this is a bug in retrograde")
+            };
+            to[i * from.len()..(i + 1) * from.len()].copy_from_slice(from);
+        }
+        each_dtype!(self.dtype(), T => copy::<T>(self, i, row));
+    }
+
+    /// Adds an entry behind the others along the leading axis.
+    ///
+    /// # Panics
+    /// When `row` has another size or dtype: internal misuse.
+    ///
+    /// # Cost
+    /// That of the row, averaged over many.
+    pub fn push_row(&mut self, row: &Array) {
+        fn push<T: Element>(to: &mut Data, from: &Array) {
+            let (Some(to), Some(from)) = (T::unwrap_mut(to), from.as_slice::<T>()) else {
+                panic!("rows of different dtypes; this is a bug in retrograde")
+            };
+            Arc::make_mut(to).extend_from_slice(from);
+        }
+        assert!(self.shape[1..] == row.shape[..], "rows of different shapes; this is a bug in retrograde");
+        if self.layout.is_some() {
+            *self = self.compact();
+        }
+        each_dtype!(self.dtype(), T => push::<T>(&mut self.buffer, row));
+        self.shape[0] += 1;
+    }
+
+    /// Drops all entries along the leading axis; an unshared array keeps its memory for those to come.
+    ///
+    /// # Panics
+    /// When the array is a scalar: internal misuse.
+    pub fn clear_rows(&mut self) {
+        let (dtype, mut shape) = (self.dtype(), self.shape.clone());
+        shape[0] = 0;
+        if self.is_unique() {
+            each_dtype!(dtype, T => if let Some(values) = T::unwrap_mut(&mut self.buffer) { Arc::make_mut(values).clear(); });
+            self.shape = shape;
+        } else {
+            *self = Array::zeros(dtype, shape);
+        }
+    }
+
     /// A copy of the values in row-major order, `None` when `T` is not the dtype.
     pub fn to_vec<T: Element>(&self) -> Option<Vec<T>> {
         self.as_slice::<T>().map(<[T]>::to_vec)
@@ -351,30 +529,6 @@ impl Array {
         self.view(shape, offset, strides[1..].to_vec())
     }
 
-    /// Writes an array of the type of a row over row `i`; `false`, writing nothing, where it is of another. Copies the entries
-    /// first if the buffer is shared.
-    ///
-    /// ```
-    /// use retrograde_array::array;
-    /// let mut a = array([[1, 2], [3, 4]]);
-    /// assert!(a.set_row(1, &array([5, 6])));
-    /// assert_eq!(a, array([[1, 2], [5, 6]]));
-    /// assert!(!a.set_row(2, &array([5, 6])) && !a.set_row(0, &array([5.0, 6.0])));
-    /// ```
-    pub fn set_row(&mut self, i: usize, row: &Array) -> bool {
-        if self.shape.first().is_none_or(|n| i >= *n) || self.shape[1..] != row.shape[..] {
-            return false;
-        }
-        let len = row.size();
-        each_dtype!(self.dtype(), T => match (self.make_mut::<T>(), row.as_slice::<T>()) {
-            (Some(to), Some(from)) => {
-                to[i * len..(i + 1) * len].copy_from_slice(from);
-                true
-            }
-            _ => false,
-        })
-    }
-
     /// Arrays of one type joined along a new leading axis.
     ///
     /// # Errors
@@ -401,7 +555,8 @@ impl Array {
                 return Err(ArrayError::DType { expected: first.dtype(), found: other.dtype() });
             }
             if other.shape != first.shape {
-                return Err(ArrayError::Shape { expected: first.shape.clone(), found: other.shape.clone() });
+                let (expected, found) = (first.shape.clone().into(), other.shape.clone().into());
+                return Err(ArrayError::Shape { expected, found });
             }
         }
         let shape = std::iter::once(arrays.len()).chain(first.shape.iter().copied()).collect();

@@ -39,9 +39,9 @@ pub enum ArrayError {
     #[error("shape {found} found where {expected} was expected")]
     Shape {
         /// The shape wanted.
-        expected: Shape,
+        expected: Box<Shape>,
         /// The shape given.
-        found: Shape,
+        found: Box<Shape>,
     },
     /// `stack` of nothing: there is no shape or dtype to take.
     #[error("cannot stack zero arrays")]
@@ -63,6 +63,12 @@ pub enum ArrayError {
         len: usize,
         /// The length of the axis.
         size: usize,
+    },
+    /// No memory for an array.
+    #[error("out of memory: {bytes} bytes wanted")]
+    OutOfMemory {
+        /// Its size.
+        bytes: usize,
     },
     /// An integer division by zero.
     #[error("integer division by zero at element {element}")]

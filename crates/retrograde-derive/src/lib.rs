@@ -52,13 +52,16 @@ fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
         .collect();
     let mut mapped = vec![];
     let mut visited = vec![];
+    let mut walked = vec![];
     for (field, access) in data.fields.iter().zip(&accessors) {
         let path = access.to_string();
         if mentions(&field.ty, leaf) {
             mapped.push(map_field(&field.ty, leaf, quote!((&self.#access))));
             visited.push(quote!(::retrograde::tree::Tree::visit(&self.#access, &::retrograde::tree::join(path, #path), f);));
+            walked.push(quote!(::retrograde::tree::Tree::walk(&self.#access, f);));
         } else {
             mapped.push(quote!(::core::clone::Clone::clone(&self.#access)));
+            walked.push(quote!(f(::retrograde::tree::Part::Fixed(&self.#access));));
             visited.push(quote!(f(
                 &::retrograde::tree::join(path, #path),
                 ::retrograde::tree::Visit::Fixed(format!("{:?}", self.#access)),
@@ -82,6 +85,9 @@ fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
             }
             fn visit(&self, path: &str, f: &mut dyn FnMut(&str, ::retrograde::tree::Visit<'_, #leaf>)) {
                 #(#visited)*
+            }
+            fn walk(&self, f: &mut dyn FnMut(::retrograde::tree::Part<'_, #leaf>)) {
+                #(#walked)*
             }
         }
     })

@@ -1,7 +1,8 @@
 //! The default executor: the same bits as the reference interpreter, faster.
 //!
-//! A program is planned once ([`plan`]) and run often: elementwise chains become [`kernel`]s, which tiles of registers run;
-//! everything else is called as the primitive says. Buffers are laid out by liveness and live from call to call.
+//! A program is planned once and run often: elementwise chains become [`kernel`]s, which tiles of registers run; products,
+//! reductions and the like run [`direct`]ly into memory that is there; everything else is called as the primitive says.
+//! Buffers are laid out by liveness and live from call to call.
 //!
 //! The doors of this crate are those of `retrograde_core::trace::door`, told to run on an [`Engine`]:
 //!
@@ -18,10 +19,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod direct;
 mod doors;
 mod engine;
 pub mod kernel;
-pub mod plan;
+mod plan;
 
 pub use doors::{grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap};
 pub use engine::Engine;

@@ -284,6 +284,6 @@ fn errors_are_the_same() {
     for input in [[0.0, 1.0], [1.0, 2.0], [f64::NAN, 1.0]] {
         let inputs = values(&[array(input)]);
         let expected = Interpreter { config }.run(&log, inputs.clone());
-        assert_eq!(Engine { config }.run(&log, inputs), expected);
+        assert_eq!(Engine { config, ..Engine::default() }.run(&log, inputs), expected);
     }
 }

@@ -4,7 +4,7 @@ use retrograde_array::ops::{self, Comparison};
 use retrograde_array::{Array, DType, Scalar};
 use retrograde_core::exec::{Cause, Executor, Interpreter};
 use retrograde_core::ir::{Kind, Op, Type, ValueId};
-use retrograde_core::prim::{self, Builder, EvalError, Evaluate, Prim, Program, Row, Value};
+use retrograde_core::prim::{self, Body, Builder, EvalError, Evaluate, Prim, Program, Row, Value};
 
 use crate::choice::{ANY, Around, vary, within};
 use crate::{Draws, control};
@@ -37,6 +37,9 @@ impl Evaluate for Bodies {
             Cause::Eval(e) => e,
             other => EvalError::Broken(other.to_string()),
         })
+    }
+    fn attempt(&mut self, body: &mut dyn Body) -> bool {
+        body.run(self).is_ok()
     }
 }
 

@@ -632,7 +632,7 @@ fn is_finite(array: &Array) -> bool {
 
 /// Runs a step again and looks where the first NaN or infinity comes from.
 fn first_place(lowered: &Lowered, parameters: &Mlp<Array>, x: Array, labels: Array) -> Option<RunError> {
-    let engine = Engine { config: RunConfig { look_for_non_finite: true } };
+    let engine = Engine { config: RunConfig { look_for_non_finite: true }, ..Engine::default() };
     let leaves = tree::leaves(parameters).into_iter().map(|(_, leaf)| leaf);
     let inputs: Vec<Value> = leaves.chain([x, labels]).map(Value::Array).collect();
     let tape = match engine.run(&lowered.forward, inputs.clone()) {

@@ -1,6 +1,6 @@
 //! Exact reversal of whole arrays.
 
-use super::{LostError, Real, SliceStep, record_slice, restore_slice};
+use super::{LostError, Real, SliceStep, record_slice, restore_slice, restore_slice_into};
 use crate::bits::BitStack;
 use crate::{Array, DType, bf16};
 
@@ -68,6 +68,49 @@ pub fn restore_array(y: &Array, step: ArrayStep<'_>, stack: &mut BitStack) -> Re
         DType::F32 => Array::from_parts(shape, restore_slice::<f32>(values(y), step.typed(), stack)?),
         dtype => not_a_float(dtype),
     })
+}
+
+/// [`restore_array`] into an array, which keeps its memory where that fits.
+///
+/// # Errors
+/// As [`restore_array`].
+///
+/// # Panics
+/// As [`restore_array`].
+///
+/// ```
+/// use retrograde_array::{array, bits::BitStack, lost::{ArrayStep, restore_array_into}};
+/// let (y, d, mut x) = (array([3.5, 4.25]), array([1.0, 1.0]), array([0.0, 0.0]));
+/// restore_array_into(&y, ArrayStep::Add(&d), &mut BitStack::new(), &mut x)?;
+/// assert_eq!(x, array([2.5, 3.25]));
+/// # Ok::<(), retrograde_array::lost::LostError>(())
+/// ```
+pub fn restore_array_into(
+    y: &Array,
+    step: ArrayStep<'_>,
+    stack: &mut BitStack,
+    x: &mut Array,
+) -> Result<(), LostError> {
+    fn restore<T: Real>(
+        y: &Array,
+        step: ArrayStep<'_>,
+        stack: &mut BitStack,
+        x: &mut Array,
+    ) -> Result<(), LostError> {
+        if x.shape() == y.shape()
+            && let Some(xs) = x.unique_mut::<T>()
+        {
+            return restore_slice_into::<T>(values(y), step.typed(), stack, xs);
+        }
+        *x = restore_array(y, step, stack)?;
+        Ok(())
+    }
+    match y.dtype() {
+        DType::F64 => restore::<f64>(y, step, stack, x),
+        DType::BF16 => restore::<bf16>(y, step, stack, x),
+        DType::F32 => restore::<f32>(y, step, stack, x),
+        dtype => not_a_float(dtype),
+    }
 }
 
 fn values<T: Real>(a: &Array) -> &[T] {

@@ -22,10 +22,10 @@ mod residual;
 mod slice;
 mod whole;
 
-pub use array::{ArrayStep, record_array, restore_array};
+pub use array::{ArrayStep, record_array, restore_array, restore_array_into};
 pub use real::Real;
 pub use residual::{Mark, ResidualStack};
-pub use slice::{SliceStep, record_slice, restore_slice};
+pub use slice::{SliceStep, record_slice, restore_slice, restore_slice_into};
 pub use whole::{correct, is_finite, pop_residuals, pop_whole, push_residuals, push_whole};
 
 use crate::bits::BitStack;

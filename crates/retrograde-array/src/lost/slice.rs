@@ -125,8 +125,25 @@ pub fn restore_slice<T: Real>(
     step: SliceStep<'_, T>,
     stack: &mut BitStack,
 ) -> Result<Vec<T>, LostError> {
-    step.check_len(ys.len());
     let mut xs = vec![T::ZERO; ys.len()];
+    restore_slice_into(ys, step, stack, &mut xs)?;
+    Ok(xs)
+}
+
+/// [`restore_slice`] into memory that is there.
+///
+/// # Errors
+/// As [`restore_slice`].
+///
+/// # Panics
+/// As [`restore_slice`].
+pub fn restore_slice_into<T: Real>(
+    ys: &[T],
+    step: SliceStep<'_, T>,
+    stack: &mut BitStack,
+    xs: &mut [T],
+) -> Result<(), LostError> {
+    step.check_len(ys.len());
     let mut candidates = Candidates::new();
     for range in ranges(ys.len()).rev() {
         let all_certain = step.detect(ys, range.clone(), &mut candidates);
@@ -140,5 +157,5 @@ pub fn restore_slice<T: Real>(
         }
         xs[range.clone()].copy_from_slice(&values[..range.len()]);
     }
-    Ok(xs)
+    Ok(())
 }

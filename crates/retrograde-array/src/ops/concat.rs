@@ -28,7 +28,7 @@ pub fn concat(arrays: &[&Array], axis: usize) -> Array {
         bug(&format!("concat of {arrays:?} along axis {axis}"));
     }
     let mut shape = first.shape().clone();
-    shape.0[axis] = arrays.iter().map(|a| a.shape()[axis]).sum();
+    shape[axis] = arrays.iter().map(|a| a.shape()[axis]).sum();
     each_dtype!(first.dtype(), T => concat_typed::<T>(arrays, axis, &shape))
 }
 

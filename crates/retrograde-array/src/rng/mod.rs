@@ -107,7 +107,10 @@ impl Key {
             .ok_or(ArrayError::DType { expected: DType::I64, found: array.dtype() })?;
         match (array.rank(), words) {
             (1, &[w0, w1]) => Ok(Key([w0 as u64, w1 as u64])),
-            _ => Err(ArrayError::Shape { expected: Shape::from([2]), found: array.shape().clone() }),
+            _ => Err(ArrayError::Shape {
+                expected: Shape::from([2]).into(),
+                found: array.shape().clone().into(),
+            }),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Cause, Compiled, Counters, Executor, RunError, check_inputs};
 use crate::ir::Op;
-use crate::prim::{EvalError, Evaluate, Program, Value};
+use crate::prim::{Body, EvalError, Evaluate, Program, Value};
 use retrograde_array::{Array, bf16};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -150,12 +150,12 @@ impl Evaluate for Run {
             .map(Value::compact)
             .collect())
     }
-    fn attempt(&mut self, program: &Program, inputs: Vec<Value>) -> Option<Vec<Value>> {
+    fn attempt(&mut self, body: &mut dyn Body) -> bool {
         // Whether an attempt succeeds must not depend on what is looked for.
         let (config, failure) = (std::mem::take(&mut self.config), self.failure.take());
-        let results = self.run(program, inputs);
+        let succeeded = body.run(self).is_ok();
         (self.config, self.failure) = (config, failure);
-        results.ok()
+        succeeded
     }
     fn count_recomputed_step(&mut self) {
         self.counters.recomputed_steps += 1;

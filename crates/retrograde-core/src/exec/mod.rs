@@ -60,6 +60,12 @@ pub enum Cause {
         /// What the panic said.
         message: String,
     },
+    /// A setting of the executor that cannot be.
+    #[error("{message}")]
+    Setting {
+        /// What was found and expected.
+        message: String,
+    },
     /// Inputs that do not fit the program.
     #[error("input {index}: found {found}, expected {expected}")]
     Input {

@@ -443,7 +443,7 @@ impl<'a> Parser<'a> {
             return Ok(None);
         };
         let shape = if self.eat('[') {
-            Shape(self.ints()?)
+            Shape::from(self.ints()?)
         } else if bare {
             Shape::scalar()
         } else {

@@ -27,6 +27,7 @@
 
 pub mod args;
 pub mod bodies;
+pub mod body;
 pub mod matrix;
 pub mod policy;
 pub mod rule;
@@ -37,6 +38,7 @@ pub mod value;
 pub mod whole_step;
 
 pub use args::Args;
+pub use body::{Body, Feeds};
 pub use policy::{Checkpoint, GIB, KIB, MIB, Tape};
 pub use rule::{Jvp, Linearized, Operand, Rule, Transforms, Vmapped};
 pub use rules::{Row, Rules};

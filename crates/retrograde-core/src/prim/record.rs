@@ -7,11 +7,11 @@
 
 use super::bodies::build;
 use super::replay::Plan;
-use super::scan::{Scan, Stacks};
+use super::scan::{Scan, Stacks, carried};
 use super::schedule::kept_on_the_way;
-use super::while_loop::While;
+use super::while_loop::{While, go_on};
 use super::whole_step::Recorder;
-use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Value};
+use super::{Args, Body, EvalError, Evaluate, Feeds, Program, Row, Rule, Rules, Value};
 use crate::ir::{Field, Fields, Kind, Mismatch, Type, ValueId};
 use retrograde_array::bits::BitStack;
 use retrograde_array::{Array, DType};
@@ -51,22 +51,31 @@ struct States {
     at: Option<Vec<usize>>,
     /// Otherwise before every so many.
     distance: usize,
-    kept: Vec<Vec<Value>>,
-    /// Where it is known before how many there will be: one stack for each part of the state, filled row by row.
+    /// Where the length is known, one stack for each part of the state, and how many rows of it are written.
     stacks: Vec<Array>,
-    n_filled: usize,
+    n_written: usize,
+    /// Where it is not, each state.
+    kept: Vec<Vec<Array>>,
 }
 
 impl States {
-    fn new(plan: Plan, length: Option<usize>, types: &[Type]) -> States {
+    /// The first stack is result number `result` of the equation.
+    fn new(cx: &mut dyn Evaluate, record: &Record, result: usize) -> Result<States, EvalError> {
+        let (plan, length) = (record.plan, record.length);
         let (at, distance) = match (plan, length) {
             (Plan::Slots(slots), Some(n)) => (Some(kept_on_the_way(n, slots)), 1),
             (Plan::Every(k), Some(_)) => (None, k.max(1)),
             _ => (None, 1),
         };
-        let stack = |n: usize| types.iter().map(|ty| Array::zeros(ty.dtype, ty.stacked(n).shape)).collect();
-        let stacks = length.filter(|_| !plan.reverses()).map_or_else(Vec::new, |n| stack(plan.n_states(n)));
-        States { plan, at, distance: if length.is_some() { distance } else { 1 }, kept: vec![], stacks, n_filled: 0 }
+        let stacks = match length {
+            Some(n) if !plan.reverses() => {
+                let types = record.state_types();
+                let types = types.iter().map(|ty| ty.stacked(plan.n_states(n)));
+                types.enumerate().map(|(i, ty)| cx.room(result + i, &ty)).collect::<Result<_, _>>()?
+            }
+            _ => vec![],
+        };
+        Ok(States { plan, at, distance, stacks, n_written: 0, kept: vec![] })
     }
     /// How many there may be; beyond that every second goes.
     fn most(&self) -> usize {
@@ -75,38 +84,23 @@ impl States {
             _ => 2 * self.distance,
         }
     }
-    fn offer(&mut self, step_idx: usize, state: &[Value]) {
+    /// Keeps the state that a body has in its parameters from `first` on before step `step_idx`, where that is wanted.
+    fn offer(&mut self, step_idx: usize, record: &Record, body: &dyn Body) {
         let wanted = match (&self.at, self.plan) {
             (_, Plan::Reverse | Plan::ReverseStep { .. }) => false,
-            (Some(at), _) => at.get(self.n_filled) == Some(&step_idx),
+            (Some(at), _) => at.get(self.n_written) == Some(&step_idx),
             (None, _) => step_idx.is_multiple_of(self.distance),
         };
         if !wanted {
             return;
         }
-        if self.stacks.is_empty() {
-            self.kept.push(state.to_vec());
+        let part = |i: usize| body.parameter(record.n_consts + i).array();
+        if record.length.is_some() {
+            self.stacks.iter_mut().enumerate().for_each(|(i, stack)| stack.set_row(self.n_written, part(i)));
+            self.n_written += 1;
         } else {
-            for (stack, value) in self.stacks.iter_mut().zip(state) {
-                stack.set_row(self.n_filled, value.array());
-            }
-            self.n_filled += 1;
+            self.kept.push((0..record.n_carry).map(|i| part(i).compact()).collect());
         }
-    }
-    /// The states, stacked.
-    fn finish(mut self, types: &[Type]) -> Result<Vec<Value>, EvalError> {
-        if !self.stacks.is_empty() {
-            return Ok(self.stacks.into_iter().map(Value::Array).collect());
-        }
-        let mut stacks = vec![];
-        // From the last part on, each taken out of the states before it is joined: none is there twice for long.
-        for ty in types.iter().rev() {
-            let rows: Vec<Array> = self.kept.iter_mut().filter_map(Vec::pop).map(Value::into_array).collect::<Result<_, _>>()?;
-            let stacked = if rows.is_empty() { Array::zeros(ty.dtype, ty.stacked(0).shape) } else { Array::stack(&rows)? };
-            stacks.push(Value::Array(stacked));
-        }
-        stacks.reverse();
-        Ok(stacks)
     }
     /// Makes room, in a loop whose length is not known.
     fn thin_out(&mut self) {
@@ -118,6 +112,21 @@ impl States {
             });
             self.distance *= 2;
         }
+    }
+    /// The stacks.
+    fn finish(mut self, record: &Record) -> Result<Vec<Value>, EvalError> {
+        if record.length.is_some() {
+            return Ok(self.stacks.into_iter().map(Value::Array).collect());
+        }
+        let mut stacks = vec![];
+        // From the last part on, each taken out of the states before it is joined: none is there twice for long.
+        for ty in record.state_types().iter().rev() {
+            let rows: Vec<Array> = self.kept.iter_mut().filter_map(Vec::pop).collect();
+            let stacked = if rows.is_empty() { Array::zeros(ty.dtype, ty.stacked(0).shape) } else { Array::stack(&rows)? };
+            stacks.push(Value::Array(stacked));
+        }
+        stacks.reverse();
+        Ok(stacks)
     }
 }
 
@@ -190,70 +199,82 @@ impl Rules for Record {
     }
     fn eval(&self, cx: &mut dyn Evaluate, mut inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
         let reverses = self.plan == Plan::Reverse;
-        let n_head = self.n_cond_consts + self.n_consts + self.n_carry;
-        let xs: Vec<Array> = inputs.split_off(n_head).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
-        let mut carry = inputs.split_off(self.n_cond_consts + self.n_consts);
-        let consts = inputs.split_off(self.n_cond_consts);
-        let mut bits = Value::Bits(BitStack::default());
-        let n_carry = self.n_carry + usize::from(reverses);
-        let mut ys = Stacks::new(&self.body, n_carry, 0);
-        let mut states = States::new(self.plan, self.length, &self.state_types());
+        let (nc, n_consts, n_carry) = (self.n_cond_consts, self.n_consts, self.n_carry);
+        let head = n_consts + n_carry;
+        let xs: Vec<Array> = inputs.split_off(nc + head).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
+        let of_body = inputs.split_off(nc);
+        let mut cond = self.cond.as_ref().map(|cond| cx.prepare(cond, vec![]));
+        if let Some(cond) = &mut cond {
+            inputs.into_iter().enumerate().for_each(|(i, value)| cond.set(i, value));
+        }
+        let bits = head + xs.len();
+        let mut feeds: Feeds = (0..n_carry).map(|i| (i, n_consts + i)).collect();
+        if reverses {
+            feeds.push((n_carry, bits));
+        }
+        let mut body = cx.prepare(&self.body, feeds);
         let mut whole = match self.plan {
-            Plan::ReverseStep { corrections } => Some(Recorder::new(corrections)),
+            Plan::ReverseStep { corrections } => Some(Recorder::new(cx, &self.body, &of_body, n_carry, corrections)),
             _ => None,
         };
+        of_body.into_iter().enumerate().for_each(|(i, value)| body.set(i, value));
+        if reverses {
+            body.set(bits, Value::Bits(BitStack::default()));
+        }
+        let first_y = n_carry + usize::from(reverses);
+        let mut ys = match self.length {
+            Some(n) => Stacks::new(cx, &self.body, first_y, n_carry, n)?,
+            None => Stacks::growing(cx, &self.body, first_y, n_carry)?,
+        };
+        let n_ys = self.body.outputs.len() - first_y;
+        let mut states = States::new(cx, self, n_carry + n_ys)?;
         let mut step_idx = 0;
         loop {
-            let go_on = match (&self.cond, self.length) {
-                (Some(cond), _) => {
-                    cx.run(cond, inputs.iter().chain(&carry).cloned().collect())?[0].array().item::<bool>() == Some(true)
-                }
+            let go_on = match (&mut cond, self.length) {
+                (Some(cond), _) => go_on(cx, &mut **cond, nc, &*body, n_consts..head)?,
                 (None, n) => step_idx < n.unwrap_or(0),
             };
             if !go_on {
                 break;
             }
-            states.offer(step_idx, &carry);
+            states.offer(step_idx, self, &*body);
             if self.length.is_none() {
                 states.thin_out();
             }
-            let row = self.length.map_or(0, |n| if self.reverse { n - 1 - step_idx } else { step_idx });
-            let rows: Vec<Value> = xs.iter().map(|x| Value::Array(x.row(row))).collect();
-            let before = if whole.is_some() { carry.clone() } else { vec![] };
-            let mut operands = Vec::with_capacity(self.body.inputs.len());
-            operands.extend(consts.iter().cloned());
-            operands.append(&mut carry);
-            operands.extend(rows.iter().cloned());
-            if reverses {
-                operands.push(std::mem::replace(&mut bits, Value::Bits(BitStack::default())));
-            }
-            carry = cx.run(&self.body, operands).inspect_err(|_| cx.failed_in_step(step_idx))?;
-            ys.push(carry.split_off(n_carry))?;
+            let row = match self.length {
+                Some(n) if self.reverse => n - 1 - step_idx,
+                _ => step_idx,
+            };
+            xs.iter().enumerate().for_each(|(i, x)| body.set_row(head + i, x, row));
             if let Some(whole) = &mut whole {
-                let operands = |state: &[Value]| [&consts, state, &rows].concat();
-                whole.record(cx, &self.body, &operands, before, &carry)?;
+                whole.before(&*body, &xs, row);
             }
-            if reverses {
-                bits = carry.pop().ok_or_else(|| EvalError::Broken("bits behind the carries".into()))?;
+            body.run(cx).inspect_err(|_| cx.failed_in_step(step_idx))?;
+            ys.write(&*body, row);
+            if let Some(whole) = &mut whole {
+                whole.record(cx, &*body)?;
             }
+            body.advance();
             step_idx += 1;
         }
-        carry.extend(ys.finish(self.reverse)?);
-        if reverses {
-            let mut bits = bits.into_bits()?;
-            bits.shrink();
-            carry.push(Value::Bits(bits));
-        } else if let Some(whole) = whole {
-            let mut bits = whole.finish();
-            bits.shrink();
-            carry.push(Value::Bits(bits));
-        } else {
-            carry.extend(states.finish(&self.state_types())?);
+        let mut results = carried(cx, &*body, n_consts..head)?;
+        results.extend(ys.finish());
+        let bits = match whole {
+            Some(whole) => Some(whole.finish()),
+            None if reverses => Some(body.take(bits).into_bits()?),
+            None => None,
+        };
+        match bits {
+            Some(mut bits) => {
+                bits.shrink();
+                results.push(Value::Bits(bits));
+            }
+            None => results.extend(states.finish(self)?),
         }
         if self.length.is_none() {
-            carry.push(Value::Array(Array::scalar(step_idx as i64)));
+            results.push(Value::Array(Array::scalar(step_idx as i64)));
         }
-        Ok(carry)
+        Ok(results)
     }
     fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
         panic!("policies are lowered last; this is a bug in retrograde")

@@ -7,14 +7,16 @@
 //! Errors: a reconstruction that does not arrive at the recorded start, or leaves bits over.
 
 use super::bodies::{self, build, parts};
-use super::scan::Stacks;
+use super::body::copy_state;
+use super::scan::{Stacks, carried};
 use super::schedule::{kept_on_the_way, next_state, online_distance};
-use super::whole_step::{self, Block};
-use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Value};
+use super::whole_step::{self, Block, Guesses};
+use super::{Args, Body, EvalError, Evaluate, Feeds, Program, Row, Rule, Rules, Value};
 use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
 use retrograde_array::lost::ResidualStack;
 use retrograde_array::{Array, DType};
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -122,32 +124,39 @@ struct SlotRows {
 }
 
 impl SlotRows {
-    /// A copy: a view would be a second user of the stacks, which could not be written in place then.
-    fn get(&self, slot: usize) -> Vec<Value> {
+    /// Copies the state in a slot to the parameters of a body from `first` on.
+    fn load(&self, slot: usize, body: &mut dyn Body, first: usize) {
         match slot.checked_sub(self.n_rows) {
-            Some(i) => self.more[i].clone(),
-            None => self.stacks.iter().map(|s| Value::Array(s.row(slot).compact())).collect(),
+            Some(i) => self.more[i].iter().enumerate().for_each(|(i, value)| body.set(first + i, value.clone())),
+            None => self.stacks.iter().enumerate().for_each(|(i, stack)| body.set_row(first + i, stack, slot)),
         }
     }
-    /// Puts a state in this slot, which is the first free one.
-    fn put(&mut self, slot: usize, state: Vec<Value>) -> Result<(), EvalError> {
-        if slot >= self.n_rows {
-            self.more.push(state);
-            return Ok(());
+    /// Keeps the state in the parameters of a body from `first` on in this slot, which is the first free one.
+    fn keep(&mut self, slot: usize, body: &dyn Body, first: usize) {
+        let n = self.stacks.len();
+        match slot.checked_sub(self.n_rows) {
+            Some(i) => {
+                self.more.truncate(i);
+                self.more.push((first..first + n).map(|at| body.parameter(at).compact()).collect());
+            }
+            None => {
+                for (i, stack) in self.stacks.iter_mut().enumerate() {
+                    stack.set_row(slot, body.parameter(first + i).array());
+                }
+            }
         }
-        let fits = self.stacks.iter_mut().zip(&state).all(|(stack, value)| stack.set_row(slot, value.array()));
-        if fits { Ok(()) } else { Err(EvalError::Broken("a state like those on the tape".into())) }
     }
 }
 
-/// The operands, sorted.
-struct Operands {
+/// The running sweep: its operands, sorted, and the bodies.
+struct Sweep {
+    /// Has the state of the recorded loop among its parameters.
+    step: Box<dyn Body>,
+    back: Box<dyn Body>,
     consts: Vec<Value>,
     tape: Vec<Value>,
     n_steps: usize,
     xs: Vec<Array>,
-    sweep_consts: Vec<Value>,
-    carry: Vec<Value>,
     sweep_xs: Vec<Array>,
     ys: Stacks,
 }
@@ -157,150 +166,192 @@ impl Replay {
         let states = if self.plan.reverses() { 2 * self.n_carry + 1 } else { self.n_carry };
         states + usize::from(self.length.is_none())
     }
+    /// The parameters of the step that hold the state.
+    fn carries(&self) -> Range<usize> {
+        self.n_consts..self.n_consts + self.n_carry
+    }
+    /// Which row of the xs a step reads.
+    fn row(&self, sweep: &Sweep, step_idx: usize) -> usize {
+        if self.reverse { sweep.n_steps - 1 - step_idx } else { step_idx }
+    }
     /// Runs the sweep on the step that started from `state`.
-    fn back(&self, cx: &mut dyn Evaluate, o: &mut Operands, step_idx: usize, state: Vec<Value>) -> Result<(), EvalError> {
-        let row = self.row(o, step_idx);
-        let mut operands = o.consts.clone();
-        operands.extend(state);
-        operands.extend(o.xs.iter().map(|x| Value::Array(x.row(row))));
-        operands.extend(o.sweep_consts.iter().cloned());
-        operands.append(&mut o.carry);
-        operands.extend(o.sweep_xs.iter().map(|x| Value::Array(x.row(row))));
-        o.carry = cx.run(&self.back, operands)?;
-        o.ys.push(o.carry.split_off(self.n_sweep_carry))
+    fn back<'a>(
+        &self,
+        cx: &mut dyn Evaluate,
+        sweep: &mut Sweep,
+        step_idx: usize,
+        state: impl Iterator<Item = &'a Value>,
+    ) -> Result<(), EvalError> {
+        state.enumerate().for_each(|(i, value)| sweep.back.set(self.n_consts + i, value.clone()));
+        self.back_from_the_state(cx, sweep, step_idx)
     }
-    fn row(&self, o: &Operands, step_idx: usize) -> usize {
-        if self.reverse { o.n_steps - 1 - step_idx } else { step_idx }
+    /// Runs the sweep on the step that started from the state in the parameters of the step.
+    fn back_from_the_step(&self, cx: &mut dyn Evaluate, sweep: &mut Sweep, step_idx: usize) -> Result<(), EvalError> {
+        for carry in self.carries() {
+            sweep.back.set(carry, sweep.step.parameter(carry).clone());
+        }
+        self.back_from_the_state(cx, sweep, step_idx)
     }
-    fn step_operands(&self, o: &Operands, step_idx: usize, state: Vec<Value>) -> Vec<Value> {
-        let row = self.row(o, step_idx);
-        let mut operands = o.consts.clone();
-        operands.extend(state);
-        operands.extend(o.xs.iter().map(|x| Value::Array(x.row(row))));
-        operands
+    fn back_from_the_state(&self, cx: &mut dyn Evaluate, sweep: &mut Sweep, step_idx: usize) -> Result<(), EvalError> {
+        let row = self.row(sweep, step_idx);
+        let Sweep { back, xs, sweep_xs, ys, .. } = sweep;
+        let first = self.n_consts + self.n_carry;
+        xs.iter().enumerate().for_each(|(i, x)| back.set_row(first + i, x, row));
+        let first = first + self.n_xs + self.n_sweep_consts + self.n_sweep_carry;
+        sweep_xs.iter().enumerate().for_each(|(i, x)| back.set_row(first + i, x, row));
+        back.run(cx)?;
+        ys.write(&**back, row);
+        back.advance();
+        Ok(())
     }
-    fn sweep_from_checkpoints(&self, cx: &mut dyn Evaluate, o: &mut Operands, stride: usize) -> Result<(), EvalError> {
-        let stacks: Vec<Array> = std::mem::take(&mut o.tape).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
-        for segment in (0..o.n_steps.div_ceil(stride)).rev() {
+    /// Runs the step with number `step_idx` on the state in its parameters, and leaves the next one there.
+    fn step(&self, cx: &mut dyn Evaluate, sweep: &mut Sweep, step_idx: usize) -> Result<(), EvalError> {
+        let row = self.row(sweep, step_idx);
+        let first = self.n_consts + self.n_carry;
+        sweep.xs.iter().enumerate().for_each(|(i, x)| sweep.step.set_row(first + i, x, row));
+        sweep.step.run(cx)?;
+        sweep.step.advance();
+        Ok(())
+    }
+    fn sweep_from_checkpoints(&self, cx: &mut dyn Evaluate, sweep: &mut Sweep, stride: usize) -> Result<(), EvalError> {
+        let stacks = arrays(std::mem::take(&mut sweep.tape))?;
+        // The states before the steps of a segment, in memory that all segments use.
+        let mut states: Vec<Vec<Value>> = vec![];
+        for segment in (0..sweep.n_steps.div_ceil(stride)).rev() {
             let first = segment * stride;
-            let end = (first + stride).min(o.n_steps);
-            let mut states = vec![stacks.iter().map(|s| Value::Array(s.row(segment))).collect::<Vec<_>>()];
-            for step_idx in first..end - 1 {
-                cx.count_recomputed_step();
-                let operands = self.step_operands(o, step_idx, states[step_idx - first].clone());
-                states.push(cx.run(&self.step, operands)?);
+            let end = (first + stride).min(sweep.n_steps);
+            for (carry, stack) in self.carries().zip(&stacks) {
+                sweep.step.set_row(carry, stack, segment);
+            }
+            for step_idx in first..end {
+                if states.len() == step_idx - first {
+                    states.push(vec![]);
+                }
+                copy_state(&mut states[step_idx - first], self.carries().map(|carry| sweep.step.parameter(carry)));
+                if step_idx + 1 < end {
+                    cx.count_recomputed_step();
+                    self.step(cx, sweep, step_idx)?;
+                }
             }
             for step_idx in (first..end).rev() {
-                let state = states.pop().ok_or_else(|| EvalError::Broken("a state per step".into()))?;
-                self.back(cx, o, step_idx, state)?;
+                self.back(cx, sweep, step_idx, states[step_idx - first].iter())?;
             }
         }
         Ok(())
     }
     /// Never holds more than `slots` states besides the one it works on.
-    fn sweep_in_slots(&self, cx: &mut dyn Evaluate, o: &mut Operands, slots: usize) -> Result<(), EvalError> {
-        let stacks: Vec<Array> = std::mem::take(&mut o.tape).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
+    fn sweep_in_slots(&self, cx: &mut dyn Evaluate, sweep: &mut Sweep, slots: usize) -> Result<(), EvalError> {
+        let stacks = arrays(std::mem::take(&mut sweep.tape))?;
         let at = match self.length {
             Some(n) => kept_on_the_way(n, slots),
-            None => (0..o.n_steps).step_by(online_distance(o.n_steps, slots)).collect(),
+            None => (0..sweep.n_steps).step_by(online_distance(sweep.n_steps, slots)).collect(),
         };
         let mut kept = at;
-        kept.reserve_exact((slots.min(o.n_steps) + 1).saturating_sub(kept.len()));
-        let mut slots_of = SlotRows { n_rows: kept.len(), stacks, more: vec![] };
-        let mut end = o.n_steps;
+        let mut rows = SlotRows { n_rows: kept.len(), stacks, more: vec![] };
+        let mut end = sweep.n_steps;
         while let Some(&start) = kept.last() {
-            let n_steps = end - start;
-            let mut state = slots_of.get(kept.len() - 1);
+            let (slot, n_steps) = (kept.len() - 1, end - start);
             if n_steps == 1 {
+                rows.load(slot, &mut *sweep.back, self.n_consts);
+                self.back_from_the_state(cx, sweep, start)?;
                 kept.pop();
-                slots_of.more.truncate(kept.len().saturating_sub(slots_of.n_rows));
-                self.back(cx, o, start, state)?;
                 end = start;
                 continue;
             }
             // Free slots, and the one that the state at the start takes.
             let free = (slots + 1).saturating_sub(kept.len()).max(1);
             let next = if free == 1 { n_steps - 1 } else { next_state(n_steps, free) };
+            rows.load(slot, &mut *sweep.step, self.n_consts);
             for step_idx in start..start + next {
                 cx.count_recomputed_step();
-                let operands = self.step_operands(o, step_idx, state);
-                state = cx.run(&self.step, operands)?;
+                self.step(cx, sweep, step_idx)?;
             }
             if free == 1 {
                 end -= 1;
-                self.back(cx, o, end, state)?;
+                self.back_from_the_step(cx, sweep, end)?;
             } else {
-                slots_of.put(kept.len(), state)?;
+                rows.keep(kept.len(), &*sweep.step, self.n_consts);
                 kept.push(start + next);
             }
         }
         Ok(())
     }
-    fn sweep_from_the_end(&self, cx: &mut dyn Evaluate, o: &mut Operands) -> Result<(), EvalError> {
-        let mut state = std::mem::take(&mut o.tape);
-        let mut bits = state.pop().ok_or_else(|| EvalError::Broken("bits on the tape".into()))?;
+    fn sweep_from_the_end(&self, cx: &mut dyn Evaluate, sweep: &mut Sweep) -> Result<(), EvalError> {
+        let mut state = std::mem::take(&mut sweep.tape);
+        let bits = state.pop().ok_or_else(|| EvalError::Broken("bits on the tape".into()))?;
         let start = state.split_off(self.n_carry);
-        for step_idx in (0..o.n_steps).rev() {
+        self.carries().zip(state).for_each(|(carry, value)| sweep.step.set(carry, value));
+        let at_bits = self.n_consts + self.n_carry + self.n_xs;
+        sweep.step.set(at_bits, bits);
+        for step_idx in (0..sweep.n_steps).rev() {
             cx.count_inverse_step();
-            let mut operands = self.step_operands(o, step_idx, state);
-            operands.push(bits);
-            state = cx.run(&self.step, operands)?;
-            bits = state.pop().ok_or_else(|| EvalError::Broken("bits behind the carries".into()))?;
-            self.back(cx, o, step_idx, state.clone())?;
+            self.step(cx, sweep, step_idx)?;
+            self.back_from_the_step(cx, sweep, step_idx)?;
         }
-        arrived(&state, &start, bits.into_bits()?.len_bits())
+        let bits = sweep.step.take(at_bits).into_bits()?;
+        arrived(self.carries().map(|carry| sweep.step.parameter(carry)), &start, bits.len_bits())
     }
-    fn sweep_by_whole_steps(&self, cx: &mut dyn Evaluate, o: &mut Operands, corrections: usize) -> Result<(), EvalError> {
-        let mut state = std::mem::take(&mut o.tape);
+    fn sweep_by_whole_steps(&self, cx: &mut dyn Evaluate, sweep: &mut Sweep, corrections: usize) -> Result<(), EvalError> {
+        let mut state = std::mem::take(&mut sweep.tape);
         let bits = state.pop().ok_or_else(|| EvalError::Broken("bits on the tape".into()))?;
         let start = state.split_off(self.n_carry);
         let mut stack = ResidualStack::from_bits(bits.into_bits()?);
-        let mut end = o.n_steps;
+        let mut step = Guesses::new(cx, &self.step, &sweep.consts, self.n_carry);
+        let mut exact = self.exact.as_ref().map(|exact| Guesses::new(cx, exact, &sweep.consts, self.n_carry));
+        let mut end = sweep.n_steps;
         while end > 0 {
             let first = whole_step::start_of_block(end - 1);
             match whole_step::open_block(&mut stack, &state)? {
                 Block::Guessed => {
                     for step_idx in (first..end).rev() {
                         cx.count_inverse_step();
-                        let exact = match &self.exact {
-                            Some(exact) => cx.run(exact, self.step_operands(o, step_idx, state.clone()))?,
+                        let row = self.row(sweep, step_idx);
+                        let exact = match &mut exact {
+                            Some(exact) => {
+                                exact.set_rows(&sweep.xs, row);
+                                exact.run(cx, &state)?
+                            }
                             None => vec![],
                         };
-                        let operands = |state: &[Value]| self.step_operands(o, step_idx, state.to_vec());
-                        let guess = whole_step::guess(cx, &self.step, &operands, &state, exact, corrections);
+                        step.set_rows(&sweep.xs, row);
+                        let guess = whole_step::guess(cx, &mut step, &state, exact, corrections);
                         let guess = guess.ok_or_else(|| EvalError::Broken("a guess where one was recorded".into()))?;
-                        state = whole_step::make_right(cx, &self.step, &operands, &state, guess, &mut stack)?;
-                        self.back(cx, o, step_idx, state.clone())?;
+                        state = whole_step::make_right(cx, &mut step, &state, guess, &mut stack)?;
+                        self.back(cx, sweep, step_idx, state.iter())?;
                     }
                 }
                 Block::Kept(kept) => {
                     let mut states = vec![kept];
                     for step_idx in first..end {
                         cx.count_recomputed_step();
-                        let operands = self.step_operands(o, step_idx, states[step_idx - first].clone());
-                        states.push(cx.run(&self.step, operands)?);
+                        step.set_rows(&sweep.xs, self.row(sweep, step_idx));
+                        states.push(step.run(cx, &states[step_idx - first])?);
                     }
-                    if !states.pop().is_some_and(|found| same_state(&found, &state)) {
+                    if !states.pop().is_some_and(|found| same_state(found.iter(), &state)) {
                         return Err(EvalError::Broken(format!("the state kept before step {first} to lead to that after step {}", end - 1)));
                     }
                     for step_idx in (first..end).rev() {
                         state = states.pop().ok_or_else(|| EvalError::Broken("a state per step".into()))?;
-                        self.back(cx, o, step_idx, state.clone())?;
+                        self.back(cx, sweep, step_idx, state.iter())?;
                     }
                 }
             }
             end = first;
         }
-        arrived(&state, &start, stack.finish().map_or(1, |()| 0))
+        arrived(state.iter(), &start, stack.finish().map_or(1, |()| 0))
     }
 }
 
-fn same_state(a: &[Value], b: &[Value]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a.array().bits_eq(b.array()))
+fn arrays(values: Vec<Value>) -> Result<Vec<Array>, EvalError> {
+    values.into_iter().map(Value::into_array).collect()
+}
+
+fn same_state<'a>(mut a: impl Iterator<Item = &'a Value>, b: &[Value]) -> bool {
+    b.iter().all(|b| a.next().is_some_and(|a| a.array().bits_eq(b.array())))
 }
 
 /// That reversal met the recorded start and used everything it had.
-fn arrived(state: &[Value], start: &[Value], bits_left: usize) -> Result<(), EvalError> {
+fn arrived<'a>(state: impl Iterator<Item = &'a Value>, start: &[Value], bits_left: usize) -> Result<(), EvalError> {
     if bits_left == 0 && same_state(state, start) {
         return Ok(());
     }
@@ -402,41 +453,44 @@ impl Rules for Replay {
         Ok(carries.iter().cloned().chain(ys.iter().map(stack)).collect())
     }
     fn eval(&self, cx: &mut dyn Evaluate, mut inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
-        let arrays = |v: Vec<Value>| v.into_iter().map(Value::into_array).collect::<Result<Vec<_>, _>>();
-        let mut rest = inputs.split_off(self.n_consts);
-        let mut after_tape = rest.split_off(self.n_tape());
+        let mut tape = inputs.split_off(self.n_consts);
+        let mut xs = tape.split_off(self.n_tape());
         let n_steps = match self.length {
             Some(n) => n,
             None => {
-                let count = rest.pop().and_then(|v| v.array().item::<i64>());
+                let count = tape.pop().and_then(|v| v.array().item::<i64>());
                 count.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| EvalError::Broken("a number of steps".into()))?
             }
         };
-        let mut after_xs = after_tape.split_off(self.n_xs);
-        let mut carry = after_xs.split_off(self.n_sweep_consts);
-        let sweep_xs = arrays(carry.split_off(self.n_sweep_carry))?;
-        let mut operands = Operands {
-            consts: inputs,
-            tape: rest,
-            n_steps,
-            xs: arrays(after_tape)?,
-            sweep_consts: after_xs,
-            carry,
-            sweep_xs,
-            ys: Stacks::new(&self.back, self.n_sweep_carry, n_steps),
-        };
+        let mut of_sweep = xs.split_off(self.n_xs);
+        let sweep_xs = arrays(of_sweep.split_off(self.n_sweep_consts + self.n_sweep_carry))?;
+        let mut feeds: Feeds = (0..self.n_carry).map(|i| (i, self.n_consts + i)).collect();
+        if self.plan == Plan::Reverse {
+            feeds.push((self.n_carry, self.n_consts + self.n_carry + self.n_xs));
+        }
+        let mut step = cx.prepare(&self.step, feeds);
+        let first = self.n_consts + self.n_carry + self.n_xs;
+        let carries = first + self.n_sweep_consts..first + self.n_sweep_consts + self.n_sweep_carry;
+        let mut back = cx.prepare(&self.back, carries.clone().enumerate().collect());
+        for (i, value) in inputs.iter().enumerate() {
+            step.set(i, value.clone());
+            back.set(i, value.clone());
+        }
+        of_sweep.into_iter().enumerate().for_each(|(i, value)| back.set(first + i, value));
+        let ys = Stacks::new(cx, &self.back, self.n_sweep_carry, self.n_sweep_carry, n_steps)?;
+        let mut sweep = Sweep { step, back, consts: inputs, tape, n_steps, xs: arrays(xs)?, sweep_xs, ys };
         match self.plan {
-            Plan::Reverse => self.sweep_from_the_end(cx, &mut operands)?,
-            Plan::ReverseStep { corrections } => self.sweep_by_whole_steps(cx, &mut operands, corrections)?,
+            Plan::Reverse => self.sweep_from_the_end(cx, &mut sweep)?,
+            Plan::ReverseStep { corrections } => self.sweep_by_whole_steps(cx, &mut sweep, corrections)?,
             Plan::Every(k) => {
                 let stride = if self.length.is_some() { k } else { online_stride(n_steps) };
-                self.sweep_from_checkpoints(cx, &mut operands, stride)?;
+                self.sweep_from_checkpoints(cx, &mut sweep, stride)?;
             }
-            Plan::Slots(slots) => self.sweep_in_slots(cx, &mut operands, slots)?,
+            Plan::Slots(slots) => self.sweep_in_slots(cx, &mut sweep, slots)?,
         }
-        let Operands { mut carry, ys, .. } = operands;
-        carry.extend(ys.finish(!self.reverse)?);
-        Ok(carry)
+        let mut results = carried(cx, &*sweep.back, carries)?;
+        results.extend(sweep.ys.finish());
+        Ok(results)
     }
     fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
         panic!("policies are lowered last; this is a bug in retrograde")

@@ -42,7 +42,7 @@ impl Update {
         }
     }
     /// The step with these operands.
-    pub(super) fn step<'a>(self, operands: &[&'a Array]) -> ArrayStep<'a> {
+    pub fn step<'a>(self, operands: &[&'a Array]) -> ArrayStep<'a> {
         match self {
             Update::Add => ArrayStep::Add(operands[0]),
             Update::Fma => ArrayStep::Fma(operands[0], operands[1]),

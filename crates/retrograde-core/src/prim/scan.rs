@@ -8,9 +8,10 @@
 //! Errors: those of the body. Source: Bradbury et al. 2018 for the shape of the primitive.
 
 use super::bodies::{self, Source, build, parts};
-use super::{Args, EvalError, Evaluate, Linearized, Operand, Program, Row, Rule, Rules, Tape, Value};
+use super::{Args, Body, EvalError, Evaluate, Linearized, Operand, Program, Row, Rule, Rules, Tape, Value};
 use crate::ir::{Field, Fields, Kind, Mismatch, Type, ValueId};
 use retrograde_array::{Array, DType};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// See the module.
@@ -116,21 +117,22 @@ impl Rules for Scan {
         Ok(carries.iter().cloned().chain(ys.iter().map(|ty| self.stack(ty))).collect())
     }
     fn eval(&self, cx: &mut dyn Evaluate, mut inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
-        let xs: Vec<Array> = inputs.split_off(self.n_consts + self.n_carry).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
-        let mut carry = inputs.split_off(self.n_consts);
+        let head = self.n_consts + self.n_carry;
+        let xs: Vec<Array> = inputs.split_off(head).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
         let n_steps = self.length.unwrap_or_else(|| xs[0].shape()[0]);
-        let mut ys = Stacks::new(&self.body, self.n_carry, n_steps);
+        let mut body = cx.prepare(&self.body, (0..self.n_carry).map(|i| (i, self.n_consts + i)).collect());
+        inputs.into_iter().enumerate().for_each(|(i, value)| body.set(i, value));
+        let mut ys = Stacks::new(cx, &self.body, self.n_carry, self.n_carry, n_steps)?;
         for step_idx in 0..n_steps {
             let row = if self.reverse { n_steps - 1 - step_idx } else { step_idx };
-            let mut operands = Vec::with_capacity(self.body.inputs.len());
-            operands.extend(inputs.iter().cloned());
-            operands.append(&mut carry);
-            operands.extend(xs.iter().map(|x| Value::Array(x.row(row))));
-            carry = cx.run(&self.body, operands).inspect_err(|_| cx.failed_in_step(step_idx))?;
-            ys.push(carry.split_off(self.n_carry))?;
+            xs.iter().enumerate().for_each(|(i, x)| body.set_row(head + i, x, row));
+            body.run(cx).inspect_err(|_| cx.failed_in_step(step_idx))?;
+            ys.write(&*body, row);
+            body.advance();
         }
-        carry.extend(ys.finish(self.reverse)?);
-        Ok(carry)
+        let mut results = carried(cx, &*body, self.n_consts..head)?;
+        results.extend(ys.finish());
+        Ok(results)
     }
     fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
         unreachable!("scan has its own jvp rule")
@@ -410,32 +412,53 @@ fn instantiate_loop(r: &mut Rule<'_>, inputs: &[ValueId], tangents: &[Option<Val
     bodies::instantiate(r, inputs, tangents, marks)
 }
 
-/// The y slices of a running loop.
+/// The values of the parameters that a loop carried, as its results.
+pub(super) fn carried(cx: &mut dyn Evaluate, body: &dyn Body, parameters: Range<usize>) -> Result<Vec<Value>, EvalError> {
+    let value = |(i, parameter): (usize, usize)| match body.parameter(parameter) {
+        Value::Array(array) => {
+            let mut room = cx.room(i, &Type::of(array))?;
+            room.assign(array);
+            Ok(Value::Array(room).compact())
+        }
+        bits => Ok(bits.clone()),
+    };
+    parameters.enumerate().map(value).collect()
+}
+
+/// The y slices of a running loop, each in its place.
 pub(super) struct Stacks {
-    rows: Vec<Vec<Array>>,
-    types: Vec<Type>,
+    stacks: Vec<Array>,
+    /// Which result of the body is the first of them.
+    first: usize,
 }
 
 impl Stacks {
-    pub(super) fn new(body: &Program, n_carry: usize, n_steps: usize) -> Stacks {
-        let types = body.output_types().split_off(n_carry);
-        Stacks { rows: types.iter().map(|_| Vec::with_capacity(n_steps)).collect(), types }
+    /// For `n_steps` steps of a body whose results from `first` on are slices; the first stack is result number `result` of
+    /// the equation.
+    pub(super) fn new(cx: &mut dyn Evaluate, body: &Program, first: usize, result: usize, n_steps: usize) -> Result<Stacks, EvalError> {
+        let types = body.outputs[first..].iter().map(|&v| body.ty(v).stacked(n_steps));
+        let stacks = types.enumerate().map(|(i, ty)| cx.room(result + i, &ty)).collect::<Result<_, _>>()?;
+        Ok(Stacks { stacks, first })
     }
-    pub(super) fn push(&mut self, slices: Vec<Value>) -> Result<(), EvalError> {
-        for (rows, slice) in self.rows.iter_mut().zip(slices) {
-            rows.push(slice.into_array()?);
-        }
-        Ok(())
+    /// For as many steps as there will be.
+    pub(super) fn growing(cx: &mut dyn Evaluate, body: &Program, first: usize, result: usize) -> Result<Stacks, EvalError> {
+        let mut stacks = Stacks::new(cx, body, first, result, 0)?;
+        stacks.stacks.iter_mut().for_each(Array::clear_rows);
+        Ok(stacks)
     }
-    pub(super) fn finish(self, reverse: bool) -> Result<Vec<Value>, EvalError> {
-        let mut stacked = vec![];
-        for (mut rows, ty) in self.rows.into_iter().zip(self.types) {
-            if reverse {
-                rows.reverse();
+    /// Keeps the slices of the last step as that number `row`.
+    pub(super) fn write(&mut self, body: &dyn Body, row: usize) {
+        for (i, stack) in self.stacks.iter_mut().enumerate() {
+            let slice = body.result(self.first + i).array();
+            if row < stack.shape()[0] {
+                stack.set_row(row, slice);
+            } else {
+                stack.push_row(slice);
             }
-            stacked.push(Value::Array(if rows.is_empty() { Array::zeros(ty.dtype, ty.stacked(0).shape) } else { Array::stack(&rows)? }));
         }
-        Ok(stacked)
+    }
+    pub(super) fn finish(self) -> impl Iterator<Item = Value> {
+        self.stacks.into_iter().map(Value::Array)
     }
 }
 

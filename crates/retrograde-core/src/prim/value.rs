@@ -1,10 +1,14 @@
 //! Values at run time, and what evaluation may ask of an executor.
 
 use super::Program;
+use super::body::{Body, Feeds, Plain};
+use crate::ir::Type;
 use retrograde_array::bits::BitStack;
 use retrograde_array::lattice::LatticeError;
 use retrograde_array::lost::LostError;
 use retrograde_array::{Array, ArrayError};
+use std::any::Any;
+use std::sync::Arc;
 
 /// A value at run time: an array (of a list, stacked along a leading axis) or a bit stack.
 #[derive(Clone, PartialEq, Debug)]
@@ -62,6 +66,13 @@ impl Value {
     }
 }
 
+impl Default for Value {
+    /// An empty bit stack, which holds no memory: what a value that was taken leaves behind.
+    fn default() -> Value {
+        Value::Bits(BitStack::default())
+    }
+}
+
 impl From<Array> for Value {
     fn from(array: Array) -> Value {
         Value::Array(array)
@@ -106,14 +117,31 @@ pub enum EvalError {
 
 /// What evaluation of a primitive with bodies may ask of the executor.
 pub trait Evaluate {
-    /// Runs a body.
+    /// Runs a body once.
     ///
     /// # Errors
     /// The error of the first equation that fails.
     fn run(&mut self, body: &Program, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError>;
-    /// Runs a body on values that the program need not have met: `None` where it fails, which is no failure of the run.
-    fn attempt(&mut self, body: &Program, inputs: Vec<Value>) -> Option<Vec<Value>> {
-        self.run(body, inputs).ok()
+    /// Prepares a body that a loop will run for every step.
+    fn prepare(&mut self, body: &Arc<Program>, feeds: Feeds) -> Box<dyn Body> {
+        Box::new(Plain::new(body, feeds))
+    }
+    /// Runs a body that this executor prepared in its own way: for [`Body::run`] of such a body only.
+    ///
+    /// # Errors
+    /// The error of the first equation that fails.
+    fn enter(&mut self, _body: &mut dyn Any) -> Result<(), EvalError> {
+        Err(EvalError::Broken("a body that this executor prepared".into()))
+    }
+    /// Runs a body on values that the program need not have met: false where it fails, which is no failure of the run.
+    fn attempt(&mut self, body: &mut dyn Body) -> bool;
+    /// An array of this type with any entries, for result number `result` of the
+    /// equation that runs.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    fn room(&mut self, _result: usize, ty: &Type) -> Result<Array, EvalError> {
+        Ok(Array::try_zeros(ty.dtype, ty.shape.clone())?)
     }
     /// Counts one forward step that a loop computed again.
     fn count_recomputed_step(&mut self) {}
@@ -131,6 +159,9 @@ pub(super) struct NoBodies;
 impl Evaluate for NoBodies {
     fn run(&mut self, _: &Program, _: Vec<Value>) -> Result<Vec<Value>, EvalError> {
         Err(EvalError::Broken("a primitive without bodies".into()))
+    }
+    fn attempt(&mut self, _: &mut dyn Body) -> bool {
+        false
     }
 }
 

@@ -6,11 +6,12 @@
 //! `scan` over them. Errors: those of the condition and the body.
 
 use super::bodies::{self, build, parts};
-use super::scan::{LinearLoop, Scan, Stacks, linear_loop, select_lanes};
-use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Tape, Value};
+use super::scan::{LinearLoop, Scan, Stacks, carried, linear_loop, select_lanes};
+use super::{Args, Body, EvalError, Evaluate, Program, Row, Rule, Rules, Tape, Value};
 use crate::ir::{Field, Fields, Mismatch, Type, ValueId};
 use retrograde_array::ops::Comparison;
 use retrograde_array::{DType, Scalar};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// See the module.
@@ -66,6 +67,20 @@ impl While {
     }
 }
 
+/// Whether the condition holds for what a body carries, in the parameters `carries`. The condition has them behind its
+/// constants, of which there are `n_consts`.
+pub(super) fn go_on(
+    cx: &mut dyn Evaluate,
+    cond: &mut dyn Body,
+    n_consts: usize,
+    body: &dyn Body,
+    carries: Range<usize>,
+) -> Result<bool, EvalError> {
+    carries.enumerate().for_each(|(i, carry)| cond.set(n_consts + i, body.parameter(carry).clone()));
+    cond.run(cx)?;
+    Ok(cond.result(0).array().item::<bool>() == Some(true))
+}
+
 impl Rules for While {
     const NAME: &'static str = "while";
     fn fields(&self) -> Fields<super::Prim> {
@@ -107,23 +122,24 @@ impl Rules for While {
         Ok(outs.iter().enumerate().map(|(i, ty)| if i < carry.len() { ty.clone() } else { ty.list() }).collect())
     }
     fn eval(&self, cx: &mut dyn Evaluate, mut inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
-        let mut carry = inputs.split_off(self.n_consts());
-        let body_consts = inputs.split_off(self.n_cond_consts);
-        let mut ys = Stacks::new(&self.body, carry.len(), 0);
+        let (nc, nb) = (self.n_cond_consts, self.n_body_consts);
+        let n_carry = self.n_carry();
+        let mut cond = cx.prepare(&self.cond, vec![]);
+        let mut body = cx.prepare(&self.body, (0..n_carry).map(|i| (i, nb + i)).collect());
+        let of_body = inputs.split_off(nc);
+        inputs.into_iter().enumerate().for_each(|(i, value)| cond.set(i, value));
+        of_body.into_iter().enumerate().for_each(|(i, value)| body.set(i, value));
+        let mut ys = Stacks::growing(cx, &self.body, n_carry, n_carry)?;
         let mut step_idx = 0;
-        loop {
-            let of_cond = inputs.iter().chain(&carry).cloned().collect();
-            if cx.run(&self.cond, of_cond)?[0].array().item::<bool>() != Some(true) {
-                break;
-            }
-            let mut operands = body_consts.clone();
-            operands.append(&mut carry);
-            carry = cx.run(&self.body, operands).inspect_err(|_| cx.failed_in_step(step_idx))?;
+        while go_on(cx, &mut *cond, nc, &*body, nb..nb + n_carry)? {
+            body.run(cx).inspect_err(|_| cx.failed_in_step(step_idx))?;
+            ys.write(&*body, step_idx);
+            body.advance();
             step_idx += 1;
-            ys.push(carry.split_off(self.n_carry()))?;
         }
-        carry.extend(ys.finish(false)?);
-        Ok(carry)
+        let mut results = carried(cx, &*body, nb..nb + n_carry)?;
+        results.extend(ys.finish());
+        Ok(results)
     }
     fn linearize(&self, _: &mut Rule<'_>, _: &[ValueId], _: &[ValueId], _: &[Option<ValueId>]) -> Vec<Option<ValueId>> {
         unreachable!("while has its own jvp rule")

@@ -28,9 +28,12 @@
 //! Fixed-point inversion of residual maps: J. Behrmann et al., Invertible Residual Networks, ICML 2019, algorithm 1. That
 //! what it misses is kept, so that the inverse is exact, is our own.
 
-use super::{EvalError, Evaluate, Program, Value};
+use super::body::copy_state;
+use super::{Body, EvalError, Evaluate, Program, Value};
+use retrograde_array::Array;
 use retrograde_array::bits::BitStack;
 use retrograde_array::lost::{self, LostError, Mark, ResidualStack};
+use std::sync::Arc;
 
 /// Corrections K that `tape::lower` asks for.
 pub const CORRECTIONS: usize = 8;
@@ -51,19 +54,61 @@ pub(super) fn is_guessed(value: &Value) -> bool {
     value.array().dtype().is_float()
 }
 
+/// A step that is run on guesses of the state before it.
+pub(super) struct Guesses {
+    step: Box<dyn Body>,
+    /// The parameter that holds the first part of the state; the xs follow behind it.
+    first: usize,
+    n_carry: usize,
+    n_results: usize,
+}
+
+impl Guesses {
+    /// `step` is (constants, carries, xs) -> (carries, anything).
+    pub(super) fn new(
+        cx: &mut dyn Evaluate,
+        step: &Arc<Program>,
+        consts: &[Value],
+        n_carry: usize,
+    ) -> Guesses {
+        let first = consts.len();
+        let n_results = step.outputs.len();
+        // The state is given anew for every run.
+        let mut step = cx.prepare(step, vec![]);
+        consts.iter().enumerate().for_each(|(i, value)| step.set(i, value.clone()));
+        Guesses { step, first, n_carry, n_results }
+    }
+    /// Gives the xs of a step.
+    pub(super) fn set_rows(&mut self, xs: &[Array], row: usize) {
+        let behind = self.first + self.n_carry;
+        xs.iter().enumerate().for_each(|(i, x)| self.step.set_row(behind + i, x, row));
+    }
+    fn set(&mut self, state: &[Value]) {
+        state.iter().enumerate().for_each(|(i, value)| self.step.set(self.first + i, value.clone()));
+    }
+    fn image(&self, i: usize) -> &Array {
+        self.step.result(i).array()
+    }
+    /// The results of the step on a state that the program has met.
+    pub(super) fn run(&mut self, cx: &mut dyn Evaluate, state: &[Value]) -> Result<Vec<Value>, EvalError> {
+        self.set(state);
+        self.step.run(cx)?;
+        Ok((0..self.n_results).map(|i| self.step.result(i).compact()).collect())
+    }
+}
+
 /// A guess of the state before a step.
 pub(super) struct Guess {
     pub(super) state: Vec<Value>,
-    /// What the step makes of it, where that is known.
-    image: Option<Vec<Value>>,
+    /// Whether the step ran on just this state last.
+    has_image: bool,
 }
 
-/// The state before a step, from the state `after` it; of carries that are no floats `exact` holds the one before. `step`
-/// is (constants, carries, xs) -> (carries, anything). `None` where the iteration fails; the operands decide that alone.
+/// The state before a step, from the state `after` it; of carries that are no floats `exact` holds the one before. `None`
+/// where the iteration fails; the operands decide that alone.
 pub(super) fn guess(
     cx: &mut dyn Evaluate,
-    step: &Program,
-    operands: &dyn Fn(&[Value]) -> Vec<Value>,
+    step: &mut Guesses,
     after: &[Value],
     exact: Vec<Value>,
     corrections: usize,
@@ -75,14 +120,17 @@ pub(super) fn guess(
             *value = exact.next()?;
         }
     }
-    let (mut first, mut last_image) = (None, None);
+    let (mut first, mut has_image) = (None, false);
     for _ in 0..=corrections {
         cx.count_inverse_evaluation();
-        let image = cx.attempt(step, operands(&state))?;
+        step.set(&state);
+        if !cx.attempt(&mut *step.step) {
+            return None;
+        }
         let (mut largest, mut changed) = (0.0_f64, false);
-        for ((value, y), f) in state.iter_mut().zip(after).zip(&image) {
+        for (i, (value, y)) in state.iter_mut().zip(after).enumerate() {
             if is_guessed(y) {
-                let (next, off) = lost::correct(value.array(), y.array(), f.array());
+                let (next, off) = lost::correct(value.array(), y.array(), step.image(i));
                 changed |= !next.bits_eq(value.array());
                 largest = if off > largest || off.is_nan() { off } else { largest };
                 *value = Value::Array(next);
@@ -94,11 +142,11 @@ pub(super) fn guess(
             return None;
         }
         if !changed {
-            last_image = Some(image);
+            has_image = true;
             break;
         }
     }
-    is_finite(&state).then_some(Guess { state, image: last_image })
+    is_finite(&state).then_some(Guess { state, has_image })
 }
 
 fn is_finite(state: &[Value]) -> bool {
@@ -107,11 +155,13 @@ fn is_finite(state: &[Value]) -> bool {
 
 /// What a recording loop keeps for [`guess`] to be made right.
 pub(super) struct Recorder {
+    step: Guesses,
     corrections: usize,
     stack: ResidualStack,
     /// Steps of the block so far.
     n_steps: usize,
-    /// The state before the block, and the stack.
+    /// The state before the step that runs, and before the block, and the stack then.
+    before: Vec<Value>,
     first: Vec<Value>,
     mark: Mark,
     /// Whether that state is to be kept instead of residuals.
@@ -119,28 +169,46 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(corrections: usize) -> Recorder {
+    /// `operands` are constants and carries. The step is as for [`Guesses::new`].
+    pub(super) fn new(
+        cx: &mut dyn Evaluate,
+        step: &Arc<Program>,
+        operands: &[Value],
+        n_carry: usize,
+        corrections: usize,
+    ) -> Recorder {
         let stack = ResidualStack::new();
-        Recorder { corrections, mark: stack.mark(), stack, n_steps: 0, first: vec![], kept: false }
+        let consts = &operands[..operands.len() - n_carry];
+        Recorder {
+            step: Guesses::new(cx, step, consts, n_carry),
+            corrections,
+            mark: stack.mark(),
+            stack,
+            n_steps: 0,
+            before: vec![],
+            first: vec![],
+            kept: false,
+        }
     }
 
-    /// Records the step from `before` to `after`. `step` and `operands` as for [`guess`].
-    pub(super) fn record(
-        &mut self,
-        cx: &mut dyn Evaluate,
-        step: &Program,
-        operands: &dyn Fn(&[Value]) -> Vec<Value>,
-        before: Vec<Value>,
-        after: &[Value],
-    ) -> Result<(), EvalError> {
-        if !(is_finite(&before) && is_finite(after)) {
+    /// Takes note of the state before a step, which `body` is about to run.
+    pub(super) fn before(&mut self, body: &dyn Body, xs: &[Array], row: usize) {
+        self.step.set_rows(xs, row);
+        let carries = (0..self.step.n_carry).map(|i| body.parameter(self.step.first + i));
+        copy_state(&mut self.before, carries);
+    }
+
+    /// Records that step, of which `body` has the results.
+    pub(super) fn record(&mut self, cx: &mut dyn Evaluate, body: &dyn Body) -> Result<(), EvalError> {
+        let after: Vec<Value> = (0..self.step.n_carry).map(|i| body.result(i).compact()).collect();
+        if !(is_finite(&self.before) && is_finite(&after)) {
             return Err(LostError::NotFinite.into());
         }
         if self.n_steps == 0 {
             (self.mark, self.kept) = (self.stack.mark(), false);
-            self.first.clone_from(&before);
+            copy_state(&mut self.first, self.before.iter());
         }
-        if !self.kept && !self.push(cx, step, operands, &before, after) {
+        if !self.kept && !self.push(cx, &after) {
             self.stack.rewind(self.mark);
             self.kept = true;
         }
@@ -152,17 +220,10 @@ impl Recorder {
     }
 
     /// Pushes the residuals of a step; false where the state is to be kept instead.
-    fn push(
-        &mut self,
-        cx: &mut dyn Evaluate,
-        step: &Program,
-        operands: &dyn Fn(&[Value]) -> Vec<Value>,
-        before: &[Value],
-        after: &[Value],
-    ) -> bool {
-        let exact = before.iter().filter(|v| !is_guessed(v)).cloned().collect();
-        let Some(guess) = guess(cx, step, operands, after, exact, self.corrections) else { return false };
-        for (x, guess) in before.iter().zip(&guess.state) {
+    fn push(&mut self, cx: &mut dyn Evaluate, after: &[Value]) -> bool {
+        let exact = self.before.iter().filter(|v| !is_guessed(v)).cloned().collect();
+        let Some(guess) = guess(cx, &mut self.step, after, exact, self.corrections) else { return false };
+        for (x, guess) in self.before.iter().zip(&guess.state) {
             if is_guessed(x) && lost::push_residuals(x.array(), guess.array(), &mut self.stack).is_err() {
                 return false;
             }
@@ -176,7 +237,7 @@ impl Recorder {
             self.first.iter().for_each(|v| lost::push_whole(v.array(), &mut self.stack));
         }
         self.stack.push(i64::from(self.kept));
-        (self.n_steps, self.first) = (0, vec![]);
+        self.n_steps = 0;
     }
 
     pub(super) fn finish(mut self) -> BitStack {
@@ -215,30 +276,25 @@ pub(super) fn open_block(stack: &mut ResidualStack, state: &[Value]) -> Result<B
 /// The state before a step, from a guess of it: made right, and checked to lead to the state `after` the step.
 pub(super) fn make_right(
     cx: &mut dyn Evaluate,
-    step: &Program,
-    operands: &dyn Fn(&[Value]) -> Vec<Value>,
+    step: &mut Guesses,
     after: &[Value],
     guess: Guess,
     stack: &mut ResidualStack,
 ) -> Result<Vec<Value>, EvalError> {
-    let Guess { mut state, mut image } = guess;
+    let Guess { mut state, mut has_image } = guess;
     for value in state.iter_mut().rev() {
         if is_guessed(value) {
             let x = lost::pop_residuals(value.array(), stack)?;
-            if !x.bits_eq(value.array()) {
-                image = None;
-            }
+            has_image &= x.bits_eq(value.array());
             *value = Value::Array(x);
         }
     }
-    let image = match image {
-        Some(image) => image,
-        None => {
-            cx.count_inverse_evaluation();
-            cx.run(step, operands(&state))?
-        }
-    };
-    if image.iter().zip(after).all(|(f, y)| f.array().bits_eq(y.array())) {
+    if !has_image {
+        cx.count_inverse_evaluation();
+        step.set(&state);
+        step.step.run(cx)?;
+    }
+    if after.iter().enumerate().all(|(i, y)| step.image(i).bits_eq(y.array())) {
         return Ok(state);
     }
     Err(EvalError::Broken(

@@ -24,4 +24,5 @@ pub use budget::Planned;
 pub use cut::TapeEntry;
 pub use lower::{LowerError, Lowered, Reversal, lower};
 pub use made::LoopSize;
+pub(crate) use report::HeldSize;
 pub use report::{EntryBytes, LoopBytes, TapeReport};

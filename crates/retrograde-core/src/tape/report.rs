@@ -110,6 +110,21 @@ pub struct TapeReport {
     pub planned: Option<Planned>,
 }
 
+/// How much a value holds.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct HeldSize {
+    bytes: usize,
+    bits: Option<usize>,
+}
+
+impl HeldSize {
+    /// That of `value`.
+    pub(crate) fn of(value: &Value) -> HeldSize {
+        let bits = if let Value::Bits(bits) = value { Some(bits.len_bits()) } else { None };
+        HeldSize { bytes: value.size_bytes(), bits }
+    }
+}
+
 impl TapeReport {
     /// From the lowered program and what its first part left.
     ///
@@ -123,12 +138,14 @@ impl TapeReport {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(lowered: &Lowered, tape: &[Value]) -> TapeReport {
+        TapeReport::of_sizes(lowered, &tape.iter().map(HeldSize::of).collect::<Vec<_>>())
+    }
+    /// From the lowered program and the sizes of what its first part left.
+    pub(crate) fn of_sizes(lowered: &Lowered, tape: &[HeldSize]) -> TapeReport {
         let (notes, planned) = (lowered.notes.clone(), lowered.planned.clone());
         let mut report = TapeReport { notes, planned, ..TapeReport::default() };
         let mut ids = vec![];
-        for (entry, value) in lowered.tape.iter().zip(tape) {
-            let bytes = value.size_bytes();
-            let bits = if let Value::Bits(bits) = value { Some(bits.len_bits()) } else { None };
+        for (entry, &HeldSize { bytes, bits }) in lowered.tape.iter().zip(tape) {
             let loop_idx = entry.of_loop.as_ref().map(|size| {
                 let idx = ids.iter().position(|id| *id == size.id).unwrap_or_else(|| {
                     ids.push(size.id);

@@ -26,19 +26,18 @@
 //! # Ok::<(), retrograde_core::trace::Error>(())
 //! ```
 
-use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::frame::{self, Traced};
 use super::function::{Arguments, Function, Pick, Traceable, expect_like, rebuild};
-use super::tree;
+use super::tree::{self, Likeness, Part};
 use super::var::caller;
 use super::{Error, Var};
 use crate::exec::{self, Counters, Executor, Interpreter, verify};
 use crate::ir::{Diagnostic, Diagnostics, Location, Type, simplify};
 use crate::prim::{Program, Tape, Value, bodies};
-use crate::tape::{Lowered, TapeReport, annotate, audit, lower};
+use crate::tape::{HeldSize, Lowered, TapeReport, annotate, audit, lower};
 use crate::transform::{self, Standard, linearize};
 use retrograde_array::{Array, Scalar};
 
@@ -58,16 +57,31 @@ enum Kind {
 /// A compiled call.
 #[derive(Debug)]
 struct Compiled {
-    lowered: Lowered,
+    lowered: Arc<Lowered>,
     /// The two halves, ready to run.
     forward: Arc<dyn exec::Compiled>,
     backward: Arc<dyn exec::Compiled>,
-    /// Types of the seeds.
-    seeds: Vec<Type>,
+    /// Seeds of one.
+    ones: Vec<Array>,
 }
 
 /// A compiled entry; its type depends on the result of the closure.
 type AnyEntry = Arc<dyn std::any::Any + Send + Sync>;
+
+/// What was compiled for inputs that look so, the one in use first.
+type Cache = Mutex<Vec<(Likeness, AnyEntry)>>;
+
+/// What the last run had to say, kept as it came: most runs are not asked.
+#[derive(Debug, Default)]
+struct LastRun {
+    lowered: Option<Arc<Lowered>>,
+    tape: Vec<HeldSize>,
+    counters: Counters,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Closure, policy and cache of a door.
 #[derive(Debug)]
@@ -77,8 +91,8 @@ struct Core<F, Args> {
     policy: Option<Tape>,
     executor: Arc<dyn Executor>,
     location: Location,
-    cache: Mutex<HashMap<Vec<(String, Type)>, AnyEntry>>,
-    last: Mutex<TapeReport>,
+    cache: Cache,
+    last: Mutex<LastRun>,
     warnings: Mutex<Vec<Diagnostic>>,
     args: PhantomData<fn(Args)>,
 }
@@ -121,7 +135,7 @@ where
             let vars = tree::leaves(&out).into_iter().map(|(_, v)| v).collect();
             (vars, out.types())
         });
-        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = frame::take_warnings();
+        *lock(&self.warnings) = frame::take_warnings();
         traced
     }
 
@@ -132,15 +146,17 @@ where
         wrt: Option<usize>,
         kind: Kind,
     ) -> Result<Arc<Entry<F::Output>>, Error> {
-        let leaves = Args::leaves(refs);
-        let mut key: Vec<(String, Type)> =
-            leaves.iter().flatten().map(|(path, a)| (path.clone(), Type::of(a))).collect();
-        key.push((format!("{:?} {kind:?}", Args::structure(refs)), Type::bits()));
-        if let Some(hit) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
-            && let Ok(entry) = hit.clone().downcast::<Entry<F::Output>>()
         {
-            return Ok(entry);
+            let mut cache = lock(&self.cache);
+            let known = cache.iter().position(|(like, _)| like.fits(|f| Args::walk(refs, f)));
+            if let Some(known) = known {
+                cache.swap(0, known);
+                if let Ok(entry) = cache[0].1.clone().downcast::<Entry<F::Output>>() {
+                    return Ok(entry);
+                }
+            }
         }
+        let leaves = Args::leaves(refs);
         let (program, result) = self.program(refs)?;
         let program = simplify(&program);
         let active = self.active(&leaves, wrt)?;
@@ -157,8 +173,9 @@ where
         }
         let [forward, backward] =
             [&lowered.forward, &lowered.backward].map(|half| self.executor.compile(half));
-        let entry = Arc::new(Entry { compiled: Compiled { lowered, forward, backward, seeds }, result });
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(key, entry.clone());
+        let compiled = Compiled { lowered: Arc::new(lowered), forward, backward, ones: ones(&seeds) };
+        let entry = Arc::new(Entry { compiled, result });
+        lock(&self.cache).push((Likeness::of(|f| Args::walk(refs, f)), entry.clone()));
         Ok(entry)
     }
 
@@ -184,44 +201,53 @@ where
     }
 
     fn arrays(refs: Args::Refs<'_>) -> Vec<Array> {
-        Args::leaves(refs).into_iter().flatten().map(|(_, a)| a).collect()
+        let mut arrays = vec![];
+        Args::walk(refs, &mut |part| {
+            if let Part::Leaf(array) = part {
+                arrays.push(array.clone());
+            }
+        });
+        arrays
     }
 
     /// The primal half: outputs and the tape.
     fn forward(
         &self,
         entry: &Entry<F::Output>,
-        inputs: &[Array],
+        inputs: Vec<Array>,
     ) -> Result<(Vec<Array>, Vec<Value>, Counters), Error> {
-        let lowered = &entry.compiled.lowered;
-        let values = inputs.iter().cloned().map(Value::Array).collect();
-        let (mut out, counters) = entry.compiled.forward.run(values)?;
-        let tape = out.split_off(lowered.n_outputs);
-        Ok((out.iter().map(|v| v.array().clone()).collect(), tape, counters))
+        let (mut out, counters) = entry.compiled.forward.run(values(inputs))?;
+        let tape = out.split_off(entry.compiled.lowered.n_outputs);
+        Ok((arrays(out), tape, counters))
     }
 
     /// A program that has only the first half.
-    fn primal(&self, entry: &Entry<F::Output>, inputs: &[Array]) -> Result<Vec<Array>, Error> {
+    fn primal(&self, entry: &Entry<F::Output>, inputs: Vec<Array>) -> Result<Vec<Array>, Error> {
         let (out, tape, counters) = self.forward(entry, inputs)?;
-        self.note(TapeReport::new(&entry.compiled.lowered, &tape), &[counters]);
+        self.note(entry, tape.iter().map(HeldSize::of), &[counters]);
         Ok(out)
     }
 
     /// Both halves, with seeds of one.
-    fn run(&self, entry: &Entry<F::Output>, inputs: &[Array]) -> Result<(Vec<Array>, Vec<Array>), Error> {
-        let (out, tape, forward) = self.forward(entry, inputs)?;
-        let report = TapeReport::new(&entry.compiled.lowered, &tape);
-        let (rest, back) = backward(&entry.compiled, inputs, tape, ones(&entry.compiled.seeds))?;
-        self.note(report, &[forward, back]);
+    fn run(&self, entry: &Entry<F::Output>, inputs: Vec<Array>) -> Result<(Vec<Array>, Vec<Array>), Error> {
+        let (out, tape, forward) = self.forward(entry, inputs.clone())?;
+        let sizes: Vec<HeldSize> = tape.iter().map(HeldSize::of).collect();
+        let (rest, back) = backward(&entry.compiled, inputs, tape, entry.compiled.ones.clone())?;
+        self.note(entry, sizes.into_iter(), &[forward, back]);
         Ok((out, rest))
     }
 
     /// Keeps what a run had to say.
-    fn note(&self, mut report: TapeReport, runs: &[Counters]) {
-        report.recomputed_steps = runs.iter().map(|c| c.recomputed_steps).sum();
-        report.inverse_steps = runs.iter().map(|c| c.inverse_steps).sum();
-        report.inverse_evaluations = runs.iter().map(|c| c.inverse_evaluations).sum();
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = report;
+    fn note(&self, entry: &Entry<F::Output>, tape: impl Iterator<Item = HeldSize>, runs: &[Counters]) {
+        let mut last = lock(&self.last);
+        last.lowered = Some(entry.compiled.lowered.clone());
+        last.tape.clear();
+        last.tape.extend(tape);
+        last.counters = Counters {
+            recomputed_steps: runs.iter().map(|c| c.recomputed_steps).sum(),
+            inverse_steps: runs.iter().map(|c| c.inverse_steps).sum(),
+            inverse_evaluations: runs.iter().map(|c| c.inverse_evaluations).sum(),
+        };
     }
 
     /// The derivative inside traced code: results, then what the kind adds.
@@ -276,7 +302,14 @@ where
     }
 
     fn report(&self) -> TapeReport {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let last = lock(&self.last);
+        let Some(lowered) = &last.lowered else { return TapeReport::default() };
+        TapeReport {
+            recomputed_steps: last.counters.recomputed_steps,
+            inverse_steps: last.counters.inverse_steps,
+            inverse_evaluations: last.counters.inverse_evaluations,
+            ..TapeReport::of_sizes(lowered, &last.tape)
+        }
     }
 }
 
@@ -287,21 +320,29 @@ fn ones(seeds: &[Type]) -> Vec<Array> {
         .collect()
 }
 
+fn values(arrays: Vec<Array>) -> Vec<Value> {
+    arrays.into_iter().map(Value::Array).collect()
+}
+
+fn arrays(values: Vec<Value>) -> Vec<Array> {
+    values
+        .into_iter()
+        .map(|v| v.into_array().expect("results are arrays; this is a bug in retrograde"))
+        .collect()
+}
+
 fn backward(
     compiled: &Compiled,
-    inputs: &[Array],
+    inputs: Vec<Array>,
     tape: Vec<Value>,
     seeds: Vec<Array>,
 ) -> Result<(Vec<Array>, Counters), Error> {
-    let values = inputs
-        .iter()
-        .cloned()
-        .map(Value::Array)
-        .chain(tape)
-        .chain(seeds.into_iter().map(Value::Array))
-        .collect();
-    let (out, counters) = compiled.backward.run(values)?;
-    Ok((out.iter().map(|v| v.array().clone()).collect(), counters))
+    let mut operands = Vec::with_capacity(inputs.len() + tape.len() + seeds.len());
+    operands.extend(inputs.into_iter().map(Value::Array));
+    operands.extend(tape);
+    operands.extend(seeds.into_iter().map(Value::Array));
+    let (out, counters) = compiled.backward.run(operands)?;
+    Ok((arrays(out), counters))
 }
 
 /// The program of a door: (inputs.., extra.., seeds.. -> outputs.., rest..), how many outputs, and the seeds.
@@ -440,7 +481,7 @@ macro_rules! settings {
         }
         /// What deserves a look in the function traced last, such as large captured arrays.
         pub fn warnings(&self) -> Vec<Diagnostic> {
-            self.core.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+            lock(&self.core.warnings).clone()
         }
         /// What the last call kept: bytes by value, policy, recomputed steps.
         pub fn last_tape(&self) -> TapeReport {
@@ -463,7 +504,8 @@ macro_rules! door {
             settings!();
             /// Differentiates argument number `N` (counted from 0); the others may be integers or keys.
             pub fn wrt<const N: usize>(self) -> $name<F, Args, N> {
-                $name { core: self.core }
+                // What was compiled is for another argument.
+                $name { core: Core { cache: Mutex::default(), ..self.core } }
             }
         }
     };
@@ -598,7 +640,7 @@ where
     /// See [`grad`].
     pub fn call(&self, inputs: Args::Refs<'_>) -> Result<(Array, Arrays<Args, I>), Error> {
         let entry = self.entry(inputs)?;
-        let (mut out, gradients) = self.core.run(&entry, &Core::<F, Args>::arrays(inputs))?;
+        let (mut out, gradients) = self.core.run(&entry, Core::<F, Args>::arrays(inputs))?;
         Ok((out.remove(0), like_argument::<Args, I>(inputs, gradients)))
     }
     fn entry(&self, inputs: Args::Refs<'_>) -> Result<Arc<Entry<F::Output>>, Error> {
@@ -609,7 +651,7 @@ where
     /// # Errors
     /// See [`grad`].
     pub fn lowered(&self, inputs: Args::Refs<'_>) -> Result<Lowered, Error> {
-        Ok(self.entry(inputs)?.compiled.lowered.clone())
+        Ok((*self.entry(inputs)?.compiled.lowered).clone())
     }
     /// The value and the tape, to be looked at or sent elsewhere before the reverse sweep.
     ///
@@ -628,7 +670,7 @@ where
     /// ```
     pub fn forward(&self, inputs: Args::Refs<'_>) -> Result<(Array, TapeReport, Vec<Value>), Error> {
         let entry = self.entry(inputs)?;
-        let (mut out, tape, counters) = self.core.forward(&entry, &Core::<F, Args>::arrays(inputs))?;
+        let (mut out, tape, counters) = self.core.forward(&entry, Core::<F, Args>::arrays(inputs))?;
         let mut report = TapeReport::new(&entry.compiled.lowered, &tape);
         report.recomputed_steps = counters.recomputed_steps;
         report.inverse_evaluations = counters.inverse_evaluations;
@@ -644,8 +686,8 @@ where
         tape: Vec<Value>,
     ) -> Result<(Arrays<Args, I>, Counters), Error> {
         let entry = self.entry(inputs)?;
-        let seeds = ones(&entry.compiled.seeds);
-        let (gradients, counters) = backward(&entry.compiled, &Core::<F, Args>::arrays(inputs), tape, seeds)?;
+        let seeds = entry.compiled.ones.clone();
+        let (gradients, counters) = backward(&entry.compiled, Core::<F, Args>::arrays(inputs), tape, seeds)?;
         Ok((like_argument::<Args, I>(inputs, gradients), counters))
     }
     /// Inside traced code.
@@ -693,7 +735,7 @@ where
     /// See [`grad`].
     pub fn call(&self, inputs: Args::Refs<'_>) -> Result<Arrays<Args, I>, Error> {
         let entry = scalar_entry(&self.core, inputs, I)?;
-        let (_, gradients) = self.core.run(&entry, &Core::<F, Args>::arrays(inputs))?;
+        let (_, gradients) = self.core.run(&entry, Core::<F, Args>::arrays(inputs))?;
         Ok(like_argument::<Args, I>(inputs, gradients))
     }
     /// The lowered program for inputs like these: what would run, as text.
@@ -701,7 +743,7 @@ where
     /// # Errors
     /// See [`grad`].
     pub fn lowered(&self, inputs: Args::Refs<'_>) -> Result<Lowered, Error> {
-        Ok(scalar_entry(&self.core, inputs, I)?.compiled.lowered.clone())
+        Ok((*scalar_entry(&self.core, inputs, I)?.compiled.lowered).clone())
     }
     /// Inside traced code.
     ///
@@ -767,7 +809,7 @@ where
             F::Output::to_arrays(&self.entry.result, &mut |ty| Array::zeros(ty.dtype, ty.shape.clone()));
         let found = expect_like("cotangent", cotangents, "result", &like, caller())?;
         let seeds = found.into_iter().filter(|a| a.dtype().is_float()).collect();
-        let (gradients, _) = backward(&self.entry.compiled, &self.inputs, self.tape.clone(), seeds)?;
+        let (gradients, _) = backward(&self.entry.compiled, self.inputs.clone(), self.tape.clone(), seeds)?;
         Ok(like_argument::<Args, I>(self.refs, gradients))
     }
 }
@@ -787,7 +829,7 @@ where
     ) -> Result<(<F::Output as Traceable>::Arrays, Pullback<'a, F, Args, I>), Error> {
         let entry = self.core.compiled(inputs, Some(I), Kind::Vjp)?;
         let arrays = Core::<F, Args>::arrays(inputs);
-        let (out, tape, _) = self.core.forward(&entry, &arrays)?;
+        let (out, tape, _) = self.core.forward(&entry, arrays.clone())?;
         let mut next = rebuild(out);
         let value = F::Output::to_arrays(&entry.result, &mut |_| next());
         Ok((value, Pullback { entry, inputs: arrays, refs: inputs, tape }))
@@ -843,7 +885,7 @@ where
         let entry = self.door.core.compiled(inputs, Some(I), self.kind())?;
         let mut arrays = Core::<F, Args>::arrays(inputs);
         arrays.extend(tangents);
-        let (_, products) = self.door.core.run(&entry, &arrays)?;
+        let (_, products) = self.door.core.run(&entry, arrays)?;
         Ok(like_argument::<Args, I>(inputs, products))
     }
     /// Inside traced code.
@@ -902,7 +944,7 @@ where
         let entry = self.core.compiled(x, None, Kind::Jvp)?;
         let mut arrays = Core::<F, (A,)>::arrays(x);
         arrays.extend(tangents.into_iter().filter(|t| t.dtype().is_float()));
-        let out = self.core.primal(&entry, &arrays)?;
+        let out = self.core.primal(&entry, arrays)?;
         let n_out = tree::leaves(&entry.result).len();
         let (mut value, mut dot) = (rebuild(out[..n_out].to_vec()), rebuild(out[n_out..].to_vec()));
         let tangent = F::Output::to_arrays(&entry.result, &mut |ty| {
@@ -958,8 +1000,38 @@ where
     /// Mistakes in the traced function; errors while running.
     pub fn call(&self, inputs: Args::Refs<'_>) -> Result<<F::Output as Traceable>::Arrays, Error> {
         let entry = self.core.compiled(inputs, None, Kind::Jit)?;
-        let out = self.core.primal(&entry, &Core::<F, Args>::arrays(inputs))?;
-        let mut next = rebuild(out);
+        self.results(&entry, Core::<F, Args>::arrays(inputs))
+    }
+    /// [`Jit::call`] on arrays that the caller gives up: where nobody else holds them, an executor may write results into their
+    /// memory, of this call or the next. The bits are the same.
+    ///
+    /// # Errors
+    /// As [`Jit::call`].
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_array::array;
+    /// let step = jit(|x: Var, v: Var| (x + 0.1 * v, v));
+    /// let mut state = (array([0.0, 1.0]), array([1.0, 1.0]));
+    /// for _ in 0..3 {
+    ///     state = step.call_donating(state)?;
+    /// }
+    /// assert_eq!(state.0, array([0.1 + 0.1 + 0.1, 1.0 + 0.1 + 0.1 + 0.1]));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
+    pub fn call_donating(&self, inputs: Args::Given) -> Result<<F::Output as Traceable>::Arrays, Error> {
+        let refs = Args::refs(&inputs);
+        let entry = self.core.compiled(refs, None, Kind::Jit)?;
+        let arrays = Core::<F, Args>::arrays(refs);
+        drop(inputs);
+        self.results(&entry, arrays)
+    }
+    fn results(
+        &self,
+        entry: &Entry<F::Output>,
+        inputs: Vec<Array>,
+    ) -> Result<<F::Output as Traceable>::Arrays, Error> {
+        let mut next = rebuild(self.core.primal(entry, inputs)?);
         Ok(F::Output::to_arrays(&entry.result, &mut |_| next()))
     }
     settings!();
@@ -968,7 +1040,7 @@ where
     /// # Errors
     /// Mistakes in the traced function.
     pub fn lowered(&self, inputs: Args::Refs<'_>) -> Result<Lowered, Error> {
-        Ok(self.core.compiled(inputs, None, Kind::Jit)?.compiled.lowered.clone())
+        Ok((*self.core.compiled(inputs, None, Kind::Jit)?.compiled.lowered).clone())
     }
     /// The traced program for inputs like these.
     ///

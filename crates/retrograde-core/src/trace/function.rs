@@ -1,6 +1,6 @@
 //! Closures and front doors as functions of trees.
 
-use super::tree::{Leaf, Tree};
+use super::tree::{Leaf, Part, Tree};
 use super::{Error, Var, tree};
 use crate::ir::{Location, Type};
 use retrograde_array::Array;
@@ -120,6 +120,9 @@ where
 /// let (x, y) = (array(2.0), array(3.0));
 /// assert_eq!(Two::leaves((&x, &y))[1], [(String::new(), y.clone())]);
 /// assert_eq!(Two::structure((&x, &y)), vec![vec![""], vec![""]]);
+/// let mut n_leaves = 0;
+/// Two::walk(Two::refs(&(x.clone(), y.clone())), &mut |_| n_leaves += 1);
+/// assert_eq!(n_leaves, 2);
 /// let f = |z: Var| {
 ///     let args = Two::trace((&x, &y), &mut |array| constant(array));
 ///     let tens = Two::from_vars((z, z)).map_vars(&mut |z| *z * 10.0);
@@ -131,10 +134,16 @@ where
 pub trait Arguments: Sized {
     /// How the caller passes arrays: `&a`, `(&a, &b)`, `(&a, &b, &c)`.
     type Refs<'a>: Copy;
+    /// How the caller gives arrays up: `a`, `(a, b)`, `(a, b, c)`.
+    type Given;
     /// How traced code passes values: `a`, `(a, b)`, `(a, b, c)`.
     type Vars;
     /// How many arguments there are.
     const COUNT: usize;
+    /// What is given, as it is passed.
+    fn refs(given: &Self::Given) -> Self::Refs<'_>;
+    /// See [`Tree::walk`].
+    fn walk(refs: Self::Refs<'_>, f: &mut dyn FnMut(Part<'_, Array>));
     /// The leaves, with paths, argument by argument.
     fn leaves(refs: Self::Refs<'_>) -> Vec<Vec<(String, Array)>>;
     /// The structures, argument by argument.
@@ -150,11 +159,18 @@ pub trait Arguments: Sized {
 }
 
 macro_rules! arguments {
-    ($n:literal, ($($name:ident $i:tt),*), $refs:ty, $vars:ty, |$r:ident| ($($get:expr),*), |$v:ident| $own:expr) => {
+    ($n:literal, ($($name:ident $i:tt),*), $refs:ty, $given:ty, $vars:ty, |$g:ident| $lent:expr, |$r:ident| ($($get:expr),*), |$v:ident| $own:expr) => {
         impl<$($name: Traceable),*> Arguments for ($($name,)*) {
             type Refs<'a> = $refs;
+            type Given = $given;
             type Vars = $vars;
             const COUNT: usize = $n;
+            fn refs($g: &Self::Given) -> Self::Refs<'_> {
+                $lent
+            }
+            fn walk($r: Self::Refs<'_>, f: &mut dyn FnMut(Part<'_, Array>)) {
+                $($get.walk(f);)*
+            }
             fn leaves($r: Self::Refs<'_>) -> Vec<Vec<(String, Array)>> {
                 vec![$(tree::leaves($get)),*]
             }
@@ -176,9 +192,15 @@ macro_rules! arguments {
         }
     };
 }
-arguments!(1, (A 0), &'a A::Arrays, A, |r| (r), |v| (v,));
-arguments!(2, (A 0, B 1), (&'a A::Arrays, &'a B::Arrays), (A, B), |r| (r.0, r.1), |v| v);
-arguments!(3, (A 0, B 1, C 2), (&'a A::Arrays, &'a B::Arrays, &'a C::Arrays), (A, B, C), |r| (r.0, r.1, r.2), |v| v);
+arguments!(1, (A 0), &'a A::Arrays, A::Arrays, A, |g| g, |r| (r), |v| (v,));
+arguments!(
+    2, (A 0, B 1), (&'a A::Arrays, &'a B::Arrays), (A::Arrays, B::Arrays), (A, B),
+    |g| (&g.0, &g.1), |r| (r.0, r.1), |v| v
+);
+arguments!(
+    3, (A 0, B 1, C 2), (&'a A::Arrays, &'a B::Arrays, &'a C::Arrays), (A::Arrays, B::Arrays, C::Arrays), (A, B, C),
+    |g| (&g.0, &g.1, &g.2), |r| (r.0, r.1, r.2), |v| v
+);
 
 /// Argument number `I`, which a derivative is taken with respect to.
 ///

@@ -4,6 +4,7 @@ use super::Var;
 use crate::ir::Type;
 use retrograde_array::Array;
 use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 
 /// What stands at the ends of a tree: a traced value, an array, a type.
 pub trait Leaf: Tree<Leaf = Self> + Clone {}
@@ -32,6 +33,24 @@ pub trait Tree: Sized {
     fn map<U: Leaf>(&self, f: &mut dyn FnMut(&Self::Leaf) -> U) -> Self::With<U>;
     /// Calls `f` with every leaf and every fixed part, in the order of [`Tree::map`], each with its path such as `hidden.0.weight`.
     fn visit(&self, path: &str, f: &mut dyn FnMut(&str, Visit<'_, Self::Leaf>));
+    /// [`Tree::visit`] without paths, for callers in a hurry: containers that can do so make no text.
+    fn walk(&self, f: &mut dyn FnMut(Part<'_, Self::Leaf>)) {
+        self.visit("", &mut |path, visit| match visit {
+            Visit::Leaf(leaf) => f(Part::Leaf(leaf)),
+            Visit::Fixed(what) => f(Part::Fixed(&(path, what))),
+        });
+    }
+}
+
+/// What [`Tree::walk`] finds.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a, L> {
+    /// A leaf.
+    Leaf(&'a L),
+    /// How many entries follow.
+    Count(usize),
+    /// A part of the structure that is not a leaf: a setting, the key of an entry.
+    Fixed(&'a dyn std::fmt::Debug),
 }
 
 /// What [`Tree::visit`] finds.
@@ -71,6 +90,74 @@ pub fn structure<T: Tree>(tree: &T) -> Vec<String> {
     all
 }
 
+/// What a tree of arrays looks like, for a quick comparison: its structure and the types of its leaves.
+///
+/// ```
+/// use retrograde_core::trace::tree::{Likeness, Tree};
+/// use retrograde_array::array;
+/// let of = |tree: &Vec<_>| Likeness::of(|f| tree.walk(f));
+/// let two = vec![array(1.0), array([2.0])];
+/// let like = of(&two);
+/// assert!(like.fits(|f| two.walk(f)));
+/// assert!(!like.fits(|f| vec![array(1.0), array(2.0)].walk(f)) && !like.fits(|f| two[..1].to_vec().walk(f)));
+/// ```
+#[derive(Clone, PartialEq, Debug)]
+pub struct Likeness(Vec<KnownPart>);
+
+#[derive(Clone, PartialEq, Debug)]
+enum KnownPart {
+    Leaf(Type),
+    Count(usize),
+    Fixed(String),
+}
+
+impl Likeness {
+    /// That of what is walked through.
+    pub fn of(walk: impl FnOnce(&mut dyn FnMut(Part<'_, Array>))) -> Likeness {
+        let mut parts = vec![];
+        walk(&mut |part| {
+            parts.push(match part {
+                Part::Leaf(array) => KnownPart::Leaf(Type::of(array)),
+                Part::Count(n) => KnownPart::Count(n),
+                Part::Fixed(what) => KnownPart::Fixed(format!("{what:?}")),
+            });
+        });
+        Likeness(parts)
+    }
+    /// Whether what is walked through looks the same. Allocates nothing.
+    pub fn fits(&self, walk: impl FnOnce(&mut dyn FnMut(Part<'_, Array>))) -> bool {
+        let (mut known, mut same) = (self.0.iter(), true);
+        walk(&mut |part| same = same && known.next().is_some_and(|known| known.fits(&part)));
+        same && known.next().is_none()
+    }
+}
+
+impl KnownPart {
+    fn fits(&self, part: &Part<'_, Array>) -> bool {
+        match (self, part) {
+            (KnownPart::Leaf(ty), Part::Leaf(array)) => {
+                ty.dtype == array.dtype() && ty.shape == *array.shape()
+            }
+            (KnownPart::Count(n), Part::Count(found)) => n == found,
+            (KnownPart::Fixed(known), Part::Fixed(what)) => {
+                let mut rest = Rest(known);
+                write!(rest, "{what:?}").is_ok() && rest.0.is_empty()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A text that is compared with what is written, which takes its beginning off or fails.
+struct Rest<'a>(&'a str);
+
+impl fmt::Write for Rest<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
+        Ok(())
+    }
+}
+
 macro_rules! leaf {
     ($($ty:ty),*) => { $(
         impl Leaf for $ty {}
@@ -82,6 +169,9 @@ macro_rules! leaf {
             }
             fn visit(&self, path: &str, f: &mut dyn FnMut(&str, Visit<'_, $ty>)) {
                 f(path, Visit::Leaf(self));
+            }
+            fn walk(&self, f: &mut dyn FnMut(Part<'_, $ty>)) {
+                f(Part::Leaf(self));
             }
         }
     )* };
@@ -98,6 +188,10 @@ impl<T: Tree> Tree for Vec<T> {
         f(path, Visit::Fixed(format!("{} entries", self.len())));
         self.iter().enumerate().for_each(|(i, t)| t.visit(&join(path, &i.to_string()), f));
     }
+    fn walk(&self, f: &mut dyn FnMut(Part<'_, T::Leaf>)) {
+        f(Part::Count(self.len()));
+        self.iter().for_each(|t| t.walk(f));
+    }
 }
 
 impl<T: Tree, const N: usize> Tree for [T; N] {
@@ -108,6 +202,9 @@ impl<T: Tree, const N: usize> Tree for [T; N] {
     }
     fn visit(&self, path: &str, f: &mut dyn FnMut(&str, Visit<'_, T::Leaf>)) {
         self.iter().enumerate().for_each(|(i, t)| t.visit(&join(path, &i.to_string()), f));
+    }
+    fn walk(&self, f: &mut dyn FnMut(Part<'_, T::Leaf>)) {
+        self.iter().for_each(|t| t.walk(f));
     }
 }
 
@@ -121,6 +218,10 @@ impl<T: Tree> Tree for Option<T> {
         f(path, Visit::Fixed(if self.is_some() { "some" } else { "none" }.into()));
         self.iter().for_each(|t| t.visit(path, f));
     }
+    fn walk(&self, f: &mut dyn FnMut(Part<'_, T::Leaf>)) {
+        f(Part::Count(usize::from(self.is_some())));
+        self.iter().for_each(|t| t.walk(f));
+    }
 }
 
 impl<T: Tree> Tree for BTreeMap<String, T> {
@@ -131,6 +232,13 @@ impl<T: Tree> Tree for BTreeMap<String, T> {
     }
     fn visit(&self, path: &str, f: &mut dyn FnMut(&str, Visit<'_, T::Leaf>)) {
         self.iter().for_each(|(k, t)| t.visit(&join(path, k), f));
+    }
+    fn walk(&self, f: &mut dyn FnMut(Part<'_, T::Leaf>)) {
+        f(Part::Count(self.len()));
+        for (key, t) in self {
+            f(Part::Fixed(key));
+            t.walk(f);
+        }
     }
 }
 
@@ -144,6 +252,9 @@ macro_rules! tuple {
             }
             fn visit(&self, path: &str, f: &mut dyn FnMut(&str, Visit<'_, L>)) {
                 $(self.$i.visit(&join(path, stringify!($i)), f);)*
+            }
+            fn walk(&self, f: &mut dyn FnMut(Part<'_, L>)) {
+                $(self.$i.walk(f);)*
             }
         }
     };

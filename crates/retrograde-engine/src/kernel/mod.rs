@@ -35,7 +35,11 @@ pub fn fuse(program: &Program) -> Vec<Group> {
 
 impl Kernel {
     /// Computes `outputs`, each of which is a whole array of its type that nobody else holds.
-    pub fn run(&self, _inputs: &[&Array], _outputs: &mut [Array], _scratch: &mut Scratch) {
+    pub fn run(&self, _inputs: &[&Array], _outputs: &mut [Array], _scratch: &mut Scratch, _threads: usize) {
+        match self.0 {}
+    }
+    /// The equations that the kernel computes.
+    pub fn equations(&self) -> &[usize] {
         match self.0 {}
     }
 }

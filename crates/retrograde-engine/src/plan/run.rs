@@ -1,109 +1,243 @@
 //! Running a plan.
 
-use retrograde_array::Array;
-use retrograde_core::exec::{Cause, Counters, RunConfig, RunError, non_finite};
-use retrograde_core::ir::Location;
-use retrograde_core::prim::{EvalError, Evaluate, Program, Value};
+use std::any::Any;
+use std::sync::Arc;
 
-use super::{Action, Body, Plan, Step, address};
-use crate::kernel::Scratch;
+use retrograde_array::{Array, ArrayError, lost};
+use retrograde_core::exec::{Cause, Counters, RunConfig, RunError, non_finite};
+use retrograde_core::ir::{Location, Type};
+use retrograde_core::prim::{self, EvalError, Evaluate, Feeds, Program, Value};
+
+use super::body::Prepared;
+use super::frame::{Frame, room};
+use super::{Action, Holds, Plan, Step, address};
+use crate::{direct, kernel};
+
+/// Memory that every running call needs, kept from call to call.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    tiles: kernel::Scratch,
+    direct: direct::Scratch,
+    /// What the caller gave up and nobody else holds.
+    given: Vec<Array>,
+}
 
 /// A running call.
-pub(crate) struct Run<'p> {
+pub(crate) struct Run {
     config: RunConfig,
+    n_threads: usize,
     pub(crate) counters: Counters,
     /// The first failure, with the place of the innermost equation.
     pub(crate) failure: Option<RunError>,
-    /// The step that runs, and its bodies.
-    step: Option<&'p Step>,
-    bodies: &'p [Body],
-    scratch: Scratch,
+    /// The operation that runs, and where the user wrote it.
+    pub(crate) place: (&'static str, Option<Location>),
+    /// The plan and number of the step that runs, if it has bodies.
+    step: Option<(Arc<Plan>, usize)>,
+    /// What its results may be written into.
+    rooms: Vec<Value>,
+    pub(crate) scratch: Scratch,
 }
 
-impl<'p> Run<'p> {
-    pub(crate) fn new(config: RunConfig) -> Run<'p> {
+impl Run {
+    pub(crate) fn new(config: RunConfig, n_threads: usize, scratch: Scratch) -> Run {
         Run {
             config,
+            n_threads,
             counters: Counters::default(),
             failure: None,
+            place: ("program", None),
             step: None,
-            bodies: &[],
-            scratch: Scratch::default(),
+            rooms: vec![],
+            scratch,
         }
-    }
-    /// Which step runs: its operation and where the user wrote it.
-    pub(crate) fn place(&self) -> (&'static str, Option<Location>) {
-        self.step.map_or(("program", None), |step| (step.op, step.location))
     }
     fn fail(&mut self, step: &Step, cause: Cause) {
         let (op, location) = (step.op, step.location);
         self.failure.get_or_insert(RunError { op, location, step: None, cause });
     }
+    /// The plan of a body of the step that runs.
+    fn plan(&self, body: &Program) -> Result<Arc<Plan>, EvalError> {
+        let bodies = self.step.as_ref().map(|(plan, step)| match &plan.steps[*step].action {
+            Action::Eval { bodies, .. } => &bodies[..],
+            _ => &[],
+        });
+        let found = bodies.unwrap_or_default().iter().find(|planned| planned.address == address(body));
+        let found = found.ok_or_else(|| EvalError::Broken("a body of the equation that runs".into()))?;
+        Ok(found.plan.clone())
+    }
 }
 
-const UNDEFINED: &str = "a value is used before its definition; this is a bug in retrograde";
+/// The arrays of the operands of a step, on the stack where they are few.
+fn with_arrays<R>(frame: &Frame, step: &Step, f: impl FnOnce(&[&Array]) -> R) -> R {
+    const FEW: usize = 12;
+    let array = |i: usize| frame.slots[step.inputs[i].slot].array();
+    match step.inputs.len() {
+        0 => f(&[]),
+        n @ 1..=FEW => {
+            let mut arrays = [array(0); FEW];
+            for (i, place) in arrays[..n].iter_mut().enumerate().skip(1) {
+                *place = array(i);
+            }
+            f(&arrays[..n])
+        }
+        n => f(&(0..n).map(array).collect::<Vec<_>>()),
+    }
+}
 
 impl Plan {
-    pub(crate) fn run<'p>(&'p self, inputs: Vec<Value>, run: &mut Run<'p>) -> Result<Vec<Value>, EvalError> {
-        let mut values: Vec<Option<Value>> = vec![None; self.n_slots];
-        for (slot, value) in self.parameters.iter().zip(inputs) {
-            values[*slot] = Some(value);
+    /// Runs a program on its inputs.
+    pub(crate) fn run(self: &Arc<Self>, inputs: Vec<Value>, run: &mut Run) -> Result<Vec<Value>, EvalError> {
+        let mut frame = self.frame();
+        for (&slot, value) in self.parameters.iter().zip(inputs) {
+            frame.slots[slot] = value;
         }
-        for step in &self.steps {
-            run.step = Some(step);
-            match &step.action {
-                Action::Kernel(kernel) => {
-                    let inputs: Vec<&Array> = step
-                        .inputs
-                        .iter()
-                        .map(|slot| values[*slot].as_ref().expect(UNDEFINED).array())
-                        .collect();
-                    kernel.run(&inputs, &mut [], &mut run.scratch);
-                }
-                Action::Eval { prim, bodies } => {
-                    let operands: Vec<Value> = step
-                        .inputs
-                        .iter()
-                        .zip(&step.dying)
-                        .map(|(slot, &dies)| if dies { values[*slot].take() } else { values[*slot].clone() })
-                        .map(|value| value.expect(UNDEFINED))
-                        .collect();
-                    let finite =
-                        run.config.look_for_non_finite && operands.iter().all(|v| non_finite(v).is_none());
-                    let outer = std::mem::replace(&mut run.bodies, bodies);
-                    let results = prim.eval(run, operands);
-                    run.bodies = outer;
-                    let results = results.inspect_err(|e| run.fail(step, e.clone().into()))?;
-                    if finite
-                        && bodies.is_empty()
-                        && let Some(found) = results.iter().find_map(non_finite)
-                    {
-                        run.fail(step, Cause::NotFinite { found });
-                        return Err(EvalError::Interrupted);
-                    }
-                    for (slot, result) in step.outputs.iter().zip(results) {
-                        values[*slot] = Some(result);
-                    }
+        let outcome = self.run_in(&mut frame, run);
+        let results = outcome.map(|()| self.results(&mut frame));
+        self.give_back(&mut frame, &mut run.scratch.given);
+        self.keep(frame);
+        results
+    }
+
+    /// Runs all steps; parameters are in the workspace, and so are results after it.
+    pub(super) fn run_in(self: &Arc<Self>, frame: &mut Frame, run: &mut Run) -> Result<(), EvalError> {
+        for (index, step) in self.steps.iter().enumerate() {
+            run.place = (step.op, step.location);
+            let outcome = match &step.action {
+                Action::Eval { .. } => self.evaluate(index, frame, run),
+                _ => native(step, frame, run),
+            };
+            outcome.inspect_err(|e| run.fail(step, e.clone().into()))?;
+            for &slot in &step.releases {
+                let value = std::mem::take(&mut frame.slots[slot]);
+                if let (Holds::Parameter, Value::Array(mut array)) = (self.slots[slot], value)
+                    && array.is_unique()
+                {
+                    run.scratch.given.push(array);
                 }
             }
         }
-        // A result may be kept: it must not keep alive what it is a view of.
-        Ok(self.results.iter().map(|slot| values[*slot].as_ref().expect(UNDEFINED).compact()).collect())
+        Ok(())
+    }
+
+    /// Runs a step by the rule of its primitive.
+    fn evaluate(self: &Arc<Self>, index: usize, frame: &mut Frame, run: &mut Run) -> Result<(), EvalError> {
+        let step = &self.steps[index];
+        let Action::Eval { prim, bodies } = &step.action else { return Ok(()) };
+        let mut operands: Vec<Value> = Vec::with_capacity(step.inputs.len());
+        for operand in &step.inputs {
+            let value = &mut frame.slots[operand.slot];
+            operands.push(if operand.dies { std::mem::take(value) } else { value.clone() });
+        }
+        let finite = run.config.look_for_non_finite && operands.iter().all(|v| non_finite(v).is_none());
+        let results = if bodies.is_empty() {
+            expect_memory(&step.types)?;
+            prim.eval(run, operands)?
+        } else {
+            let mut rooms = std::mem::take(&mut frame.rooms);
+            rooms.clear();
+            rooms.extend(step.outputs.iter().map(|&slot| std::mem::take(&mut frame.slots[slot])));
+            let outer_step = run.step.replace((self.clone(), index));
+            let outer_rooms = std::mem::replace(&mut run.rooms, rooms);
+            let results = prim.eval(run, operands);
+            frame.rooms = std::mem::replace(&mut run.rooms, outer_rooms);
+            run.step = outer_step;
+            results?
+        };
+        if finite
+            && bodies.is_empty()
+            && let Some(found) = results.iter().find_map(non_finite)
+        {
+            run.fail(step, Cause::NotFinite { found });
+            return Err(EvalError::Interrupted);
+        }
+        for (&slot, result) in step.outputs.iter().zip(results) {
+            frame.slots[slot] = result;
+        }
+        Ok(())
     }
 }
 
-impl Evaluate for Run<'_> {
-    fn run(&mut self, body: &Program, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
-        let found = self.bodies.iter().find(|planned| planned.address == address(body));
-        let planned = found.ok_or_else(|| EvalError::Broken("a body of the equation that runs".into()))?;
-        planned.plan.run(inputs, self)
+/// Runs a step that writes into memory of the workspace.
+fn native(step: &Step, frame: &mut Frame, run: &mut Run) -> Result<(), EvalError> {
+    match &step.action {
+        Action::Retain(update) => {
+            let mut bits = std::mem::take(&mut frame.slots[step.inputs[0].slot]).into_bits()?;
+            let array = |i: usize| frame.slots[step.inputs[i].slot].array();
+            let operands = [array(3), array(step.inputs.len() - 1)];
+            lost::record_array(array(1), array(2), update.step(&operands), &mut bits)?;
+            frame.slots[step.outputs[0]] = Value::Bits(bits);
+            return Ok(());
+        }
+        Action::Restore(update) => {
+            let mut bits = std::mem::take(&mut frame.slots[step.inputs[0].slot]).into_bits()?;
+            let x = step.outputs[1];
+            let mut room = room(std::mem::take(&mut frame.slots[x]), &step.types[1], &mut run.scratch.given)?;
+            let array = |i: usize| frame.slots[step.inputs[i].slot].array();
+            let operands = [array(2), array(step.inputs.len() - 1)];
+            lost::restore_array_into(array(1), update.step(&operands), &mut bits, &mut room)?;
+            frame.slots[x] = Value::Array(room);
+            frame.slots[step.outputs[0]] = Value::Bits(bits);
+            return Ok(());
+        }
+        _ => {}
     }
-    fn attempt(&mut self, body: &Program, inputs: Vec<Value>) -> Option<Vec<Value>> {
+    frame.take_written(step, &mut run.scratch.given)?;
+    let mut written = std::mem::take(&mut frame.written);
+    let outcome = with_arrays(frame, step, |inputs| -> Result<(), ArrayError> {
+        match &step.action {
+            Action::Kernel(kernel) => kernel.run(inputs, &mut written, &mut run.scratch.tiles, run.n_threads),
+            Action::Direct(direct) => {
+                for out in &mut written {
+                    direct.run(inputs, out, run.n_threads, &mut run.scratch.direct)?;
+                }
+            }
+            Action::Retain(_) | Action::Restore(_) | Action::Eval { .. } => {}
+        }
+        Ok(())
+    });
+    frame.written = written;
+    frame.put_written(step);
+    Ok(outcome?)
+}
+
+/// Results of more bytes than this are asked of the system before a rule makes them, which would end the process.
+const ASKED: usize = 1 << 30;
+
+fn expect_memory(types: &[Type]) -> Result<(), EvalError> {
+    let bytes = types.iter().map(Type::size_bytes).fold(0, usize::saturating_add);
+    if bytes > ASKED && Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+        return Err(ArrayError::OutOfMemory { bytes }.into());
+    }
+    Ok(())
+}
+
+impl Evaluate for Run {
+    fn run(&mut self, body: &Program, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
+        self.plan(body)?.run(inputs, self)
+    }
+    fn prepare(&mut self, body: &Arc<Program>, feeds: Feeds) -> Box<dyn prim::Body> {
+        match self.plan(body) {
+            Ok(plan) => Box::new(Prepared::new(plan, &feeds)),
+            // Says so when it runs.
+            Err(_) => Box::new(prim::body::Plain::new(body, feeds)),
+        }
+    }
+    fn enter(&mut self, body: &mut dyn Any) -> Result<(), EvalError> {
+        match body.downcast_mut::<Prepared>() {
+            Some(Prepared { plan, frame, .. }) => plan.run_in(frame, self),
+            None => Err(EvalError::Broken("a body that the engine prepared".into())),
+        }
+    }
+    fn attempt(&mut self, body: &mut dyn prim::Body) -> bool {
         // Whether an attempt succeeds must not depend on what is looked for.
         let (config, failure) = (std::mem::take(&mut self.config), self.failure.take());
-        let results = Evaluate::run(self, body, inputs);
+        let succeeded = body.run(self).is_ok();
         (self.config, self.failure) = (config, failure);
-        results.ok()
+        succeeded
+    }
+    fn room(&mut self, result: usize, ty: &Type) -> Result<Array, EvalError> {
+        let old = self.rooms.get_mut(result).map(std::mem::take).unwrap_or_default();
+        Ok(room(old, ty, &mut self.scratch.given)?)
     }
     fn count_recomputed_step(&mut self) {
         self.counters.recomputed_steps += 1;
