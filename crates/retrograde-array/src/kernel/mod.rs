@@ -12,12 +12,14 @@ mod level;
 mod lost;
 mod num;
 mod reduce;
+pub(crate) mod tile;
 mod transcendental;
 
 pub(crate) use dot::{Matrix, dot};
 pub(crate) use elementwise::{map, zip, zip3};
 pub(crate) use fold::fold_inner;
-pub(crate) use level::{Level, level};
+pub use level::Level;
+pub(crate) use level::level;
 pub(crate) use lost::{candidate, contradicts, detect_add, detect_fma, preimages};
 pub(crate) use num::{Float, Num};
 pub(crate) use reduce::{sum_inner, sum_middle};
