@@ -32,11 +32,11 @@ pub(crate) use level::at_level;
 ///
 /// Generic parameters are given twice: as declared and as used, `[T: Num] [T]`.
 macro_rules! dispatch {
-    ($(#[$doc:meta])* pub(crate) fn $name:ident [$($decl:tt)*] [$($used:tt)*]
+    ($(#[$doc:meta])* $vis:vis fn $name:ident [$($decl:tt)*] [$($used:tt)*]
         ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "the geometry of a loop nest")]
-        pub(crate) fn $name<$($decl)*>($($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name<$($decl)*>($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments, reason = "the geometry of a loop nest")]
             fn body<$($decl)*>($($arg: $ty),*) $(-> $ret)? $body

@@ -4,7 +4,7 @@ use super::nest::Axes;
 use super::{Op, Reduction, View};
 use crate::kernel::Level;
 use crate::kernel::tile::{
-    Action, Address, Block, Code, Move, Nest, Parts, STREAMS, Step, Stream, Where, has_reduction, padded,
+    Action, Address, Block, Code, Move, Nest, Parts, STATE, STREAMS, Stage, Step, Stream, Where, has_product, has_reduction, padded,
 };
 use crate::{Array, DType, Scalar};
 
@@ -27,6 +27,8 @@ enum Source {
     Op { op: Op, operands: Vec<Value> },
     View { of: Value, view: View },
     Reduce { reduction: Reduction, of: Value, lengths: [usize; 3] },
+    Assemble { fill: Value, parts: Vec<(Value, View)> },
+    Product { a: Value, b: Value, lengths: [i32; 10] },
 }
 
 struct Definition {
@@ -79,8 +81,9 @@ impl Builder {
     }
 
     fn define(&mut self, source: Source, dtype: DType, size: usize) -> Value {
-        let expected = self.shape.as_ref().map(|shape| shape.iter().product());
-        if size == 0 || expected.is_some_and(|expected: usize| expected != size) {
+        let expected = self.shape.as_ref().map(|shape| shape.iter().product::<usize>());
+        let is_reduced = matches!(source, Source::Reduce { .. });
+        if size == 0 || (!is_reduced && expected.is_some_and(|expected| expected != size)) {
             bug(&format!("a value of {size} entries"));
         }
         self.values.push(Definition { source, dtype, size });
@@ -119,7 +122,8 @@ impl Builder {
         let dtypes: Vec<DType> = operands.iter().map(|v| self.values[v.0].dtype).collect();
         let Some(dtype) = op.dtype(&dtypes) else { bug(&format!("{op:?} of {dtypes:?}")) };
         let size = self.values[operands[0].0].size;
-        if operands.iter().any(|v| self.values[v.0].size != size) {
+        let is_reduced = |v: &Value| self.shape.is_some() && matches!(self.values[v.0].source, Source::Reduce { .. });
+        if operands.iter().any(|v| self.values[v.0].size != size || is_reduced(v)) {
             bug("operands of different sizes");
         }
         self.define(Source::Op { op, operands: operands.to_vec() }, dtype, size)
@@ -134,14 +138,108 @@ impl Builder {
         self.define(Source::View { of, view: view.clone() }, dtype, view.size())
     }
 
-    /// The reduction of a value of small code, of `[outer, n, inner]` entries, over the middle axis.
+    /// A value of small code of that many entries: those of the parts, each at the places of a view of the whole, and else the
+    /// only entry of `fill`.
+    ///
+    /// # Panics
+    /// When views leave the whole, or sizes or dtypes differ: internal misuse.
+    ///
+    /// ```
+    /// use retrograde_array::{Array, DType, array, tile::{Builder, Level, Scratch, View}};
+    /// let mut b = Builder::small();
+    /// let x = b.input(DType::F64, 2);
+    /// let (x, zero) = (b.read(x, &View::whole(&[2])), b.constant(0.0.into(), &[]));
+    /// let y = b.assemble(5, zero, &[(x, View::whole(&[5]).sliced(&[1], &[4], &[2]))]);
+    /// b.output(y);
+    /// let mut y = [Array::zeros(DType::F64, [5])];
+    /// b.finish(Level::best()).run(&[&array([1.0, 2.0])], &mut y, &mut Scratch::default(), None);
+    /// assert_eq!(y[0], array([0.0, 1.0, 0.0, 2.0, 0.0]));
+    /// ```
+    pub fn assemble(&mut self, size: usize, fill: Value, parts: &[(Value, View)]) -> Value {
+        let Definition { dtype, size: n, .. } = self.values[fill.0];
+        let fits = parts.iter().all(|(v, view)| {
+            let value = &self.values[v.0];
+            value.dtype == dtype && value.size == view.size() && view.places().all(|place| place < size)
+        });
+        if self.shape.is_some() || n != 1 || !fits {
+            bug("parts of a value");
+        }
+        self.define(Source::Assemble { fill, parts: parts.to_vec() }, dtype, size)
+    }
+
+    /// The products of matrices in small code, in the order of [`ops::dot_general`](crate::ops::dot_general): of the value `a` seen through a
+    /// view of shape `[batch, m, k]` and `b` through one of shape `[batch, k, n]`.
+    ///
+    /// # Panics
+    /// When shapes or dtypes do not fit, or a view goes backwards: internal misuse.
+    ///
+    /// ```
+    /// use retrograde_array::{Array, DType, array, tile::{Builder, Level, Scratch, View}};
+    /// // The product of a matrix and its transpose.
+    /// let mut b = Builder::small();
+    /// let x = b.input(DType::F64, 4);
+    /// let (x, view) = (b.read(x, &View::whole(&[1, 2, 2])), View::whole(&[1, 2, 2]));
+    /// let y = b.product((x, &view), (x, &view.transposed(&[0, 2, 1])));
+    /// b.output(y);
+    /// let mut y = [Array::zeros(DType::F64, [2, 2])];
+    /// b.finish(Level::best()).run(&[&array([[1.0, 2.0], [3.0, 4.0]])], &mut y, &mut Scratch::default(), None);
+    /// assert_eq!(y[0], array([[5.0, 11.0], [11.0, 25.0]]));
+    /// ```
+    pub fn product(&mut self, a: (Value, &View), b: (Value, &View)) -> Value {
+        let ([a, b], [a_view, b_view]) = ([a.0, b.0], [a.1, b.1]);
+        let dtype = self.values[a.0].dtype;
+        let inside = |v: Value, view: &View| view.places().all(|place| place < self.values[v.0].size);
+        let forwards = |view: &View| view.offset() == 0 && view.strides().iter().all(|&stride| stride >= 0);
+        let (&[batch, m, k], &[batch_b, k_b, n]) = (a_view.shape(), b_view.shape()) else { bug("matrices of other axes") };
+        let fits = batch == batch_b && k == k_b && k > 0 && dtype == self.values[b.0].dtype;
+        let views = inside(a, a_view) && inside(b, b_view) && forwards(a_view) && forwards(b_view);
+        if self.shape.is_some() || !fits || !views || !has_product(dtype) {
+            bug("a product of values");
+        }
+        let strides = a_view.strides().iter().chain(b_view.strides()).map(|&stride| far(stride));
+        let all: Vec<i32> = [batch, m, k, n].iter().map(|&n| far(n as isize)).chain(strides).collect();
+        let Ok(lengths) = all.try_into() else { bug("matrices of other axes") };
+        self.define(Source::Product { a, b, lengths }, dtype, batch * m * n)
+    }
+
+    /// The reduction of a value of `[outer, n, inner]` entries over the middle axis.
+    ///
+    /// In a nest: all reductions have the same lengths, for which [`Builder::reduces`] holds, and what is reduced can only be
+    /// written.
+    ///
+    /// # Panics
+    /// When the value has another size, its dtype no such reduction, or a nest cannot have it: internal misuse.
     pub fn reduce(&mut self, reduction: Reduction, of: Value, lengths: [usize; 3]) -> Value {
         let Definition { dtype, size, .. } = self.values[of.0];
         let [outer, n, inner] = lengths;
-        if self.shape.is_some() || outer * n * inner != size || !has_reduction(reduction, dtype) {
+        let fits = match &self.shape {
+            Some(shape) => Builder::reduces(shape, lengths) && self.lengths().is_none_or(|own| own == lengths),
+            None => true,
+        };
+        if !fits || outer * n * inner != size || !has_reduction(reduction, dtype) {
             bug("a reduction of a value");
         }
         self.define(Source::Reduce { reduction, of, lengths }, dtype, outer * inner)
+    }
+
+    /// Whether a nest of that shape can reduce `[outer, n, inner]` entries over the middle axis: a tile holds whole
+    /// results, or the middle axis is the last and the tiles of a result come one after another.
+    ///
+    /// ```
+    /// use retrograde_array::tile::Builder;
+    /// assert!(Builder::reduces(&[90, 8, 3], [90, 8, 3]) && Builder::reduces(&[9, 5000], [9, 5000, 1]));
+    /// assert!(!Builder::reduces(&[5000, 9], [1, 5000, 9]));
+    /// ```
+    pub fn reduces(shape: &[usize], [outer, n, inner]: [usize; 3]) -> bool {
+        outer * n * inner == shape.iter().product::<usize>() && n > 0 && (inner == 1 || n * inner <= TILE)
+    }
+
+    /// The lengths of the reductions, if there are any.
+    fn lengths(&self) -> Option<[usize; 3]> {
+        self.values.iter().find_map(|value| match value.source {
+            Source::Reduce { lengths, .. } => Some(lengths),
+            _ => None,
+        })
     }
 
     /// Writes a value to a further output: an array of its dtype and size. Each value once.
@@ -178,12 +276,16 @@ struct Item {
 }
 
 /// The steps, with registers by number.
-struct Plan {
+pub(super) struct Plan {
     nest: Nest,
     constants: Block,
     streams: Vec<Stream>,
     once: Vec<Item>,
     items: Vec<Item>,
+    /// Tiles in a row, and what runs before and after each row.
+    row: usize,
+    begin: Vec<Step>,
+    end: Vec<Step>,
     /// Bytes of each register.
     registers: Vec<usize>,
     places: Vec<Place>,
@@ -199,6 +301,9 @@ impl Plan {
             streams: vec![],
             once: vec![],
             items: vec![],
+            row: 1,
+            begin: vec![],
+            end: vec![],
             registers: vec![],
             places: vec![],
             stand_ins: 0,
@@ -229,14 +334,20 @@ impl Plan {
     }
 
     /// Code over one shape.
-    fn nest(builder: &Builder, shape: &[usize]) -> Plan {
+    pub(super) fn nest(builder: &Builder, shape: &[usize]) -> Plan {
         let views = builder.values.iter().filter_map(|value| match &value.source {
             Source::Read { view, .. } => Some(view),
             _ => None,
         });
         let views: Vec<&View> = views.collect();
         let whole = View::whole(shape);
-        let axes = Axes::new(shape, &views.iter().copied().chain([&whole]).collect::<Vec<_>>());
+        let breaks = builder.lengths().map_or(vec![], |[outer, _, inner]| {
+            let product = |axes: &[usize]| axes.iter().product::<usize>();
+            let first = (0..shape.len()).find(|&axis| product(&shape[..axis]) == outer);
+            let end = (0..shape.len()).find(|&axis| product(&shape[axis..]) == inner);
+            first.into_iter().chain(end).collect()
+        });
+        let axes = Axes::new(shape, &views.iter().copied().chain([&whole]).collect::<Vec<_>>(), &breaks);
         let mut plan = Plan::new(axes.nest(TILE));
         let tile = plan.nest.whole();
         let rounds = [tile, plan.nest.last()].iter().all(|&n| n == padded(n));
@@ -262,7 +373,14 @@ impl Plan {
                     plan.places.push(out);
                     continue;
                 }
-                Source::View { .. } | Source::Reduce { .. } => bug("an arrangement in a nest"),
+                Source::Reduce { reduction, of, lengths } => {
+                    let from = (plan.places[of.0], builder.values[of.0].dtype);
+                    let Some(output) = written else { bug("a reduction that is not written") };
+                    let out = plan.reduced(*reduction, from, *lengths, output);
+                    plan.places.push(out);
+                    continue;
+                }
+                Source::View { .. } | Source::Assemble { .. } | Source::Product { .. } => bug("an arrangement in a nest"),
             };
             plan.places.push(place);
             if let Some(output) = written {
@@ -276,6 +394,44 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// A reduction in a nest.
+    fn reduced(
+        &mut self,
+        reduction: Reduction,
+        from: (Place, DType),
+        [outer, n, inner]: [usize; 3],
+        output: usize,
+    ) -> Place {
+        let reduce = |stage, out, operands| Item { action: Action::Reduce(reduction, stage), out, operands, len: None };
+        let strides = self.nest.strides();
+        if n * inner <= TILE {
+            let divided = strides.iter().map(|stride| stride / n as isize).collect();
+            let out = self.stream(Where::Output(output), 0, divided, None);
+            let lengths = self.table(&[n as i32, inner as i32]);
+            self.items.push(reduce(Stage::Tile, out, vec![from, (lengths, DType::I32)]));
+            return out;
+        }
+        self.row = self.nest.tiles() / outer;
+        // Along the outermost axes, results follow each other; along the others, they stay.
+        let mut kept = 0;
+        let own = strides.iter().enumerate().map(|(axis, stride)| {
+            let stays = kept == axis && self.nest.outer[..axis].iter().product::<usize>() < outer;
+            kept += usize::from(stays);
+            if stays { stride / (n * inner) as isize } else { 0 }
+        });
+        let own = own.collect();
+        let state = self.stand_in(Some(STATE.next_multiple_of(ALIGNMENT))).unwrap_or_default();
+        let state = Address { base: 0, offset: state };
+        self.begin.push(Step { action: Action::Begin, out: state, operands: vec![], len: None });
+        self.items.push(reduce(Stage::Accumulate, Place::Fixed(state), vec![from]));
+        let out = self.stream(Where::Output(output), 0, own, None);
+        if let Place::Fixed(out) = out {
+            let action = Action::Reduce(reduction, Stage::Fold);
+            self.end.push(Step { action, out, operands: vec![(state, from.1)], len: Some(1) });
+        }
+        out
     }
 
     fn stand_in(&mut self, bytes: Option<usize>) -> Option<u32> {
@@ -343,6 +499,7 @@ impl Plan {
                 None => plan.register(dtype, size),
             };
             let of = |plan: &Plan, v: &Value| (plan.places[v.0], builder.values[v.0].dtype);
+            let mut is_made = false;
             let (place, item) = match &value.source {
                 Source::Constant(scalar) => {
                     let known =
@@ -379,6 +536,25 @@ impl Plan {
                     let item = plan.moved(out, from, &places, len);
                     (out, Some(item))
                 }
+                Source::Product { a, b, lengths } => {
+                    let lengths = plan.table(lengths);
+                    let operands = vec![of(&plan, a), of(&plan, b), (lengths, DType::I32)];
+                    let out = result(&mut plan);
+                    (out, Some(Item { action: Action::Product, out, operands, len }))
+                }
+                Source::Assemble { fill, parts } => {
+                    let out = result(&mut plan);
+                    let operands = vec![of(&plan, fill)];
+                    plan.items.push(Item { action: Action::Move(Move::Repeated), out, operands, len });
+                    for (v, view) in parts {
+                        let places: Vec<i32> = view.places().map(|place| place as i32).collect();
+                        let operands = vec![of(&plan, v), (plan.table(&places), DType::I32)];
+                        let len = Some(places.len() as u32);
+                        plan.items.push(Item { action: Action::Move(Move::Placed), out, operands, len });
+                    }
+                    is_made = true;
+                    (out, None)
+                }
                 Source::Op { op, operands } => {
                     let operands = operands.iter().map(|v| of(&plan, v)).collect();
                     let out = result(&mut plan);
@@ -389,10 +565,10 @@ impl Plan {
                     let lengths = plan.table(&lengths.map(|n| n as i32));
                     let out = result(&mut plan);
                     let operands = vec![from, (lengths, DType::I32)];
-                    (out, Some(Item { action: Action::Reduce(*reduction), out, operands, len }))
+                    (out, Some(Item { action: Action::Reduce(*reduction, Stage::Value), out, operands, len }))
                 }
             };
-            let is_direct = direct.is_some() && item.is_some();
+            let is_direct = direct.is_some() && (is_made || item.is_some());
             plan.items.extend(item);
             plan.places.push(place);
             if let Some(output) = written.filter(|_| !is_direct) {
@@ -419,7 +595,7 @@ impl Plan {
     ///
     /// A register is taken before those of the operands are given back: a result never lies on an operand. In one place, a loop would
     /// have to find out that they are the same, and falls back to one entry at a time.
-    fn parts(self, builder: &Builder) -> Parts {
+    pub(super) fn parts(self, builder: &Builder) -> Parts {
         let mut last_use = vec![0; self.registers.len()];
         for (at, item) in self.items.iter().enumerate() {
             for (place, _) in item.operands.iter().chain([&(item.out, DType::U8)]) {
@@ -439,7 +615,7 @@ impl Plan {
         };
         let step = |offsets: &mut Vec<Option<usize>>, memory: &mut Memory, item: &Item| {
             if let Place::Register(register) = item.out {
-                offsets[register] = Some(memory.take(self.registers[register]));
+                offsets[register].get_or_insert_with(|| memory.take(self.registers[register]));
             }
             let operands =
                 item.operands.iter().map(|&(place, dtype)| (address(offsets, place), dtype)).collect();
@@ -479,6 +655,9 @@ impl Plan {
             streams: self.streams,
             once,
             steps,
+            row: self.row,
+            begin: self.begin,
+            end: self.end,
         }
     }
 }

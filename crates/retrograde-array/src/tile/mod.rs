@@ -28,8 +28,11 @@ mod build;
 mod nest;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use build::{Builder, Input, TILE, Value};
 pub use view::View;
 
 pub use crate::kernel::Level;
-pub use crate::kernel::tile::{Code, Op, Reduction, Scratch, Spread};
+pub use crate::kernel::tile::{Code, Op, Reduction, Scratch, Spread, hand};

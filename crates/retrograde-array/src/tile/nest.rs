@@ -11,11 +11,16 @@ pub(super) struct Axes {
 }
 
 impl Axes {
-    pub(super) fn new(shape: &[usize], views: &[&View]) -> Axes {
+    /// Axes on both sides of a break stay apart: a break is the index of the axis behind it.
+    pub(super) fn new(shape: &[usize], views: &[&View], breaks: &[usize]) -> Axes {
         let mut axes = Axes { lens: vec![], strides: vec![vec![]; views.len()] };
+        let mut before = 0;
         for (axis, &len) in shape.iter().enumerate().filter(|&(_, &len)| len != 1) {
             let of = |view: &View| view.strides()[axis];
+            let parts = breaks.iter().any(|&at| before < at && at <= axis);
+            before = axis;
             let merges = !axes.lens.is_empty()
+                && !parts
                 && axes
                     .strides
                     .iter()

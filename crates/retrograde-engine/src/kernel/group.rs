@@ -11,14 +11,14 @@
 //! Views, and values without operands, cost nothing: they are part of whatever reads them, and kernels of their own only where
 //! nobody else can take them as they are.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use retrograde_array::Shape;
-use retrograde_array::tile::{Op, Reduction, View};
+use retrograde_array::tile::{Builder, Op, Reduction, View};
+use retrograde_array::{DotDims, Shape};
 use retrograde_core::ir::ValueId;
 use retrograde_core::prim::{Prim, Program};
 
-use super::role::{Free, Role, SMALL, arranged, free, role};
+use super::role::{Free, Role, SMALL, arranged, free, parts, role};
 
 /// What a member of a kernel computes.
 pub(super) enum Work {
@@ -26,6 +26,10 @@ pub(super) enum Work {
     Entrywise(Op),
     /// Over these axes.
     Reduce(Reduction, Vec<usize>),
+    /// A product of matrices.
+    Product(DotDims),
+    /// The operands, at these places; a further operand, or nothing, elsewhere.
+    Assemble(Vec<View>),
     /// Nothing: the value is a view of another or free, and is needed as an array.
     Copy,
 }
@@ -36,6 +40,18 @@ pub(super) struct Member {
     pub(super) work: Work,
     pub(super) operands: Vec<ValueId>,
     pub(super) value: ValueId,
+}
+
+impl Member {
+    /// What it takes on one thread, roughly, as measured on one machine with AVX-512.
+    pub(super) fn estimate_ns(&self, program: &Program) -> f64 {
+        let ty = program.ty(self.operands.first().map_or(self.value, |&v| v));
+        let each = match &self.work {
+            Work::Entrywise(Op::Function(_) | Op::Function2(_) | Op::Rem) => 0.5,
+            _ => 0.01 * ty.dtype.size_bytes() as f64,
+        };
+        each * ty.shape.size() as f64
+    }
 }
 
 /// What is run at once.
@@ -51,6 +67,20 @@ pub(super) struct Root {
     pub(super) view: View,
 }
 
+/// A nest that has been begun.
+struct Nest {
+    /// Its entry.
+    at: usize,
+    /// The last equation in it.
+    last: usize,
+    /// Values that it reads or makes.
+    known: HashSet<ValueId>,
+    /// Those of them that are reductions, which it cannot read.
+    reduced: HashSet<ValueId>,
+    /// Over how many entries before, along and after.
+    lengths: Option<[usize; 3]>,
+}
+
 /// Entries in the order in which they run, and for each value what it is a view of.
 pub(super) struct Groups<'a> {
     program: &'a Program,
@@ -64,8 +94,8 @@ pub(super) struct Groups<'a> {
     ready: Vec<usize>,
     /// Values that are views or free, and are made all the same.
     made: BTreeSet<ValueId>,
-    /// The entries that are nests, by their shape.
-    nests: HashMap<Shape, Vec<usize>>,
+    /// The nests, by their shape.
+    nests: HashMap<Shape, Vec<Nest>>,
     /// The last entry that is a small kernel.
     small: Option<usize>,
 }
@@ -126,7 +156,25 @@ impl<'a> Groups<'a> {
                 let (operands, value) = (equation.inputs.clone(), equation.outputs[0]);
                 self.member(Member { equation: index, work: Work::Reduce(reduction, axes), operands, value });
             }
-            Role::Reduce(..) | Role::Other => self.equation(index),
+            Role::Reduce(reduction, axes) => {
+                let (operands, value) = (equation.inputs.clone(), equation.outputs[0]);
+                let member = Member { equation: index, work: Work::Reduce(reduction, axes), operands, value };
+                let shape = &self.program.ty(equation.inputs[0]).shape;
+                match self.begun(&member, shape) {
+                    Some(at) => self.join(member, at),
+                    None => self.equation(index),
+                }
+            }
+            Role::Product(dims) => {
+                let (operands, value) = (equation.inputs.clone(), equation.outputs[0]);
+                self.member(Member { equation: index, work: Work::Product(dims), operands, value });
+            }
+            Role::Assemble => {
+                let (operands, value) = (equation.inputs.clone(), equation.outputs[0]);
+                let work = Work::Assemble(parts(self.program, equation));
+                self.member(Member { equation: index, work, operands, value });
+            }
+            Role::Other => self.equation(index),
         }
     }
 
@@ -168,11 +216,25 @@ impl<'a> Groups<'a> {
         let size = self.size(member.value);
         let largest = member.operands.iter().map(|&v| self.size(v)).fold(size, usize::max);
         let at = if largest <= SMALL { self.small(&member) } else { self.nest(&member) };
+        self.join(member, at);
+    }
+
+    fn join(&mut self, member: Member, at: usize) {
         // What is copied is still read where it has always been.
         if !matches!(member.work, Work::Copy) {
             self.ready[member.value.index()] = at + 1;
         }
-        if let Entry::Kernel { members, .. } = &mut self.entries[at] {
+        if let Entry::Kernel { members, shape } = &mut self.entries[at] {
+            let nests = shape.as_ref().and_then(|shape| self.nests.get_mut(shape));
+            if let Some(nest) = nests.and_then(|nests| nests.iter_mut().find(|nest| nest.at == at)) {
+                nest.last = member.equation;
+                nest.known.insert(member.value);
+                nest.known.extend(member.operands.iter().map(|v| self.roots[v.index()].value));
+                if let Work::Reduce(_, axes) = &member.work {
+                    nest.reduced.insert(member.value);
+                    nest.lengths = lengths(&self.program.ty(member.operands[0]).shape, axes);
+                }
+            }
             members.push(member);
         }
     }
@@ -198,32 +260,52 @@ impl<'a> Groups<'a> {
     /// The nest for a member.
     fn nest(&mut self, member: &Member) -> usize {
         let shape = &self.program.ty(member.value).shape;
-        let begun = self.nests.get(shape).map_or(&[][..], Vec::as_slice);
-        let found = begun.iter().rev().copied().find(|&at| self.joins(member, at));
-        found.unwrap_or_else(|| {
+        self.begun(member, shape).unwrap_or_else(|| {
+            let at = self.entries.len();
             self.entries.push(Entry::Kernel { members: vec![], shape: Some(shape.clone()) });
-            let at = self.entries.len() - 1;
-            self.nests.entry(shape.clone()).or_default().push(at);
+            let (known, reduced) = (HashSet::new(), HashSet::new());
+            let nest = Nest { at, last: member.equation, known, reduced, lengths: None };
+            self.nests.entry(shape.clone()).or_default().push(nest);
             at
         })
     }
 
-    /// Whether a member may, and should, join a nest of its shape.
-    fn joins(&self, member: &Member, at: usize) -> bool {
-        let Entry::Kernel { members, .. } = &self.entries[at] else { return false };
-        let is_near =
-            members.last().is_none_or(|last| member.equation.saturating_sub(last.equation) <= WINDOW);
-        let in_time = member.operands.iter().all(|&operand| {
-            let (ready, root) = (self.ready(operand), &self.roots[operand.index()]);
-            let is_whole = root.view.is_whole(self.size(root.value));
-            ready <= at || (ready == at + 1 && is_whole)
-        });
-        let of = |v: &ValueId| self.roots[v.index()].value;
-        let shares = || {
-            let known: BTreeSet<ValueId> =
-                members.iter().flat_map(|other| other.operands.iter().map(of).chain([other.value])).collect();
-            member.operands.iter().any(|v| known.contains(&of(v)) && self.size(*v) > SMALL)
-        };
-        is_near && in_time && shares()
+    /// The entry of a nest of that shape, begun before, that the member joins.
+    fn begun(&self, member: &Member, shape: &Shape) -> Option<usize> {
+        let begun = self.nests.get(shape).map_or(&[][..], Vec::as_slice);
+        begun.iter().rev().find(|nest| self.joins(member, nest)).map(|nest| nest.at)
     }
+
+    /// Whether a member may, and should, join a nest of its shape.
+    fn joins(&self, member: &Member, nest: &Nest) -> bool {
+        let root = |v: &ValueId| &self.roots[v.index()];
+        let in_time = |v: &ValueId| {
+            let is_whole = root(v).view.is_whole(self.size(root(v).value));
+            let is_made = is_whole && !nest.reduced.contains(&root(v).value);
+            self.ready(*v) <= nest.at || (self.ready(*v) == nest.at + 1 && is_made)
+        };
+        let shares = |v: &ValueId| nest.known.contains(&root(v).value) && self.size(*v) > SMALL;
+        let fits = match &member.work {
+            Work::Reduce(_, axes) => {
+                let shape = &self.program.ty(member.operands[0]).shape;
+                let lengths = lengths(shape, axes);
+                let same = nest.lengths.is_none() || nest.lengths == lengths;
+                same && lengths.is_some_and(|lengths| Builder::reduces(shape, lengths))
+            }
+            Work::Entrywise(_) | Work::Product(_) | Work::Assemble(_) | Work::Copy => true,
+        };
+        member.equation.saturating_sub(nest.last) <= WINDOW
+            && member.operands.iter().all(in_time)
+            && member.operands.iter().any(shares)
+            && fits
+    }
+}
+
+/// The number of entries before, along and after axes that are reduced; `None` where others stand between them.
+pub(super) fn lengths(shape: &Shape, axes: &[usize]) -> Option<[usize; 3]> {
+    let (first, end) =
+        (axes.iter().min().copied().unwrap_or(0), axes.iter().max().map_or(0, |&last| last + 1));
+    let count = |axes: &[usize]| axes.iter().product::<usize>();
+    let all = [count(&shape[..first]), count(&shape[first..end]), count(&shape[end..])];
+    (end - first == axes.len()).then_some(all)
 }

@@ -11,6 +11,7 @@
 mod compile;
 mod group;
 mod role;
+mod threads;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -44,6 +45,8 @@ pub enum Group {
 pub struct Kernel {
     code: Code,
     equations: Vec<usize>,
+    /// What a run takes on one thread, roughly.
+    estimate_ns: f64,
 }
 
 impl fmt::Debug for Kernel {
@@ -51,6 +54,9 @@ impl fmt::Debug for Kernel {
         f.debug_struct("Kernel").field("equations", &self.equations).finish_non_exhaustive()
     }
 }
+
+/// What a byte that passes through memory takes on one thread: about 20 gigabytes per second.
+const NS_PER_BYTE: f64 = 0.05;
 
 /// Divides a program into groups, in an order in which they can run. Equations that nothing needs, or that are only how others read,
 /// are in none.
@@ -95,7 +101,15 @@ pub fn fuse_at(program: &Program, level: Level) -> Vec<Group> {
                     compile::compile(program, &groups, members, shape.as_ref(), &needed, level);
                 if !outputs.is_empty() {
                     let equations = members.iter().map(|member| member.equation).collect();
-                    all.push(Group::Kernel { kernel: Kernel { code, equations }, inputs, outputs });
+                    let bytes: usize =
+                        inputs.iter().chain(&outputs).map(|&v| program.ty(v).size_bytes()).sum();
+                    let steps: f64 = members.iter().map(|member| member.estimate_ns(program)).sum();
+                    let estimate_ns = steps.max(bytes as f64 * NS_PER_BYTE);
+                    all.push(Group::Kernel {
+                        kernel: Kernel { code, equations, estimate_ns },
+                        inputs,
+                        outputs,
+                    });
                 }
             }
         }
@@ -130,8 +144,26 @@ impl Kernel {
     /// # Cost
     /// See the [module](self).
     pub fn run(&self, inputs: &[&Array], outputs: &mut [Array], scratch: &mut Scratch, threads: usize) {
-        let _ = threads;
-        self.code.run(inputs, outputs, scratch, None);
+        let parts = self.parts(threads);
+        self.code.run(inputs, outputs, scratch, (parts > 1).then_some((parts, &threads::spread)));
+    }
+
+    /// Into how many parts a run is divided that may use so many threads.
+    ///
+    /// ```
+    /// use retrograde_core::{ir::parse, prim::Prim};
+    /// use retrograde_engine::kernel::{Group, fuse};
+    /// let parts = |n: usize| {
+    ///     let text = format!("program(a:f64[{n}]) {{\n  b:f64[{n}] = sin a\n  return b\n}}");
+    ///     match &fuse(&parse::<Prim>(&text).unwrap())[..] {
+    ///         [Group::Kernel { kernel, .. }] => kernel.parts(2),
+    ///         _ => panic!("one kernel"),
+    ///     }
+    /// };
+    /// assert_eq!((parts(100), parts(1_000_000)), (1, if cfg!(feature = "threads") { 2 } else { 1 }));
+    /// ```
+    pub fn parts(&self, threads: usize) -> usize {
+        threads::parts(&self.code, self.estimate_ns, threads)
     }
 
     /// The equations that the kernel computes, by their index in the program; views and constants that it reads are not among

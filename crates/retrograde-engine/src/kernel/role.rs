@@ -3,8 +3,8 @@
 use retrograde_array::map::{BinaryFunction, Function};
 use retrograde_array::ops::{Binary, Piecewise, Unary};
 use retrograde_array::tile::{Op, Reduction, View};
-use retrograde_array::{Array, DType, Scalar, Shape, ops};
-use retrograde_core::ir::{Equation, Kind, Op as _, Type};
+use retrograde_array::{Array, DType, DotDims, Scalar, Shape, ops};
+use retrograde_core::ir::{Equation, Kind, Op as _, Type, ValueId};
 use retrograde_core::prim::{Prim, Program};
 
 /// What an equation is to the fuser.
@@ -17,12 +17,19 @@ pub(super) enum Role {
     Free,
     /// A reduction over these axes.
     Reduce(Reduction, Vec<usize>),
+    /// A product of matrices, with what is kept of both along each other and what is summed over.
+    Product(DotDims),
+    /// Operands side by side, or one among other entries.
+    Assemble,
     /// Anything else.
     Other,
 }
 
 /// Entries of a value that kernels can hold as a whole: beyond, its registers leave the first cache.
 pub(super) const SMALL: usize = 1024;
+
+/// Terms of all sums of a product that is part of a kernel: more are worth the tilings of a product by itself.
+const MOST_TERMS: usize = 4096;
 
 /// A value without operands.
 pub(super) enum Free {
@@ -54,10 +61,59 @@ pub(super) fn role(program: &Program, equation: &Equation<Prim>) -> Role {
         Prim::Prod(prod) => reduction(program, equation, Reduction::Prod, &prod.axes),
         Prim::ReduceMax(max) => reduction(program, equation, Reduction::Max, &max.axes),
         Prim::ReduceMin(min) => reduction(program, equation, Reduction::Min, &min.axes),
+        Prim::Concat(_) | Prim::Unslice(_) | Prim::Pad(_)
+            if Op::Copy.dtype(&operands[..1]).is_some() && size_of(program, equation.outputs[0]) <= SMALL =>
+        {
+            Role::Assemble
+        }
+        Prim::DotGeneral(dot) if !matches!(operands[0], DType::BF16 | DType::Bool) => {
+            let sizes = equation.inputs.iter().chain(&equation.outputs).map(|&v| size_of(program, v));
+            let along: usize = dot
+                .dims
+                .lhs_contract
+                .iter()
+                .map(|&axis| program.ty(equation.inputs[0]).shape[axis])
+                .product();
+            let is_small = sizes.fold(0, usize::max) <= SMALL;
+            let terms = along * size_of(program, equation.outputs[0]);
+            if is_small && terms <= MOST_TERMS { Role::Product(dot.dims.clone()) } else { Role::Other }
+        }
         op => match entrywise(op).filter(|op| op.dtype(&operands).is_some()) {
             Some(op) => Role::Entrywise(op),
             None => Role::Other,
         },
+    }
+}
+
+fn size_of(program: &Program, value: ValueId) -> usize {
+    program.ty(value).shape.size()
+}
+
+/// Where the parts of an assembled value lie in it: for each operand but the filling one.
+pub(super) fn parts(program: &Program, equation: &Equation<Prim>) -> Vec<View> {
+    let whole = View::whole(&program.ty(equation.outputs[0]).shape);
+    let (shape, first) = (whole.shape(), program.ty(equation.inputs[0]));
+    let spread = |starts: &[usize], strides: &[usize]| {
+        // The last entry of an axis is at its start and all steps but one; a step of a single entry means nothing.
+        let ends = (0..shape.len()).map(|i| starts[i] + (first.shape[i] - 1) * strides[i].min(shape[i]) + 1);
+        let strides: Vec<usize> = strides.iter().zip(shape).map(|(&step, &len)| step.min(len)).collect();
+        vec![whole.sliced(starts, &ends.collect::<Vec<usize>>(), &strides)]
+    };
+    match &equation.op {
+        Prim::Unslice(unslice) => spread(&unslice.starts, &unslice.strides),
+        Prim::Pad(pad) => spread(&pad.low, &pad.strides),
+        Prim::Concat(concat) => {
+            let mut start = 0;
+            let part = |v: &ValueId| {
+                let (mut starts, mut limits) = (vec![0; shape.len()], shape.to_vec());
+                starts[concat.axis] = start;
+                start += program.ty(*v).shape[concat.axis];
+                limits[concat.axis] = start;
+                whole.sliced(&starts, &limits, &vec![1; shape.len()])
+            };
+            equation.inputs.iter().map(part).collect()
+        }
+        _ => vec![],
     }
 }
 

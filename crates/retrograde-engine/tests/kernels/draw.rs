@@ -2,12 +2,13 @@
 
 use retrograde_array::map::Function;
 use retrograde_array::ops::{Comparison, Logic, Shift};
-use retrograde_array::{Array, DType, Scalar, ops};
+use retrograde_array::{Array, DType, DotDims, Scalar, ops};
 use retrograde_core::ir::{Field, Op, Type, ValueId};
 use retrograde_core::prim::{Builder, Prim, Program, Value};
 use retrograde_core::prim::{
-    broadcast::Broadcast, compare, constant::Constant, convert::Convert, full::Full, iota::Iota, logic,
-    reshape::Reshape, reverse::Reverse, shift, slice::Slice, transpose::Transpose,
+    broadcast::Broadcast, compare, concat::Concat, constant::Constant, convert::Convert,
+    dot_general::DotGeneral, full::Full, iota::Iota, logic, pad::Pad, reshape::Reshape, reverse::Reverse,
+    shift, slice::Slice, transpose::Transpose, unslice::Unslice,
 };
 use retrograde_sample::Draws;
 
@@ -132,10 +133,11 @@ pub(crate) fn program(seed: u64) -> (Program, Vec<Value>) {
     for _ in 0..4 + draws.below(24) {
         let v = *draws.of(&values);
         let ty = b.ty(v).clone();
-        let made = match draws.below(10) {
+        let made = match draws.below(11) {
             0 | 1 => view(&mut draws, &mut b, v, &ty),
             2 => free(&mut draws, &mut b, &ty),
             3 => reduction(&mut draws, &mut b, v, &ty),
+            4 => assembled(&mut draws, &mut b, v, &ty, &values),
             _ => entrywise(&mut draws, &mut b, v, &ty, &values),
         };
         values.extend(made.unwrap_or_default());
@@ -195,6 +197,63 @@ fn reduction(draws: &mut Draws, b: &mut Builder, v: ValueId, ty: &Type) -> Optio
     let axes = draws.subset(ty.shape.rank());
     let op = Prim::from_fields(name, vec![("axes".into(), Field::Ints(axes))]).expect("a primitive");
     b.try_emit(op, &[v]).ok()
+}
+
+/// Values side by side, one among others, or a product.
+fn assembled(
+    draws: &mut Draws,
+    b: &mut Builder,
+    v: ValueId,
+    ty: &Type,
+    values: &[ValueId],
+) -> Option<Vec<ValueId>> {
+    let rank = ty.shape.rank();
+    let around: Vec<usize> = (0..rank).map(|_| draws.below(3)).collect();
+    let strides: Vec<usize> = (0..rank).map(|_| 1 + draws.below(3)).collect();
+    let same: Vec<ValueId> = values.iter().copied().filter(|&other| b.ty(other) == ty).collect();
+    match draws.below(4) {
+        0 => b.try_emit(Concat { axis: draws.below(rank) }.into(), &[v, *draws.of(&same), v]).ok(),
+        1 => {
+            let mut room = |i: usize| around[i] + ty.shape[i] * strides[i] + draws.below(2);
+            let shape = (0..rank).map(&mut room).collect();
+            b.try_emit(Unslice { shape, starts: around, strides }.into(), &[v]).ok()
+        }
+        2 => {
+            let value = Scalar::from_f64(ty.dtype, 1.0)?;
+            let value = b.emit1(Full { ty: ty.with_shape([]), value }.into(), &[]);
+            let high = (0..rank).map(|_| draws.below(3)).collect();
+            b.try_emit(Pad { low: around, high, strides }.into(), &[v, value]).ok()
+        }
+        _ => product(draws, b, v, ty, *draws.clone().of(values)),
+    }
+}
+
+/// A product over one axis of each, where two are of one length, and perhaps along another.
+fn product(
+    draws: &mut Draws,
+    b: &mut Builder,
+    v: ValueId,
+    ty: &Type,
+    other: ValueId,
+) -> Option<Vec<ValueId>> {
+    let theirs = b.ty(other).clone();
+    let all = (0..ty.shape.rank()).flat_map(|i| (0..theirs.shape.rank()).map(move |j| (i, j)));
+    let pairs: Vec<(usize, usize)> = all.filter(|&(i, j)| ty.shape[i] == theirs.shape[j]).collect();
+    if pairs.is_empty() {
+        return None;
+    }
+    let &(i, j) = draws.of(&pairs);
+    let apart = pairs.iter().copied().filter(|&(k, l)| k != i && l != j);
+    let batch: Vec<(usize, usize)> = apart.take(draws.below(2)).collect();
+    let dims = DotDims {
+        lhs_contract: vec![i],
+        rhs_contract: vec![j],
+        lhs_batch: batch.iter().map(|pair| pair.0).collect(),
+        rhs_batch: batch.iter().map(|pair| pair.1).collect(),
+    };
+    let op: Prim = DotGeneral { dims }.into();
+    let size = op.infer(&[ty.clone(), theirs]).ok()?[0].shape.size();
+    if size > 20_000 { None } else { b.try_emit(op, &[v, other]).ok() }
 }
 
 fn entrywise(

@@ -76,6 +76,26 @@ fn small_values_of_all_shapes_are_one_kernel() {
 }
 
 #[test]
+fn reductions_end_the_kernel_that_makes_their_terms() {
+    let program = |shape: &str, reduced: &str, axes: &str| {
+        format!(
+            "program(a:f32[{shape}]) {{
+  b:f32[{shape}] = exp a
+  c:f32[{shape}] = mul a b
+  d:f32[{reduced}] = sum[axes=[{axes}]] c
+  e:f32[{reduced}] = reduce_max[axes=[{axes}]] b
+  f:f32[{reduced}] = div d e
+  return f
+}}"
+        )
+    };
+    check(&program("70000", "", "0"), &["k: exp mul sum reduce_max", "k: div"]);
+    check(&program("70,3000", "70", "1"), &["k: exp mul sum reduce_max", "k: div"]);
+    check(&program("70,8,9,3", "70,3", "1,2"), &["k: exp mul sum reduce_max", "k: div"]);
+    check(&program("3000,70", "70", "0"), &["k: exp mul", "sum", "reduce_max", "k: div"]);
+}
+
+#[test]
 fn a_view_of_a_large_result_is_read_by_another_kernel() {
     check(
         "program(a:f64[40,50]) {

@@ -45,7 +45,7 @@ unsafe fn portable<B: Body>(out: *mut u8, a: *const u8, b: *const u8, c: *const 
 }
 
 /// The loop compiled for an instruction set.
-pub(super) fn at<B: Body>(level: Level) -> Routine {
+pub(crate) fn at<B: Body>(level: Level) -> Routine {
     #[cfg(target_arch = "x86_64")]
     match level {
         Level::Avx512 => return avx512::<B>,
@@ -397,6 +397,21 @@ impl<T: Copy> Body for Gathered<T> {
     }
 }
 
+/// Writes the operand's `n` entries to the places that the second operand, of `i32`, says; other entries of the result stay.
+pub(super) struct Placed<T>(PhantomData<T>);
+impl<T: Copy> Body for Placed<T> {
+    #[inline(always)]
+    unsafe fn run(out: *mut u8, a: *const u8, places: *const u8, _: *const u8, n: usize) {
+        let (from, to) = (a.cast::<T>(), out.cast::<T>());
+        // SAFETY: `n` entries and as many places may be read, the result written at each of them.
+        unsafe {
+            for (i, &place) in read::<i32>(places, n).iter().enumerate() {
+                *to.offset(place as isize) = *from.add(i);
+            }
+        }
+    }
+}
+
 /// The canonical sum of an operand `[outer, n, inner]` over its middle axis; the second operand holds the three lengths as
 /// `i32`. Padded.
 pub(super) struct Reduced<T, F>(PhantomData<(T, F)>);
@@ -438,6 +453,190 @@ impl<T: Num, F: Combine<T>> Body for Reduced<T, F> {
         }
         // SAFETY: `kept >= 1` entries have been written.
         unsafe { pad(out.cast::<T>(), kept) }
+    }
+}
+
+/// Columns of a product that are computed together: a vector of the widest numbers.
+const COLUMNS: usize = 8;
+
+/// Terms of one chain of a product: Note [canonical product] of `dot`.
+const BLOCK: usize = 256;
+
+/// Products of small matrices `[batch, m, k]` and `[batch, k, n]`. The third operand holds, as `i32`, batch, m, k and n, then how
+/// far apart the entries of the first operand lie along its axes, and those of the second. Padded.
+pub(super) struct Product<T>(PhantomData<T>);
+impl<T: Num> Body for Product<T> {
+    #[inline(always)]
+    unsafe fn run(out: *mut u8, a: *const u8, b: *const u8, lengths: *const u8, _: usize) {
+        // SAFETY: ten lengths may be read.
+        let lengths = unsafe { read::<i32>(lengths, 10) };
+        let [batch, m, k, n] = [0, 1, 2, 3].map(|i| lengths[i] as usize);
+        let strides = |first: usize| [0, 1, 2].map(|i| lengths[first + i] as isize);
+        let ([a_batch, a_row, a_column], [b_batch, b_row, b_column]) = (strides(4), strides(7));
+        let kept = batch * m * n;
+        // SAFETY: the padded result may be written.
+        let to = unsafe { write::<T>(out, padded(kept)) };
+        for (i, to) in to[..kept].chunks_exact_mut(m * n).enumerate() {
+            let (a, b) = (
+                a.cast::<T>().wrapping_offset(i as isize * a_batch),
+                b.cast::<T>().wrapping_offset(i as isize * b_batch),
+            );
+            // SAFETY: the entries at these strides may be read.
+            unsafe {
+                if n >= m {
+                    product((a, [a_row, a_column]), (b, [b_row, b_column]), [m, k, n], to, [n, 1]);
+                } else {
+                    // The transposed product: factors of a term change places, which changes no bit.
+                    product((b, [b_column, b_row]), (a, [a_column, a_row]), [n, k, m], to, [1, n]);
+                }
+            }
+        }
+        // SAFETY: `kept >= 1` entries have been written.
+        unsafe { pad(out.cast::<T>(), kept) }
+    }
+}
+
+/// One product, each matrix with its strides.
+///
+/// # Safety
+/// The entries of both may be read; those of the result are inside.
+#[inline(always)]
+unsafe fn product<T: Num>(
+    (a, [a_row, a_column]): (*const T, [isize; 2]),
+    (b, [b_row, b_column]): (*const T, [isize; 2]),
+    [m, k, n]: [usize; 3],
+    out: &mut [T],
+    [out_row, out_column]: [usize; 2],
+) {
+    for i in 0..m as isize {
+        for first in (0..n).step_by(COLUMNS) {
+            let width = COLUMNS.min(n - first);
+            let mut totals = [T::ZERO; COLUMNS];
+            for block in (0..k).step_by(BLOCK) {
+                let mut chains = [T::ZERO; COLUMNS];
+                for at in block..k.min(block + BLOCK) {
+                    // SAFETY: row `i` and columns `first` to `first + width` are inside.
+                    unsafe {
+                        let x = *a.offset(i * a_row + at as isize * a_column);
+                        let row = b.offset(at as isize * b_row + first as isize * b_column);
+                        if width == COLUMNS && b_column == 1 {
+                            for (j, chain) in chains.iter_mut().enumerate() {
+                                *chain = x.fma(*row.add(j), *chain);
+                            }
+                        } else {
+                            for (j, chain) in chains.iter_mut().enumerate().take(width) {
+                                *chain = x.fma(*row.offset(j as isize * b_column), *chain);
+                            }
+                        }
+                    }
+                }
+                for (total, &chain) in totals.iter_mut().zip(&chains) {
+                    *total = if block == 0 { chain } else { total.plus(chain) };
+                }
+            }
+            for (j, &total) in totals.iter().enumerate().take(width) {
+                out[i as usize * out_row + (first + j) * out_column] = total;
+            }
+        }
+    }
+}
+
+/// As [`Reduced`] for the `n` entries of a tile, with the lengths of the middle and last axis in the second operand; not padded.
+pub(super) struct ReducedTile<T, F>(PhantomData<(T, F)>);
+impl<T: Num, F: Combine<T>> Body for ReducedTile<T, F> {
+    #[inline(always)]
+    unsafe fn run(out: *mut u8, a: *const u8, lengths: *const u8, _: *const u8, entries: usize) {
+        // SAFETY: two lengths may be read.
+        let lengths = unsafe { read::<i32>(lengths, 2) };
+        let [n, inner] = [0, 1].map(|i| lengths[i] as usize);
+        // SAFETY: the entries of the tile may be read, and as many written as are left of them.
+        let (from, to) = unsafe { (read::<T>(a, entries), write::<T>(out, entries / n)) };
+        match T::LANES {
+            16 => reduce::<T, F, 16>(from, n, inner, to),
+            _ => reduce::<T, F, 8>(from, n, inner, to),
+        }
+    }
+}
+
+/// Bytes of what a reduction over several tiles has so far: in the first cache line the number of terms, then sixteen lanes.
+pub(super) const STATE: usize = LANES + 16 * 8;
+const LANES: usize = 64;
+
+/// No terms so far.
+pub(super) struct Begun;
+impl Body for Begun {
+    #[inline(always)]
+    unsafe fn run(out: *mut u8, _: *const u8, _: *const u8, _: *const u8, _: usize) {
+        // SAFETY: a state may be written.
+        unsafe { *out.cast::<usize>() = 0 }
+    }
+}
+
+/// Takes `n` further terms, the operand, into a state.
+pub(super) struct Accumulated<T, F>(PhantomData<(T, F)>);
+impl<T: Num, F: Combine<T>> Body for Accumulated<T, F> {
+    #[inline(always)]
+    unsafe fn run(out: *mut u8, a: *const u8, _: *const u8, _: *const u8, n: usize) {
+        // SAFETY: the terms may be read; a state may be read and written, and it lies apart from them.
+        let (terms, count, lanes) =
+            unsafe { (read::<T>(a, n), &mut *out.cast::<usize>(), write::<T>(out.add(LANES), T::LANES)) };
+        match T::LANES {
+            16 => accumulate::<T, F, 16>(terms, *count, lanes),
+            _ => accumulate::<T, F, 8>(terms, *count, lanes),
+        }
+        *count = count.wrapping_add(n);
+    }
+}
+
+/// Note [canonical sum] of `reduce`: term `i` goes to lane `i % L`.
+#[inline(always)]
+fn accumulate<T: Num, F: Combine<T>, const L: usize>(mut terms: &[T], mut count: usize, lanes: &mut [T]) {
+    let mut own = [T::ZERO; L];
+    own.copy_from_slice(lanes);
+    if count < L {
+        let first;
+        (first, terms) = terms.split_at(terms.len().min(L - count));
+        own[count..count + first.len()].copy_from_slice(first);
+        count += first.len();
+    }
+    let (head, terms) = terms.split_at(terms.len().min((L - count % L) % L));
+    for (lane, &term) in own[count % L..].iter_mut().zip(head) {
+        *lane = F::combine(*lane, term);
+    }
+    let (rounds, tail) = terms.as_chunks::<L>();
+    for round in rounds {
+        for j in 0..L {
+            own[j] = F::combine(own[j], round[j]);
+        }
+    }
+    for (lane, &term) in own.iter_mut().zip(tail) {
+        *lane = F::combine(*lane, term);
+    }
+    lanes.copy_from_slice(&own);
+}
+
+/// The reduction of the terms that a state, the operand, has.
+pub(super) struct Folded<T, F>(PhantomData<(T, F)>);
+impl<T: Num, F: Combine<T>> Body for Folded<T, F> {
+    #[inline(always)]
+    unsafe fn run(out: *mut u8, a: *const u8, _: *const u8, _: *const u8, _: usize) {
+        // SAFETY: a state may be read, and one entry written.
+        let (count, from, to) =
+            unsafe { (*a.cast::<usize>(), read::<T>(a.add(LANES), T::LANES), &mut *out.cast::<T>()) };
+        let mut lanes = [T::ZERO; 16];
+        lanes[..T::LANES].copy_from_slice(from);
+        if count <= T::LANES {
+            *to = lanes[1..count.max(1)].iter().fold(lanes[0], |total, &term| F::combine(total, term));
+            return;
+        }
+        let mut half = T::LANES / 2;
+        while half > 0 {
+            for j in 0..half {
+                lanes[j] = F::combine(lanes[j], lanes[j + half]);
+            }
+            half /= 2;
+        }
+        *to = lanes[0];
     }
 }
 

@@ -17,8 +17,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::super::{Level, level};
-use super::body::{Routine, padded};
-use super::routine::{Move, Op, Reduction, move_routine, op_routine, reduction_routine};
+use super::body::{Begun, Routine, STATE, at, padded};
+use super::routine::{Move, Op, Reduction, Stage, move_routine, op_routine, product_routine, reduction_routine};
 use crate::{Array, DType};
 
 /// Bytes that start where a cache line does, so that vectors of any width are aligned.
@@ -113,8 +113,13 @@ pub(crate) enum Action {
     Op(Op),
     /// Moves entries.
     Move(Move),
-    /// Reduces the middle axis of `[outer, n, inner]` lengths, which its second operand holds.
-    Reduce(Reduction),
+    /// Reduces. A value: the middle axis of `[outer, n, inner]` lengths, which its second operand holds. A tile: the same, with the last
+    /// two lengths. Over several tiles: its result is a state, or its operand.
+    Reduce(Reduction, Stage),
+    /// Multiplies small matrices: the third operand holds their lengths and strides.
+    Product,
+    /// Clears the state of a reduction over several tiles.
+    Begin,
 }
 
 /// One step, as it is handed over to be checked.
@@ -160,8 +165,12 @@ impl Nest {
         self.rows.div_ceil(self.block)
     }
 
-    fn tiles(&self) -> usize {
+    pub(crate) fn tiles(&self) -> usize {
         self.outer.iter().product::<usize>() * self.blocks()
+    }
+
+    fn entries(&self) -> usize {
+        self.outer.iter().product::<usize>() * self.rows * self.inner
     }
 
     /// Entries of the last tile along the axis that is cut.
@@ -184,6 +193,10 @@ pub(crate) struct Parts {
     /// Run once, on the first tile's streams.
     pub(crate) once: Vec<Step>,
     pub(crate) steps: Vec<Step>,
+    /// So many tiles, one after another, are a row: before the first of them and after the last, further steps run.
+    pub(crate) row: usize,
+    pub(crate) begin: Vec<Step>,
+    pub(crate) end: Vec<Step>,
 }
 
 /// A step ready to run.
@@ -209,7 +222,9 @@ enum Length {
 pub struct Code {
     parts: Parts,
     once: Vec<Call>,
+    begin: Vec<Call>,
     calls: Vec<Call>,
+    end: Vec<Call>,
     moving: Vec<Moving>,
 }
 
@@ -325,6 +340,8 @@ struct Checker<'a> {
     written: Vec<(Extent, DType)>,
     /// What stands there for all tiles.
     pinned: Vec<Extent>,
+    /// The states of reductions over several tiles.
+    states: Vec<Extent>,
     level: Level,
 }
 
@@ -350,9 +367,23 @@ impl Checker<'_> {
         stream.fallback.is_some() || (round(nest.last()) && (nest.blocks() == 1 || round(nest.whole())))
     }
 
+    /// Finds the states of reductions over several tiles.
+    fn states(&mut self) {
+        for step in self.parts.begin.iter().filter(|step| step.action == Action::Begin) {
+            let state = Extent::new(step.out, STATE);
+            check(state.base == REGISTERS && state.to <= self.parts.registers, "a state outside");
+            check(state.from % LINE == 0, "a state that is not aligned");
+            check(!self.states.iter().any(|other| other.overlaps(&state)), "two states in one place");
+            self.states.push(state);
+        }
+    }
+
     fn streams(&mut self) {
         let nest = &self.parts.nest;
-        for stream in &self.parts.streams {
+        for (i, stream) in self.parts.streams.iter().enumerate() {
+            let is_written = matches!(stream.array, Where::Output(_));
+            let again = self.parts.streams[..i].iter().any(|other| other.array == stream.array);
+            check(!(is_written && again), "two streams of one output");
             check(stream.strides.len() == nest.outer.len() + 1, "strides of a stream");
             let (dtype, _) = self.array(stream.array);
             let Some(offset) = stream.fallback else { continue };
@@ -416,6 +447,11 @@ impl Checker<'_> {
                     Move::Repeated => (padded(whole), vec![Reach::first(1)]),
                     Move::Padded => (padded(whole), vec![Reach::first(whole)]),
                     Move::Stored => (whole, vec![Reach::first(whole)]),
+                    Move::Placed => {
+                        let (first, last) = range(&self.words(operand(1).0, whole));
+                        check(first >= 0, "a place before the first");
+                        (last as usize + 1, vec![Reach::first(whole), Reach::first(whole)])
+                    }
                     Move::Gathered => {
                         let table = self.words(operand(1).0, whole);
                         let last = if step.len.is_none() { nest.last() } else { whole };
@@ -431,13 +467,59 @@ impl Checker<'_> {
                 }
                 (move_routine(how, dtype, self.level), dtype, room, reads)
             }
-            Action::Reduce(reduction) => {
+            Action::Begin => return self.state(step, at::<Begun>(self.level)),
+            Action::Reduce(reduction, Stage::Accumulate) => {
+                let (address, dtype) = operand(0);
+                check(step.len.is_none() && step.operands.len() == 1, "terms that are no tile");
+                if let Some(read) = self.operand(step, address, dtype, self.tile()) {
+                    check(!self.states.iter().any(|state| state.overlaps(&read)), "a state that is a term");
+                }
+                return self.state(step, self.reduction(reduction, Stage::Accumulate, dtype));
+            }
+            Action::Reduce(reduction, stage @ Stage::Fold) => {
+                let (address, dtype) = operand(0);
+                let state = Extent::new(address, STATE);
+                check(self.states.contains(&state) && step.operands.len() == 1, "the end of nothing");
+                self.reduced(step, dtype, stage, 1);
+                let routine = self.reduction(reduction, stage, dtype);
+                return Call { routine, out: step.out, operands: [address; 3], len: Length::Fixed(1) };
+            }
+            Action::Reduce(reduction, stage @ Stage::Tile) => {
+                let (address, dtype) = operand(0);
+                let lengths = self.words(operand(1).0, 2);
+                let [n, inner] = [0, 1].map(|i| usize::try_from(lengths[i]).unwrap_or(0));
+                let is_whole = |entries: usize| n * inner > 0 && entries.is_multiple_of(n * inner);
+                check(is_whole(nest.whole()) && is_whole(nest.last()) && step.len.is_none(), "the lengths of a reduction");
+                self.reduced(step, dtype, stage, n);
+                // What is reduced is never an output of the same kind, so nothing lies on anything.
+                self.operand(step, address, dtype, self.tile());
+                let routine = self.reduction(reduction, stage, dtype);
+                let operands = [address, operand(1).0, operand(1).0];
+                return Call { routine, out: step.out, operands, len: Length::Exact };
+            }
+            Action::Product => {
+                let words = self.words(operand(2).0, 10);
+                let count: Vec<usize> = words.iter().map(|&word| usize::try_from(word).unwrap_or(0)).collect();
+                let (batch, m, k, n) = (count[0], count[1], count[2], count[3]);
+                check(step.len.is_some() && k > 0 && batch * m * n == whole, "the lengths of a product");
+                check(operand(0).1 == operand(1).1, "a product of different types");
+                let far = |lens: [usize; 3], first: usize| {
+                    let far = (0..3).map(|i| (lens[i] - 1) * count[first + i]).sum::<usize>();
+                    check(words[first..first + 3].iter().all(|&stride| stride >= 0), "a stride of a product");
+                    Reach::first(far + 1)
+                };
+                let dtype = operand(0).1;
+                let routine = product_routine(dtype, self.level);
+                let routine = routine.unwrap_or_else(|| broken("a product of a type that has none"));
+                let reads = vec![far([batch, m, k], 4), far([batch, k, n], 7), Reach::first(10)];
+                (routine, dtype, padded(whole), reads)
+            }
+            Action::Reduce(reduction, Stage::Value) => {
                 let lengths = self.words(operand(1).0, 3);
                 let [outer, n, inner] = [0, 1, 2].map(|i| usize::try_from(lengths[i]).unwrap_or(0));
                 check(n > 0 && outer * inner == whole && step.len.is_some(), "the lengths of a reduction");
                 let dtype = operand(0).1;
-                let routine = reduction_routine(reduction, dtype, self.level);
-                let routine = routine.unwrap_or_else(|| broken("a reduction of a type that has none"));
+                let routine = self.reduction(reduction, Stage::Value, dtype);
                 (routine, dtype, padded(whole), vec![Reach::first(outer * n * inner), Reach::first(3)])
             }
         };
@@ -448,8 +530,13 @@ impl Checker<'_> {
                 check(!read.overlaps(&out), "a result on top of an operand");
             }
         }
-        self.written.retain(|(other, _)| !other.overlaps(&out));
-        self.written.push((out, dtype));
+        if step.action == Action::Move(Move::Placed) {
+            let known = self.written.iter().any(|(extent, other)| extent.holds(&out) && *other == dtype);
+            check(known, "entries that are placed in nothing");
+        } else {
+            self.written.retain(|(other, _)| !other.overlaps(&out));
+            self.written.push((out, dtype));
+        }
         let mut operands = [step.out; 3];
         for (to, &(address, _)) in operands.iter_mut().zip(&step.operands) {
             *to = address;
@@ -461,6 +548,41 @@ impl Checker<'_> {
             (Some(len), _) => Length::Fixed(len),
         };
         Call { routine, out: step.out, operands, len }
+    }
+
+    fn reduction(&self, reduction: Reduction, stage: Stage, dtype: DType) -> Routine {
+        let routine = reduction_routine(reduction, stage, dtype, self.level);
+        routine.unwrap_or_else(|| broken("a reduction of a type that has none"))
+    }
+
+    /// A step whose result is a state.
+    fn state(&self, step: &Step, routine: Routine) -> Call {
+        check(self.states.contains(&Extent::new(step.out, STATE)), "a state that is none");
+        let from = step.operands.first().map_or(step.out, |&(address, _)| address);
+        Call { routine, out: step.out, operands: [from; 3], len: Length::Exact }
+    }
+
+    /// Checks where the reductions of tiles, each of `n` entries, or of rows go.
+    fn reduced(&self, step: &Step, dtype: DType, stage: Stage, n: usize) {
+        let stream = self.stream(step.out.base);
+        let (expected, size) = self.array(stream.array);
+        check(matches!(stream.array, Where::Output(_)) && expected == dtype, "an input that is written");
+        check(step.out.offset == 0 && stream.offset == 0 && stream.fallback.is_none(), "a reduction not at its start");
+        let nest = &self.parts.nest;
+        let strides = nest.strides();
+        // So no entry belongs to two tiles, or to two rows of tiles.
+        let fits = if stage == Stage::Tile {
+            let divided: Vec<isize> = strides.iter().map(|stride| stride / n as isize).collect();
+            stream.strides == divided && size * n == nest.entries()
+        } else {
+            let kept = stream.strides.iter().take_while(|&&stride| stride != 0).count();
+            let rows: usize = nest.outer[..kept.min(nest.outer.len())].iter().product();
+            let whole = (nest.entries() / rows) as isize;
+            let own = stream.strides[..kept].iter().zip(&strides).all(|(own, stride)| own * whole == *stride);
+            own && stream.strides[kept..].iter().all(|&stride| stride == 0) && size == rows
+                && nest.tiles() / rows == self.parts.row
+        };
+        check(fits, "a reduction out of order");
     }
 
     fn words(&self, address: Address, n: usize) -> Vec<i32> {
@@ -478,7 +600,8 @@ impl Checker<'_> {
             REGISTERS => {
                 check(extent.to <= self.parts.registers && extent.from % LINE == 0, "a result outside");
                 check(!self.fallbacks.iter().any(|other| other.overlaps(&extent)), "a result on a stand-in");
-                check(!self.pinned.iter().any(|other| other.overlaps(&extent)), "a result on what stays");
+                let stays = self.pinned.iter().chain(&self.states);
+                check(!stays.into_iter().any(|other| other.overlaps(&extent)), "a result on what stays");
             }
             CONSTANTS => broken("a constant that is written"),
             base => {
@@ -583,12 +706,20 @@ impl Code {
             fallbacks: vec![],
             written: vec![],
             pinned: vec![],
+            states: vec![],
             level: at.min(level()),
         };
+        let rows = parts.row > 0 && nest.tiles().is_multiple_of(parts.row);
+        check(rows && (nest.tiles() > 1 || parts.begin.is_empty()), "rows of tiles");
+        checker.states();
         checker.streams();
         let once = parts.once.iter().map(|step| checker.call(step)).collect();
         checker.pinned = checker.written.iter().map(|&(extent, _)| extent).collect();
+        let begin = parts.begin.iter().map(|step| checker.call(step)).collect();
         let calls = parts.steps.iter().map(|step| checker.call(step)).collect();
+        let only = |step: &Step| matches!(step.action, Action::Reduce(_, Stage::Fold));
+        check(parts.end.iter().all(only), "more than the end of reductions");
+        let end = parts.end.iter().map(|step| checker.call(step)).collect();
         let moving = parts.streams.iter().map(|stream| {
             let (dtype, _) = checker.array(stream.array);
             let bytes = |entries: isize| entries * dtype.size_bytes() as isize;
@@ -601,12 +732,17 @@ impl Code {
                 store: move_routine(Move::Stored, dtype, checker.level),
             }
         });
-        Code { once, calls, moving: moving.collect(), parts }
+        Code { once, begin, calls, end, moving: moving.collect(), parts }
     }
 
     /// Tiles of a run.
     pub fn tiles(&self) -> usize {
         self.parts.nest.tiles()
+    }
+
+    /// Parts that can run at one time: tiles, or rows of them.
+    pub fn most_parts(&self) -> usize {
+        self.tiles() / self.parts.row
     }
 
     /// Steps of a tile.
@@ -644,8 +780,8 @@ impl Code {
             check((dtype, len) == expected, "another output than was promised");
             outs.push(Pointer(pointer));
         }
-        let tiles = self.tiles();
-        let parts = spread.as_ref().map_or(1, |&(n, _)| n.clamp(1, tiles));
+        let (row, rows) = (self.parts.row, self.most_parts());
+        let parts = spread.as_ref().map_or(1, |&(n, _)| n.clamp(1, rows));
         if lanes.len() < parts {
             lanes.resize_with(parts, Mutex::default);
         }
@@ -656,13 +792,14 @@ impl Code {
                 // SAFETY: `run` has compared the arrays with what was promised, and borrows them until `spread` returns. Parts
                 // have no tile in common, and the same part runs once at a time, as it holds the lock.
                 unsafe {
-                    self.tiles_of(part * tiles / parts, (part + 1) * tiles / parts, ins, outs, &mut lane)
+                    let (first, end) = (part * rows / parts, (part + 1) * rows / parts);
+                    self.tiles_of(first * row, end * row, ins, outs, &mut lane)
                 };
             }),
             _ => {
                 let lane = lanes[0].get_mut().unwrap_or_else(PoisonError::into_inner);
                 // SAFETY: as above, but that there is no other thread.
-                unsafe { self.tiles_of(0, tiles, ins, outs, lane) };
+                unsafe { self.tiles_of(0, rows * row, ins, outs, lane) };
             }
         }
     }
@@ -708,15 +845,23 @@ impl Code {
             *count = rest % len;
             rest /= len;
         }
-        for _ in first..end {
+        for tile in first..end {
             for ((place, start), stream) in lane.places.iter_mut().zip(&lane.starts).zip(&self.moving) {
                 let far: isize =
                     lane.counts.iter().zip(&stream.strides).map(|(&i, stride)| i as isize * stride).sum();
                 place.0 = start.0.wrapping_offset(far);
             }
             let n = if lane.counts[axes] + 1 == blocks { nest.last() } else { nest.whole() };
-            // SAFETY: the streams point at this tile; what else there is, the caller promises.
-            unsafe { self.tile(n, registers, &lane.places, &mut lane.bases) };
+            // SAFETY: the streams point at this tile; what else there is, the caller promises. Parts begin and end with rows.
+            unsafe {
+                if tile % self.parts.row == 0 {
+                    self.calls(&self.begin, &lane.bases, n);
+                }
+                self.tile(n, registers, &lane.places, &mut lane.bases);
+                if (tile + 1) % self.parts.row == 0 {
+                    self.calls(&self.end, &lane.bases, n);
+                }
+            }
             lane.counts[axes] += 1;
             let mut axis = axes;
             while axis > 0 && lane.counts[axis] == if axis == axes { blocks } else { nest.outer[axis] } {

@@ -215,13 +215,41 @@ fn conversion(from: DType, to: DType, level: Level) -> Option<Routine> {
     }
 }
 
+/// The routine of a product of small matrices.
+pub(super) fn product_routine(dtype: DType, level: Level) -> Option<Routine> {
+    Some(number!(dtype, T => at::<body::Product<T>>(level)))
+}
+
+/// A part of a reduction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Of a whole value: see [`body::Reduced`].
+    Value,
+    /// Of each tile by itself: see [`body::ReducedTile`].
+    Tile,
+    /// Over several tiles, the terms of one: see [`body::Accumulated`].
+    Accumulate,
+    /// Over several tiles, the end: see [`body::Folded`].
+    Fold,
+}
+
 /// The routine of a reduction.
-pub(super) fn reduction_routine(reduction: Reduction, dtype: DType, level: Level) -> Option<Routine> {
+pub(super) fn reduction_routine(reduction: Reduction, stage: Stage, dtype: DType, level: Level) -> Option<Routine> {
+    macro_rules! by {
+        ($t:ident, $how:ident) => {
+            match stage {
+                Stage::Value => at::<body::Reduced<$t, body::$how>>(level),
+                Stage::Tile => at::<body::ReducedTile<$t, body::$how>>(level),
+                Stage::Accumulate => at::<body::Accumulated<$t, body::$how>>(level),
+                Stage::Fold => at::<body::Folded<$t, body::$how>>(level),
+            }
+        };
+    }
     Some(number!(dtype, T => match reduction {
-        Reduction::Sum => at::<body::Reduced<T, body::Sum>>(level),
-        Reduction::Prod => at::<body::Reduced<T, body::Prod>>(level),
-        Reduction::Max => at::<body::Reduced<T, body::Largest>>(level),
-        Reduction::Min => at::<body::Reduced<T, body::Smallest>>(level),
+        Reduction::Sum => by!(T, Sum),
+        Reduction::Prod => by!(T, Prod),
+        Reduction::Max => by!(T, Largest),
+        Reduction::Min => by!(T, Smallest),
     }))
 }
 
@@ -260,6 +288,8 @@ pub(crate) enum Move {
     Repeated,
     /// See [`body::Gathered`].
     Gathered,
+    /// See [`body::Placed`].
+    Placed,
 }
 
 /// The routine of a move.
@@ -269,5 +299,6 @@ pub(super) fn move_routine(how: Move, dtype: DType, level: Level) -> Routine {
         Move::Stored => at::<body::Stored<T>>(level),
         Move::Repeated => at::<body::Repeated<T>>(level),
         Move::Gathered => at::<body::Gathered<T>>(level),
+        Move::Placed => at::<body::Placed<T>>(level),
     })
 }
