@@ -419,6 +419,22 @@ impl Array {
         }
     }
 
+    /// The entries in memory, in row-major order, as [`Array::as_slice`] has them: dtype, address of the first, number.
+    pub(crate) fn memory(&self) -> (DType, *const u8, usize) {
+        each_dtype!(self.dtype(), T => {
+            let values = self.as_slice::<T>().unwrap_or_default();
+            (T::DTYPE, values.as_ptr().cast(), values.len())
+        })
+    }
+
+    /// The same for writing, as [`Array::make_mut`] has them.
+    pub(crate) fn memory_mut(&mut self) -> (DType, *mut u8, usize) {
+        each_dtype!(self.dtype(), T => {
+            let values = self.make_mut::<T>().unwrap_or_default();
+            (T::DTYPE, values.as_mut_ptr().cast(), values.len())
+        })
+    }
+
     /// A copy of the values in row-major order, `None` when `T` is not the dtype.
     pub fn to_vec<T: Element>(&self) -> Option<Vec<T>> {
         self.as_slice::<T>().map(<[T]>::to_vec)

@@ -33,6 +33,7 @@ pub mod lost;
 pub mod map;
 pub mod ops;
 pub mod rng;
+pub mod tile;
 
 #[allow(unsafe_code, reason = "run-time dispatch to functions compiled for wider instruction sets")]
 mod kernel;

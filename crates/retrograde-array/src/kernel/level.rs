@@ -2,15 +2,33 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// An instruction set that kernels are compiled for.
+/// An instruction set that kernels are compiled for. The bits are the same at each.
+///
+/// ```
+/// use retrograde_array::tile::Level;
+/// assert!(Level::Portable <= Level::best());
+/// assert_eq!(Level::available().last(), Some(Level::best()));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
+pub enum Level {
     /// Whatever the build targets.
     Portable = 1,
     /// AVX2 and FMA.
     Avx2 = 2,
     /// AVX-512 F, DQ, BW and VL, besides AVX2 and FMA.
     Avx512 = 3,
+}
+
+impl Level {
+    /// The widest that this CPU supports.
+    pub fn best() -> Level {
+        level()
+    }
+
+    /// All that this CPU supports, the narrowest first.
+    pub fn available() -> impl Iterator<Item = Level> {
+        [Level::Portable, Level::Avx2, Level::Avx512].into_iter().filter(|&other| other <= level())
+    }
 }
 
 static DETECTED: AtomicU8 = AtomicU8::new(0);

@@ -12,12 +12,14 @@ mod level;
 mod lost;
 mod num;
 mod reduce;
+pub(crate) mod tile;
 mod transcendental;
 
 pub(crate) use dot::{Matrix, dot};
 pub(crate) use elementwise::{map, zip, zip3};
 pub(crate) use fold::fold_inner;
-pub(crate) use level::{Level, level};
+pub use level::Level;
+pub(crate) use level::level;
 pub(crate) use lost::{candidate, contradicts, detect_add, detect_fma, preimages};
 pub(crate) use num::{Float, Num};
 pub(crate) use reduce::{sum_inner, sum_middle};
@@ -30,11 +32,11 @@ pub(crate) use level::at_level;
 ///
 /// Generic parameters are given twice: as declared and as used, `[T: Num] [T]`.
 macro_rules! dispatch {
-    ($(#[$doc:meta])* pub(crate) fn $name:ident [$($decl:tt)*] [$($used:tt)*]
+    ($(#[$doc:meta])* $vis:vis fn $name:ident [$($decl:tt)*] [$($used:tt)*]
         ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "the geometry of a loop nest")]
-        pub(crate) fn $name<$($decl)*>($($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name<$($decl)*>($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments, reason = "the geometry of a loop nest")]
             fn body<$($decl)*>($($arg: $ty),*) $(-> $ret)? $body

@@ -1,9 +1,9 @@
 //! The map functions over slices: for each, `slice::NAME` into an output of the same length, and `NAME` into a new vector.
 //!
-//! Functions of an angle compute every entry with the fast argument reduction, then repair the rare entries that need the
-//! exact one: the loop stays branch-free.
+//! The loops are those of tile code.
 
-use super::{Float, dispatch};
+use super::tile::{at, function};
+use super::{Float, level};
 
 macro_rules! kernels {
     (
@@ -15,40 +15,18 @@ macro_rules! kernels {
     ) => {
         /// Each function of every entry. Lengths are equal.
         pub(crate) mod slice {
-            use super::{Float, dispatch};
-
-            $(dispatch! {
-                pub(crate) fn $name [T: Float] [T] (a: &[T], out: &mut [T]) {
-                    for (out, &a) in out.iter_mut().zip(a) {
-                        *out = a.$name();
-                    }
+            use super::*;
+            kernels! { slices $($name $variant $doc;)* $($turn $turn_variant $turn_doc;)* }
+            $(
+                #[doc = $two_doc]
+                pub(crate) fn $two<T: Float>(a: &[T], b: &[T], out: &mut [T]) {
+                    assert!(a.len() == out.len() && b.len() == out.len(), "lengths differ; this is a bug in retrograde");
+                    let none = std::ptr::null();
+                    let routine = at::<function::$two_variant<T>>(level());
+                    // SAFETY: the slices have as many entries as are said, and borrows keep the output apart from the operands.
+                    unsafe { routine(out.as_mut_ptr().cast(), a.as_ptr().cast(), b.as_ptr().cast(), none, a.len()) }
                 }
-            })*
-
-            $(dispatch! {
-                pub(crate) fn $turn [T: Float] [T] (a: &[T], out: &mut [T]) {
-                    let mut any_rare = false;
-                    for (out, &a) in out.iter_mut().zip(a) {
-                        *out = a.$common();
-                        any_rare |= a.turn_is_rare();
-                    }
-                    if any_rare {
-                        for (out, &a) in out.iter_mut().zip(a) {
-                            if a.turn_is_rare() {
-                                *out = a.$turn();
-                            }
-                        }
-                    }
-                }
-            })*
-
-            $(dispatch! {
-                pub(crate) fn $two [T: Float] [T] (a: &[T], b: &[T], out: &mut [T]) {
-                    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                        *out = a.$two(b);
-                    }
-                }
-            })*
+            )*
         }
 
         kernels! { vectors $($name $doc;)* $($turn $turn_doc;)* }
@@ -61,6 +39,16 @@ macro_rules! kernels {
             }
         )*
     };
+    (slices $($name:ident $variant:ident $doc:literal;)*) => {$(
+        #[doc = $doc]
+        pub(crate) fn $name<T: Float>(a: &[T], out: &mut [T]) {
+            assert!(a.len() == out.len(), "lengths differ; this is a bug in retrograde");
+            let none = std::ptr::null();
+            let routine = at::<function::$variant<T>>(level());
+            // SAFETY: the slices have as many entries as is said, and borrows keep the output apart from the operand.
+            unsafe { routine(out.as_mut_ptr().cast(), a.as_ptr().cast(), none, none, a.len()) }
+        }
+    )*};
     (vectors $($name:ident $doc:literal;)*) => {$(
         #[doc = $doc]
         pub(crate) fn $name<T: Float>(a: &[T]) -> Vec<T> {

@@ -28,7 +28,7 @@ pub enum Shift {
 }
 
 /// A type with bits.
-trait Bits: Element {
+pub(crate) trait Bits: Element {
     fn and(self, other: Self) -> Self;
     fn or(self, other: Self) -> Self;
     fn xor(self, other: Self) -> Self;
@@ -36,7 +36,7 @@ trait Bits: Element {
 }
 
 /// An integer whose bits can be shifted; by a negative amount or by more than there are bits, all are shifted out.
-trait ShiftBits: Bits {
+pub(crate) trait ShiftBits: Bits {
     fn left(self, by: Self) -> Self;
     fn right(self, by: Self) -> Self;
     fn right_logical(self, by: Self) -> Self;

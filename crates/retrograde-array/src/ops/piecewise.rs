@@ -25,7 +25,7 @@ pub enum Piecewise {
 }
 
 /// A number with the pieces.
-pub(super) trait Pieces: Num {
+pub(crate) trait Pieces: Num {
     const ONE: Self;
     fn magnitude(self) -> Self;
     fn sign(self) -> Self;
@@ -33,7 +33,7 @@ pub(super) trait Pieces: Num {
 }
 
 /// A number that may lie between two integers.
-trait Fractions: Num {
+pub(crate) trait Fractions: Num {
     fn below(self) -> Self;
     fn above(self) -> Self;
     fn nearest(self) -> Self;

@@ -7,6 +7,22 @@ use super::bf16::in_f32;
 use super::elementwise::pairs;
 use super::no_such;
 
+/// The product, but 0 where one factor is exactly zero and the product would be NaN.
+#[inline(always)]
+pub(crate) fn product<T: Float + PartialOrd>(x: T, y: T) -> T {
+    let product = x.times(y);
+    let lost = product.partial_cmp(&product).is_none() && (x == T::ZERO || y == T::ZERO);
+    if lost { T::ZERO } else { product }
+}
+
+/// The quotient, but 0 where the numerator is exactly zero and the quotient would be NaN.
+#[inline(always)]
+pub(crate) fn quotient<T: Float + PartialOrd>(x: T, y: T) -> T {
+    let quotient = x.divided(y);
+    let lost = quotient.partial_cmp(&quotient).is_none() && x == T::ZERO;
+    if lost { T::ZERO } else { quotient }
+}
+
 /// `a * b` entry by entry, but 0 where one of them is exactly zero and the product would be NaN. Every other entry has the bits
 /// of the ordinary product, the sign of its zeros included. A rank-0 operand pairs with every entry of the other.
 ///
@@ -20,11 +36,7 @@ use super::no_such;
 /// ```
 pub fn strong_mul(a: &Array, b: &Array) -> Array {
     fn typed<T: Float + PartialOrd>(a: &Array, b: &Array) -> Array {
-        pairs(a, b, |x: T, y| {
-            let product = x.times(y);
-            let lost = product.partial_cmp(&product).is_none() && (x == T::ZERO || y == T::ZERO);
-            if lost { T::ZERO } else { product }
-        })
+        pairs(a, b, product::<T>)
     }
     match a.dtype() {
         DType::F64 => typed::<f64>(a, b),
@@ -46,11 +58,7 @@ pub fn strong_mul(a: &Array, b: &Array) -> Array {
 /// ```
 pub fn strong_div(a: &Array, b: &Array) -> Array {
     fn typed<T: Float + PartialOrd>(a: &Array, b: &Array) -> Array {
-        pairs(a, b, |x: T, y| {
-            let quotient = x.divided(y);
-            let lost = quotient.partial_cmp(&quotient).is_none() && x == T::ZERO;
-            if lost { T::ZERO } else { quotient }
-        })
+        pairs(a, b, quotient::<T>)
     }
     match a.dtype() {
         DType::F64 => typed::<f64>(a, b),

@@ -1,0 +1,59 @@
+//! Two chains of operations as one would write them by hand, for each instruction set: what benchmarks hold tile code against.
+
+use super::super::dispatch;
+use super::super::num::{Functions, Num};
+
+dispatch! {
+    fn transcendental_loop [] [] (x: &[f32], a: f32, b: f32, out: &mut [f32]) {
+        let chain = |x: f32, sine: f32| x.fma(a, b).tanh().fma(x.times(x).negated().exp(), sine);
+        let mut any_rare = false;
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = chain(x, x.sin_common());
+            any_rare |= x.turn_is_rare();
+        }
+        if any_rare {
+            for (out, &x) in out.iter_mut().zip(x) {
+                *out = chain(x, x.sin());
+            }
+        }
+    }
+}
+
+/// `tanh(a x + b) exp(-x²) + sin x`, with two fused multiply-adds, of every entry.
+///
+/// # Panics
+/// When lengths differ.
+///
+/// ```
+/// let mut y = [0.0; 2];
+/// retrograde_array::tile::hand::transcendental(&[0.0, 1.0], 1.0, 0.0, &mut y);
+/// assert_eq!(y[0], 0.0);
+/// assert!((y[1] - (1.0f32.tanh() * (-1.0f32).exp() + 1.0f32.sin())).abs() < 1e-6);
+/// ```
+pub fn transcendental(x: &[f32], a: f32, b: f32, out: &mut [f32]) {
+    assert_eq!(x.len(), out.len(), "entries");
+    transcendental_loop(x, a, b, out);
+}
+
+dispatch! {
+    fn cheap_loop [] [] (x: &[f32], a: f32, b: f32, out: &mut [f32]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = x.fma(a, b).fma(x, x.times(b)).minus(a);
+        }
+    }
+}
+
+/// `(a x + b) x + b x - a`, with two fused multiply-adds, of every entry.
+///
+/// # Panics
+/// When lengths differ.
+///
+/// ```
+/// let mut y = [0.0; 2];
+/// retrograde_array::tile::hand::cheap(&[1.0, 2.0], 2.0, 1.0, &mut y);
+/// assert_eq!(y, [2.0, 10.0]);
+/// ```
+pub fn cheap(x: &[f32], a: f32, b: f32, out: &mut [f32]) {
+    assert_eq!(x.len(), out.len(), "entries");
+    cheap_loop(x, a, b, out);
+}

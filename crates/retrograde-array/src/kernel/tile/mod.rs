@@ -1,0 +1,30 @@
+//! Straight-line code over tiles: what [`tile`](crate::tile) is made of.
+
+mod body;
+mod code;
+pub mod hand;
+mod routine;
+
+pub(crate) use code::{Action, Address, Block, Nest, Parts, STREAMS, Step, Stream, Where};
+pub use code::{Code, Scratch, Spread};
+pub(crate) use body::{at, function};
+pub(crate) use routine::{Move, Stage};
+pub use routine::{Op, Reduction};
+
+/// `n` rounded up to what tiles are padded to: Note [padding] of `code`.
+pub(crate) const fn padded(n: usize) -> usize {
+    body::padded(n)
+}
+
+/// Bytes of the register of a reduction over several tiles.
+pub(crate) const STATE: usize = body::STATE;
+
+/// The dtype of the result of an operation on operands of these dtypes, if there is such a routine.
+pub(crate) fn has_reduction(reduction: Reduction, dtype: crate::DType) -> bool {
+    routine::reduction_routine(reduction, Stage::Value, dtype, super::Level::Portable).is_some()
+}
+
+/// Whether there is a product of matrices of that dtype.
+pub(crate) fn has_product(dtype: crate::DType) -> bool {
+    routine::product_routine(dtype, super::Level::Portable).is_some()
+}
