@@ -147,6 +147,14 @@ impl Array {
         }
     }
 
+    /// How far apart in memory neighbours along one axis lie.
+    pub(crate) fn stride(&self, axis: usize) -> isize {
+        match &self.layout {
+            Some(layout) => layout.strides[axis],
+            None => self.shape[axis + 1..].iter().product::<usize>() as isize,
+        }
+    }
+
     /// Where the first entry lies in [`Array::buffer`].
     pub(crate) fn offset(&self) -> usize {
         self.layout.as_ref().map_or(0, |layout| layout.offset)

@@ -4,5 +4,6 @@
 //! everything else is called as the primitive says. Buffers are laid out by liveness and live from call to call.
 #![forbid(unsafe_code)]
 
+pub mod direct;
 pub mod kernel;
 pub mod plan;

@@ -12,15 +12,17 @@ mod level;
 mod lost;
 mod num;
 mod reduce;
+mod scratch;
 mod transcendental;
 
-pub(crate) use dot::{Matrix, dot};
+pub(crate) use dot::{Matrix, Registers, product};
 pub(crate) use elementwise::{map, zip, zip3};
 pub(crate) use fold::fold_inner;
 pub(crate) use level::{Level, level};
 pub(crate) use lost::{candidate, contradicts, detect_add, detect_fma, preimages};
 pub(crate) use num::{Float, Num};
 pub(crate) use reduce::{sum_inner, sum_middle};
+pub use scratch::{Alone, Scratch, Workers};
 pub(crate) use transcendental::*;
 
 #[cfg(test)]

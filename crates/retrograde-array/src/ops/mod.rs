@@ -48,7 +48,7 @@ pub use concat::concat;
 pub use conv::{conv, conv_input, conv_kernel};
 pub use convert::convert;
 pub use cumulative::{cumprod, cumsum, recurrence};
-pub use dot::{DotDims, dot_general};
+pub use dot::{DotDims, Product, dot_general};
 pub use elementwise::{Binary, Unary, binary, fma, unary};
 pub use fold::{any, argmin, logsumexp, prod, reduce_max, reduce_min};
 pub use function::{function, function2, polygamma};

@@ -1,0 +1,374 @@
+//! A few numbers side by side, in a register where the machine has one for them.
+//!
+//! The compiler finds wide registers by itself for loops over slices, but not reliably for the many sums that a tile of a
+//! product keeps at a time; so here the instructions are named. What they compute is what [`Num`] says, lane by lane.
+
+use crate::kernel::Num;
+
+/// A register of numbers.
+///
+/// # Safety
+/// Every method needs a machine with the instruction set that the type is named for; reads and writes must lie inside
+/// an allocation.
+pub(crate) unsafe trait Vector: Copy {
+    type Entry: Num;
+    /// The first few lanes.
+    type Mask: Copy;
+    const LANES: usize;
+
+    unsafe fn splat(entry: Self::Entry) -> Self;
+    unsafe fn load(from: *const Self::Entry) -> Self;
+    unsafe fn store(self, to: *mut Self::Entry);
+    /// The first `n` lanes, `n` from 0 to all of them.
+    unsafe fn mask(n: usize) -> Self::Mask;
+    /// Lanes outside the mask are zero and not read.
+    unsafe fn load_masked(from: *const Self::Entry, mask: Self::Mask) -> Self;
+    /// Lanes outside the mask are not written.
+    unsafe fn store_masked(self, to: *mut Self::Entry, mask: Self::Mask);
+    /// `self * b + c`, rounded once.
+    unsafe fn fma(self, b: Self, c: Self) -> Self;
+    unsafe fn plus(self, other: Self) -> Self;
+
+    /// Copies `n_lines` runs of `n_terms` entries, `from_line` apart, to columns of rows `to_term` apart; columns after
+    /// them, up to `LANES`, hold anything. Neither number is zero or above `LANES`.
+    #[inline(always)]
+    unsafe fn transpose(
+        from: *const Self::Entry,
+        from_line: usize,
+        n_lines: usize,
+        n_terms: usize,
+        to: *mut Self::Entry,
+        to_term: usize,
+    ) {
+        for i in 0..n_lines {
+            for k in 0..n_terms {
+                // SAFETY: the caller has all runs and columns inside their allocations.
+                unsafe { *to.add(k * to_term + i) = *from.add(i * from_line + k) };
+            }
+        }
+    }
+}
+
+/// Numbers without a register of their own: the compiler does what it can.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<T>([T; PLAIN]);
+
+/// Lanes of [`Plain`]: two registers of the smallest machines, for four-byte numbers.
+const PLAIN: usize = 8;
+
+// SAFETY: needs no instruction set; reads and writes exactly the lanes that the trait says.
+unsafe impl<T: Num> Vector for Plain<T> {
+    type Entry = T;
+    type Mask = usize;
+    const LANES: usize = PLAIN;
+
+    #[inline(always)]
+    unsafe fn splat(entry: T) -> Self {
+        Plain([entry; PLAIN])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const T) -> Self {
+        // SAFETY: the caller has `PLAIN` entries at `from`.
+        Plain(unsafe { from.cast::<[T; PLAIN]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut T) {
+        // SAFETY: the caller has `PLAIN` entries at `to`.
+        unsafe { to.cast::<[T; PLAIN]>().write_unaligned(self.0) };
+    }
+
+    #[inline(always)]
+    unsafe fn mask(n: usize) -> usize {
+        n
+    }
+
+    #[inline(always)]
+    unsafe fn load_masked(from: *const T, mask: usize) -> Self {
+        let mut lanes = [T::ZERO; PLAIN];
+        for (i, lane) in lanes.iter_mut().enumerate().take(mask) {
+            // SAFETY: the caller has `mask` entries at `from`.
+            *lane = unsafe { *from.add(i) };
+        }
+        Plain(lanes)
+    }
+
+    #[inline(always)]
+    unsafe fn store_masked(self, to: *mut T, mask: usize) {
+        for (i, &lane) in self.0.iter().enumerate().take(mask) {
+            // SAFETY: the caller has `mask` entries at `to`.
+            unsafe { *to.add(i) = lane };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn fma(self, b: Self, c: Self) -> Self {
+        let mut lanes = c.0;
+        for ((lane, a), b) in lanes.iter_mut().zip(self.0).zip(b.0) {
+            *lane = a.fma(b, *lane);
+        }
+        Plain(lanes)
+    }
+
+    #[inline(always)]
+    unsafe fn plus(self, other: Self) -> Self {
+        let mut lanes = self.0;
+        for (lane, other) in lanes.iter_mut().zip(other.0) {
+            *lane = lane.plus(other);
+        }
+        Plain(lanes)
+    }
+}
+
+/// The registers of a number type, one for each [`Level`](crate::kernel::Level).
+pub(crate) trait Registers: Num {
+    type Avx512: Vector<Entry = Self>;
+    type Avx2: Vector<Entry = Self>;
+}
+
+macro_rules! no_registers {
+    ($($t:ty)*) => {
+        $(impl Registers for $t {
+            type Avx512 = Plain<$t>;
+            type Avx2 = Plain<$t>;
+        })*
+    };
+}
+no_registers! { i64 i32 u8 }
+#[cfg(not(target_arch = "x86_64"))]
+no_registers! { f64 f32 }
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Registers, Vector};
+    use std::arch::x86_64::*;
+
+    impl Registers for f32 {
+        type Avx512 = __m512;
+        type Avx2 = __m256;
+    }
+
+    impl Registers for f64 {
+        type Avx512 = __m512d;
+        type Avx2 = __m256d;
+    }
+
+    macro_rules! vector {
+        ($register:ty, $entry:ty, $lanes:literal, $mask:ty, $of_count:ident
+            $splat:ident $load:ident $store:ident $load_masked:ident $store_masked:ident $fma:ident $plus:ident
+            $(, $transpose:item)?) => {
+            // SAFETY: the lanes read and written are those that the trait says.
+            unsafe impl Vector for $register {
+                type Entry = $entry;
+                type Mask = $mask;
+                const LANES: usize = $lanes;
+
+                #[inline(always)]
+                unsafe fn splat(entry: $entry) -> Self {
+                    // SAFETY: the caller has seen to the instruction set.
+                    unsafe { $splat(entry) }
+                }
+
+                #[inline(always)]
+                unsafe fn load(from: *const $entry) -> Self {
+                    // SAFETY: the caller has seen to the instruction set and has all lanes at `from`.
+                    unsafe { $load(from) }
+                }
+
+                #[inline(always)]
+                unsafe fn store(self, to: *mut $entry) {
+                    // SAFETY: the caller has seen to the instruction set and has all lanes at `to`.
+                    unsafe { $store(to, self) };
+                }
+
+                #[inline(always)]
+                unsafe fn mask(n: usize) -> $mask {
+                    // SAFETY: the caller has seen to the instruction set.
+                    unsafe { $of_count(n) }
+                }
+
+                #[inline(always)]
+                unsafe fn load_masked(from: *const $entry, mask: $mask) -> Self {
+                    // SAFETY: as for `load`; lanes outside the mask are not touched.
+                    unsafe { $load_masked(mask, from) }
+                }
+
+                #[inline(always)]
+                unsafe fn store_masked(self, to: *mut $entry, mask: $mask) {
+                    // SAFETY: as for `store`; lanes outside the mask are not touched.
+                    unsafe { $store_masked(to, mask, self) };
+                }
+
+                #[inline(always)]
+                unsafe fn fma(self, b: Self, c: Self) -> Self {
+                    // SAFETY: the caller has seen to the instruction set.
+                    unsafe { $fma(self, b, c) }
+                }
+
+                #[inline(always)]
+                unsafe fn plus(self, other: Self) -> Self {
+                    // SAFETY: the caller has seen to the instruction set.
+                    unsafe { $plus(self, other) }
+                }
+
+                $($transpose)?
+            }
+        };
+    }
+
+    #[inline(always)]
+    unsafe fn maskz_load_ps(mask: __mmask16, from: *const f32) -> __m512 {
+        // SAFETY: as the caller promises to `load_masked`.
+        unsafe { _mm512_maskz_loadu_ps(mask, from) }
+    }
+
+    #[inline(always)]
+    unsafe fn maskz_load_pd(mask: __mmask8, from: *const f64) -> __m512d {
+        // SAFETY: as the caller promises to `load_masked`.
+        unsafe { _mm512_maskz_loadu_pd(mask, from) }
+    }
+
+    #[inline(always)]
+    unsafe fn maskload_ps(mask: __m256i, from: *const f32) -> __m256 {
+        // SAFETY: as the caller promises to `load_masked`.
+        unsafe { _mm256_maskload_ps(from, mask) }
+    }
+
+    #[inline(always)]
+    unsafe fn maskload_pd(mask: __m256i, from: *const f64) -> __m256d {
+        // SAFETY: as the caller promises to `load_masked`.
+        unsafe { _mm256_maskload_pd(from, mask) }
+    }
+
+    #[inline(always)]
+    unsafe fn first_16(n: usize) -> __mmask16 {
+        ((1_u32 << n) - 1) as __mmask16
+    }
+
+    #[inline(always)]
+    unsafe fn first_8_of_512(n: usize) -> __mmask8 {
+        ((1_u32 << n) - 1) as __mmask8
+    }
+
+    #[inline(always)]
+    unsafe fn first_8(n: usize) -> __m256i {
+        // SAFETY: the caller of `mask` has seen to AVX2.
+        unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
+    }
+
+    #[inline(always)]
+    unsafe fn first_4(n: usize) -> __m256i {
+        // SAFETY: the caller of `mask` has seen to AVX2.
+        unsafe { _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3)) }
+    }
+
+    vector!(
+        __m512, f32, 16, __mmask16, first_16 _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps maskz_load_ps _mm512_mask_storeu_ps _mm512_fmadd_ps _mm512_add_ps,
+        #[inline(always)]
+        unsafe fn transpose(
+            from: *const f32,
+            from_line: usize,
+            n_lines: usize,
+            n_terms: usize,
+            to: *mut f32,
+            to_term: usize,
+        ) {
+            // SAFETY: the caller has seen to the instruction set and has all runs and columns inside their allocations;
+            // lines past the last are read as the last.
+            unsafe {
+                let mask = first_16(n_terms);
+                // Squares of 4 within the quarters of the registers, then the quarters.
+                let mut quarters = [[_mm512_setzero_ps(); 4]; 4];
+                for (q, quarter) in quarters.iter_mut().enumerate() {
+                    let r0 = _mm512_maskz_loadu_ps(mask, from.add((4 * q).min(n_lines - 1) * from_line));
+                    let r1 = _mm512_maskz_loadu_ps(mask, from.add((4 * q + 1).min(n_lines - 1) * from_line));
+                    let r2 = _mm512_maskz_loadu_ps(mask, from.add((4 * q + 2).min(n_lines - 1) * from_line));
+                    let r3 = _mm512_maskz_loadu_ps(mask, from.add((4 * q + 3).min(n_lines - 1) * from_line));
+                    let t0 = _mm512_castps_pd(_mm512_unpacklo_ps(r0, r1));
+                    let t1 = _mm512_castps_pd(_mm512_unpackhi_ps(r0, r1));
+                    let t2 = _mm512_castps_pd(_mm512_unpacklo_ps(r2, r3));
+                    let t3 = _mm512_castps_pd(_mm512_unpackhi_ps(r2, r3));
+                    *quarter = [
+                        _mm512_castpd_ps(_mm512_unpacklo_pd(t0, t2)),
+                        _mm512_castpd_ps(_mm512_unpackhi_pd(t0, t2)),
+                        _mm512_castpd_ps(_mm512_unpacklo_pd(t1, t3)),
+                        _mm512_castpd_ps(_mm512_unpackhi_pd(t1, t3)),
+                    ];
+                }
+                let mut terms = [_mm512_setzero_ps(); 16];
+                for j in 0..4 {
+                    let [u0, u1, u2, u3] = [quarters[0][j], quarters[1][j], quarters[2][j], quarters[3][j]];
+                    let (a, b) = (_mm512_shuffle_f32x4::<0x44>(u0, u1), _mm512_shuffle_f32x4::<0x44>(u2, u3));
+                    let (c, d) = (_mm512_shuffle_f32x4::<0xee>(u0, u1), _mm512_shuffle_f32x4::<0xee>(u2, u3));
+                    terms[j] = _mm512_shuffle_f32x4::<0x88>(a, b);
+                    terms[4 + j] = _mm512_shuffle_f32x4::<0xdd>(a, b);
+                    terms[8 + j] = _mm512_shuffle_f32x4::<0x88>(c, d);
+                    terms[12 + j] = _mm512_shuffle_f32x4::<0xdd>(c, d);
+                }
+                if n_terms == 16 {
+                    for (k, &term) in terms.iter().enumerate() {
+                        _mm512_storeu_ps(to.add(k * to_term), term);
+                    }
+                } else {
+                    for (k, &term) in terms.iter().enumerate().take(n_terms) {
+                        _mm512_storeu_ps(to.add(k * to_term), term);
+                    }
+                }
+            }
+        }
+    );
+
+    vector!(
+        __m512d, f64, 8, __mmask8, first_8_of_512 _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd maskz_load_pd _mm512_mask_storeu_pd _mm512_fmadd_pd _mm512_add_pd,
+        #[inline(always)]
+        unsafe fn transpose(
+            from: *const f64,
+            from_line: usize,
+            n_lines: usize,
+            n_terms: usize,
+            to: *mut f64,
+            to_term: usize,
+        ) {
+            // SAFETY: the caller has seen to the instruction set and has all runs and columns inside their allocations;
+            // lines past the last are read as the last.
+            unsafe {
+                let mask = first_8_of_512(n_terms);
+                // Squares of 2 within the quarters of the registers, then the quarters.
+                let mut pairs = [[_mm512_setzero_pd(); 2]; 4];
+                for (p, pair) in pairs.iter_mut().enumerate() {
+                    let r0 = _mm512_maskz_loadu_pd(mask, from.add((2 * p).min(n_lines - 1) * from_line));
+                    let r1 = _mm512_maskz_loadu_pd(mask, from.add((2 * p + 1).min(n_lines - 1) * from_line));
+                    *pair = [_mm512_unpacklo_pd(r0, r1), _mm512_unpackhi_pd(r0, r1)];
+                }
+                let mut terms = [_mm512_setzero_pd(); 8];
+                for j in 0..2 {
+                    let [u0, u1, u2, u3] = [pairs[0][j], pairs[1][j], pairs[2][j], pairs[3][j]];
+                    let (a, b) = (_mm512_shuffle_f64x2::<0x44>(u0, u1), _mm512_shuffle_f64x2::<0x44>(u2, u3));
+                    let (c, d) = (_mm512_shuffle_f64x2::<0xee>(u0, u1), _mm512_shuffle_f64x2::<0xee>(u2, u3));
+                    terms[j] = _mm512_shuffle_f64x2::<0x88>(a, b);
+                    terms[2 + j] = _mm512_shuffle_f64x2::<0xdd>(a, b);
+                    terms[4 + j] = _mm512_shuffle_f64x2::<0x88>(c, d);
+                    terms[6 + j] = _mm512_shuffle_f64x2::<0xdd>(c, d);
+                }
+                if n_terms == 8 {
+                    for (k, &term) in terms.iter().enumerate() {
+                        _mm512_storeu_pd(to.add(k * to_term), term);
+                    }
+                } else {
+                    for (k, &term) in terms.iter().enumerate().take(n_terms) {
+                        _mm512_storeu_pd(to.add(k * to_term), term);
+                    }
+                }
+            }
+        }
+    );
+
+    vector!(
+        __m256, f32, 8, __m256i, first_8 _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps maskload_ps _mm256_maskstore_ps _mm256_fmadd_ps _mm256_add_ps
+    );
+
+    vector!(
+        __m256d, f64, 4, __m256i, first_4 _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd maskload_pd _mm256_maskstore_pd _mm256_fmadd_pd _mm256_add_pd
+    );
+}

@@ -1,0 +1,6 @@
+//! Every direct operation gives the bits of `Prim::eval`, from operands in any storage and on any number of threads.
+
+#[path = "direct/products.rs"]
+mod products;
+#[path = "direct/storage.rs"]
+mod storage;
