@@ -15,7 +15,9 @@ mod reduce;
 mod scratch;
 mod transcendental;
 
-pub(crate) use dot::{Matrix, Registers, product};
+pub(crate) use dot::{
+    Entries, Geometry, Matrix, Places, Registers, Runs, Windows, product, product_of_windows,
+};
 pub(crate) use elementwise::{map, zip, zip3};
 pub(crate) use fold::fold_inner;
 pub(crate) use level::{Level, level};

@@ -44,14 +44,26 @@ impl Workers for Alone {
 /// ```
 #[derive(Debug, Default)]
 pub struct Scratch {
-    buffers: Vec<Mutex<Buffer>>,
+    /// For factors as they are copied, and for sums that are no results yet.
+    buffers: Vec<Mutex<[Buffer; 2]>>,
+    /// For a result that is to be put in order.
+    unordered: Buffer,
 }
 
 impl Scratch {
     /// Bytes held.
     pub fn size_bytes(&self) -> usize {
-        let bytes = |buffer: &Mutex<Buffer>| lock(buffer).lines.len() * size_of::<Line>();
-        self.buffers.iter().map(bytes).sum()
+        let bytes = |buffer: &Buffer| buffer.lines.len() * size_of::<Line>();
+        let of_workers = self.buffers.iter().map(|buffers| lock(buffers).iter().map(bytes).sum::<usize>());
+        of_workers.sum::<usize>() + bytes(&self.unordered)
+    }
+
+    /// Calls `work` with room for `len` numbers, besides the buffers of workers.
+    pub(crate) fn with_unordered<T: Num>(&mut self, len: usize, work: impl FnOnce(&mut [T], &mut Scratch)) {
+        let mut buffer = std::mem::take(&mut self.unordered);
+        let [numbers] = buffer.slices([len]);
+        work(numbers, self);
+        self.unordered = buffer;
     }
 
     /// Calls `part` for each number below `n_parts`, once, shared among the workers.
@@ -59,7 +71,7 @@ impl Scratch {
         &mut self,
         workers: &dyn Workers,
         n_parts: usize,
-        part: &(dyn Fn(usize, &mut Buffer) + Sync),
+        part: &(dyn Fn(usize, &mut [Buffer; 2]) + Sync),
     ) {
         let n_workers = workers.count().min(n_parts).max(1);
         if self.buffers.len() < n_workers {
@@ -72,13 +84,13 @@ impl Scratch {
             if own >= n_workers {
                 return;
             }
-            let mut buffer = lock(&self.buffers[own]);
+            let mut buffers = lock(&self.buffers[own]);
             loop {
                 let i = next_part.fetch_add(1, Ordering::Relaxed);
                 if i >= n_parts {
                     break;
                 }
-                part(i, &mut buffer);
+                part(i, &mut buffers);
             }
         };
         if n_workers > 1 {
@@ -89,9 +101,9 @@ impl Scratch {
     }
 }
 
-fn lock(buffer: &Mutex<Buffer>) -> std::sync::MutexGuard<'_, Buffer> {
+fn lock(buffers: &Mutex<[Buffer; 2]>) -> std::sync::MutexGuard<'_, [Buffer; 2]> {
     // Nothing in a buffer outlives an operation, so one that a panic left is as good as any.
-    buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    buffers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A line of the cache, and the largest register.

@@ -177,7 +177,7 @@ pub(super) fn values_mut<'a, T: crate::Element>(out: &'a mut Array, shape: &Shap
     }
 }
 
-fn entries<T: crate::Element>(x: &Array) -> &[T] {
+pub(super) fn entries<T: crate::Element>(x: &Array) -> &[T] {
     match x.buffer() {
         Some(values) => values,
         None => bug(&format!("{} array where {} was promised", x.dtype(), T::DTYPE)),
@@ -197,7 +197,8 @@ impl<'a> Walked<'a> {
     /// The factor itself, or a copy with its axes in the order of the groups if one of the last two is scattered in memory.
     fn new(x: &'a Array, groups: &'a [Vec<usize>; 3], copy: &'a mut Option<Array>) -> Walked<'a> {
         let [shared, free, contract] = groups;
-        if let (Some(free), Some(contract)) = (group_stride(x, free), group_stride(x, contract)) {
+        let walk = |axes: &[usize]| group_stride(x, axes.iter().copied());
+        if let (Some(free), Some(contract)) = (walk(free), walk(contract)) {
             return Walked { array: x, shared: Ok(shared), free, contract };
         }
         let len = |axes: &[usize]| axes.iter().map(|&axis| x.shape()[axis]).product::<usize>();
@@ -223,8 +224,8 @@ impl<'a> Walked<'a> {
 }
 
 /// The one stride that walks a group of axes forwards in row-major order, if there is one.
-fn group_stride(x: &Array, axes: &[usize]) -> Option<usize> {
-    let mut long = axes.iter().copied().filter(|&axis| x.shape()[axis] != 1).rev();
+pub(super) fn group_stride(x: &Array, axes: impl DoubleEndedIterator<Item = usize>) -> Option<usize> {
+    let mut long = axes.filter(|&axis| x.shape()[axis] != 1).rev();
     let Some(innermost) = long.next() else { return Some(1) };
     let stride = usize::try_from(x.stride(innermost)).ok()?;
     let mut next = stride * x.shape()[innermost];

@@ -45,7 +45,7 @@ mod window;
 pub use broadcast::broadcast;
 pub use compare::{Comparison, compare, select};
 pub use concat::concat;
-pub use conv::{conv, conv_input, conv_kernel};
+pub use conv::{Convolution, ConvolutionForm, conv, conv_input, conv_kernel};
 pub use convert::convert;
 pub use cumulative::{cumprod, cumsum, recurrence};
 pub use dot::{DotDims, Product, dot_general};

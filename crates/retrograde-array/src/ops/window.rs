@@ -1,6 +1,6 @@
 //! Windows that slide over the last one to three axes: their entries, the transpose of that, and where the largest stands.
 
-use crate::kernel::Num;
+use crate::kernel::{Geometry, Num};
 use crate::{Array, DType, Shape};
 
 use super::bf16::in_f32;
@@ -38,6 +38,30 @@ impl Window {
                 .map_or(0, |room| room / self.strides[axis] + 1)
         };
         lens.iter().enumerate().map(along).collect()
+    }
+}
+
+/// The window over exactly three axes; the first ones may be of length 1.
+pub(super) fn geometry(window: &Window, lens: &[usize]) -> Geometry {
+    let rank = window.size.len();
+    let one_each =
+        [&window.strides, &window.low, &window.high, &window.dilation].iter().all(|list| list.len() == rank);
+    let positive = window.strides.iter().chain(&window.dilation).chain(&window.size).all(|&n| n > 0);
+    if rank > 3 || lens.len() != rank || !one_each || !positive {
+        bug(&format!("{window:?} over axes of lengths {lens:?}"));
+    }
+    let three = |list: &[usize], absent: usize| {
+        let mut all = [absent; 3];
+        all[3 - rank..].copy_from_slice(list);
+        all
+    };
+    Geometry {
+        lens: three(lens, 1),
+        places: three(&window.places(lens), 1),
+        size: three(&window.size, 1),
+        strides: three(&window.strides, 1),
+        low: three(&window.low, 0),
+        dilation: three(&window.dilation, 1),
     }
 }
 

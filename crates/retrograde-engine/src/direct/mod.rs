@@ -8,15 +8,18 @@ mod threads;
 
 pub use threads::Threads;
 
-use retrograde_array::{Array, ArrayError, DType, Scratch, ops::Product};
+use retrograde_array::ops::{Convolution, ConvolutionForm, Product};
+use retrograde_array::{Array, ArrayError, DType, Scratch};
 use retrograde_core::ir::Type;
-use retrograde_core::prim::Prim;
+use retrograde_core::prim::{Prim, conv};
 
 /// How an equation runs. See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Direct {
     /// A product of two arrays.
     Product(Product),
+    /// A convolution or one of its transposes.
+    Convolution(Convolution),
 }
 
 /// How an equation with operands of these types runs, `None` where only `Prim::eval` knows.
@@ -36,6 +39,15 @@ pub fn resolve(prim: &Prim, inputs: &[Type]) -> Option<Direct> {
     match (prim, inputs) {
         (Prim::DotGeneral(dot), [a, b]) if !matches!(a.dtype, DType::BF16 | DType::Bool) => {
             Some(Direct::Product(Product::new(&a.shape, &b.shape, &dot.dims)))
+        }
+        (Prim::Conv(conv), [a, b]) if !matches!(a.dtype, DType::BF16 | DType::Bool) => {
+            let form = match conv.form {
+                conv::Form::Output => ConvolutionForm::Output,
+                conv::Form::Input => ConvolutionForm::Input,
+                conv::Form::Kernel => ConvolutionForm::Kernel,
+            };
+            let shapes = [&a.shape, &b.shape];
+            Some(Direct::Convolution(Convolution::new(form, shapes, &conv.window, conv.groups, &conv.lens)))
         }
         _ => None,
     }
@@ -60,6 +72,7 @@ impl Direct {
         let workers = &Threads(n_threads);
         match (self, inputs) {
             (Direct::Product(product), [a, b]) => product.run(a, b, out, workers, scratch),
+            (Direct::Convolution(convolution), [a, b]) => convolution.run(a, b, out, workers, scratch),
             _ => panic!("{} operands of {self:?}; this is a bug in retrograde", inputs.len()),
         }
         Ok(())

@@ -55,7 +55,7 @@ fn any_axes() {
         };
         // Shared, free and contracted lengths; then each factor's axes in a random order.
         let [shared, contracted] = [lens(&mut draws, 2), lens(&mut draws, 2)];
-        let mut factor = |draws: &mut Draws| {
+        let factor = |draws: &mut Draws| {
             let free = lens(draws, 2);
             let all = [&shared[..], &contracted, &free].concat();
             let order = draws.permutation(all.len());

@@ -11,6 +11,12 @@ pub(crate) unsafe trait Factor<T: Num>: Copy + Sync {
     /// Where entry `(line, term)` lies at `line * .1 + term * .2` from a pointer, if there are such numbers.
     fn as_lies(&self) -> Option<(*const T, usize, usize)>;
 
+    /// Whether [`Factor::pack`] puts lines one after another, `len` terms each, and not terms: for left factors only.
+    #[inline(always)]
+    fn packs_lines(&self) -> bool {
+        false
+    }
+
     /// Copies terms `k0..k0 + len` of `count` lines from `line0` on: `to` holds `len` groups of `width` entries, one for each
     /// line, and anything after the last.
     ///
@@ -69,19 +75,35 @@ unsafe impl<T: Num> Factor<T> for Matrix<'_, T> {
         to: &mut [T],
     ) {
         let from = &self.data[line0 * self.line + k0 * self.term..];
-        if self.line == 1 {
-            // SAFETY: as promised by the caller.
-            unsafe { copy_groups::<V>(from, self.term, count, len, width, to) };
-            return;
-        }
-        if self.term == 1 && width.is_multiple_of(V::LANES) {
-            // SAFETY: as promised by the caller.
-            unsafe { transpose_lines::<V>(from, self.line, count, len, width, to) };
-            return;
-        }
+        // SAFETY: as promised by the caller.
+        unsafe { pack::<V>(from, self.line, self.term, count, len, width, to) };
+    }
+}
+
+/// Copies `count` lines of `len` terms: entry `(i, k)` from `i * line + k * term` to `k * width + i`.
+///
+/// # Safety
+/// The machine has the instructions of `V`.
+#[inline(always)]
+pub(super) unsafe fn pack<V: Vector>(
+    from: &[V::Entry],
+    line: usize,
+    term: usize,
+    count: usize,
+    len: usize,
+    width: usize,
+    to: &mut [V::Entry],
+) {
+    if line == 1 {
+        // SAFETY: as promised by the caller.
+        unsafe { copy_groups::<V>(from, term, count, len, width, to) };
+    } else if term == 1 && width.is_multiple_of(V::LANES) {
+        // SAFETY: as promised by the caller.
+        unsafe { transpose_lines::<V>(from, line, count, len, width, to) };
+    } else {
         for (k, group) in to.chunks_exact_mut(width).enumerate().take(len) {
             for (i, entry) in group.iter_mut().enumerate().take(count) {
-                *entry = from[i * self.line + k * self.term];
+                *entry = from[i * line + k * term];
             }
         }
     }
@@ -108,7 +130,7 @@ unsafe fn copy_groups<V: Vector>(
     // SAFETY: all runs and groups lie inside, as just seen; a group of whole registers is written by registers.
     unsafe {
         if width.is_multiple_of(V::LANES) {
-            let mask = V::mask(count - whole);
+            let mask = V::lanes(0, count - whole);
             for k in 0..len {
                 let (from, to) = (from.add(k * stride), to.add(k * width));
                 let mut i = 0;

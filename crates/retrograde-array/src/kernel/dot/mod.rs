@@ -10,9 +10,13 @@
 mod factor;
 mod tile;
 mod vector;
+mod windows;
 
-pub(crate) use factor::{Factor, Matrix};
-pub(crate) use vector::{Registers, Vector};
+use factor::Factor;
+pub(crate) use factor::Matrix;
+pub(crate) use vector::Registers;
+use vector::Vector;
+pub(crate) use windows::{Entries, Geometry, Places, Runs, Windows, add_entries};
 
 use super::scratch::{Alone, Buffer, Scratch, Workers};
 use super::{Level, level};
@@ -63,7 +67,7 @@ pub(crate) fn product<T, A, B>(
     let n_workers = if count * m * k * n < SHARED { 1 } else { workers.count() };
     let [n_row_parts, n_column_parts] = grid(n_workers.div_ceil(count), m, n);
     let out = Out(out.as_mut_ptr());
-    let part = |i: usize, buffer: &mut Buffer| {
+    let part = |i: usize, [packed, _]: &mut [Buffer; 2]| {
         let (i, column_part) = (i / n_column_parts, i % n_column_parts);
         let (i, row_part) = (i / n_row_parts, i % n_row_parts);
         let rows = cut(m, n_row_parts, 8, row_part);
@@ -71,7 +75,7 @@ pub(crate) fn product<T, A, B>(
         let (a, b) = factors(i);
         let part = Part { rows, columns, k };
         // SAFETY: this part of the output of product `i` lies inside, and no other part has it: `share` hands each out once.
-        unsafe { part.multiply(a, b, out.entry(i * m * n), n, buffer) };
+        unsafe { part.multiply(a, b, out.entry(i * m * n), n, packed) };
     };
     if n_workers == 1 {
         scratch.share(&Alone, count, &part);
@@ -79,6 +83,71 @@ pub(crate) fn product<T, A, B>(
         scratch.share(workers, count * n_row_parts * n_column_parts, &part);
     }
 }
+
+/// The transposes of convolutions, in which windows overlap: for each of `count` examples and groups, the product of `[c·e, k]`
+/// by `[k, places]` holds the entry `e` of a channel's window at each place, and is added to the channel's `[lens..]` of `out`,
+/// `[count, c, lens..]`, in the order of places.
+pub(crate) fn product_of_windows<T, A, B>(
+    count: usize,
+    factors: impl Fn(usize) -> (A, B) + Sync,
+    [n_channels, k]: [usize; 2],
+    geometry: &Geometry,
+    out: &mut [T],
+    workers: &dyn Workers,
+    scratch: &mut Scratch,
+) where
+    T: Registers,
+    A: Factor<T>,
+    B: Factor<T>,
+{
+    let (n_entries, n_places) = (geometry.n_entries(), geometry.n_places());
+    let n_lens: usize = geometry.lens.iter().product();
+    assert!(
+        out.len() == count * n_channels * n_lens,
+        "windows into {} entries; this is a bug in retrograde",
+        out.len()
+    );
+    if k == 0 || n_places == 0 {
+        out.fill(T::ZERO);
+    }
+    if k == 0 || n_places == 0 || out.is_empty() {
+        return;
+    }
+    // Parts of places and channels whose windows stay in the second cache.
+    let places_at_once = n_places.min((WINDOWS / n_entries).max(1));
+    let channels_at_once = n_channels.min((WINDOWS / n_entries / places_at_once).max(1));
+    let n_parts = n_channels.div_ceil(channels_at_once);
+    let out = Out(out.as_mut_ptr());
+    let part = |i: usize, [packed, sums]: &mut [Buffer; 2]| {
+        let (i, c0) = (i / n_parts, i % n_parts * channels_at_once);
+        let channels = channels_at_once.min(n_channels - c0);
+        let (a, b) = factors(i);
+        // SAFETY: these channels lie inside, and no other part has them: `share` hands each out once.
+        let to = unsafe {
+            std::slice::from_raw_parts_mut(out.entry((i * n_channels + c0) * n_lens), channels * n_lens)
+        };
+        to.fill(T::ZERO);
+        for j0 in (0..n_places).step_by(places_at_once) {
+            let columns = j0..n_places.min(j0 + places_at_once);
+            let width = columns.len();
+            let rows = c0 * n_entries..(c0 + channels) * n_entries;
+            let [sums] = sums.slices::<T, 1>([rows.len() * width]);
+            let first = sums.as_mut_ptr().wrapping_sub(rows.start * width + columns.start);
+            let part = Part { rows, columns: columns.clone(), k };
+            // SAFETY: the outputs of the part are those of `sums`, which is this thread's own.
+            unsafe { part.multiply(a, b, first, width, packed) };
+            add_entries(geometry, columns, sums, to);
+        }
+    };
+    if count * n_channels * n_entries * n_places * k < SHARED {
+        scratch.share(&Alone, count * n_parts, &part);
+    } else {
+        scratch.share(workers, count * n_parts, &part);
+    }
+}
+
+/// Entries of windows that are computed at a time: 256 KiB of four-byte numbers, well inside the second cache.
+const WINDOWS: usize = 64 * 1024;
 
 /// A pointer that threads may share: each writes to its own places.
 #[derive(Clone, Copy)]
@@ -214,6 +283,12 @@ impl Part {
                         Some((data, row, column)) => {
                             Left { data: data.wrapping_add(i0 * row + k0 * column), row, column }
                         }
+                        None if a.packs_lines() => {
+                            let to = &mut packed_a[..rows * len];
+                            // SAFETY: the machine has the instructions.
+                            unsafe { a.pack::<V>(i0, rows, k0, len, 0, to) };
+                            Left { data: packed_a.as_ptr(), row: len, column: 1 }
+                        }
                         None => {
                             let mut i = 0;
                             while i < rows {
@@ -245,7 +320,7 @@ impl Part {
                         let tiles = Tiles {
                             len,
                             left,
-                            is_packed: a_lies.is_none(),
+                            is_packed: a_lies.is_none() && !a.packs_lines(),
                             right,
                             right_row,
                             out: out.wrapping_add(i0 * out_row + j),

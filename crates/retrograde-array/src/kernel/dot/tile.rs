@@ -80,7 +80,7 @@ impl<T: Num> Tiles<T> {
         let mut a = left.data;
         // SAFETY: the caller promises the instructions and the places; the mask ends with the last column.
         unsafe {
-            let mask = V::mask(width - (C - 1) * V::LANES);
+            let mask = V::lanes(0, width - (C - 1) * V::LANES);
             let mut sums = [[V::splat(T::ZERO); C]; R];
             for _ in 0..len {
                 let mut b = [V::load_masked(right.add((C - 1) * V::LANES), mask); C];

@@ -12,17 +12,19 @@ use crate::kernel::Num;
 /// an allocation.
 pub(crate) unsafe trait Vector: Copy {
     type Entry: Num;
-    /// The first few lanes.
+    /// Some neighbouring lanes.
     type Mask: Copy;
     const LANES: usize;
 
     unsafe fn splat(entry: Self::Entry) -> Self;
     unsafe fn load(from: *const Self::Entry) -> Self;
     unsafe fn store(self, to: *mut Self::Entry);
-    /// The first `n` lanes, `n` from 0 to all of them.
-    unsafe fn mask(n: usize) -> Self::Mask;
+    /// Lanes `from..to`, `to` at most the number of lanes.
+    unsafe fn lanes(from: usize, to: usize) -> Self::Mask;
     /// Lanes outside the mask are zero and not read.
     unsafe fn load_masked(from: *const Self::Entry, mask: Self::Mask) -> Self;
+    /// Lanes outside the mask are those of `self`, and are not read.
+    unsafe fn load_over(self, from: *const Self::Entry, mask: Self::Mask) -> Self;
     /// Lanes outside the mask are not written.
     unsafe fn store_masked(self, to: *mut Self::Entry, mask: Self::Mask);
     /// `self * b + c`, rounded once.
@@ -59,7 +61,7 @@ const PLAIN: usize = 8;
 // SAFETY: needs no instruction set; reads and writes exactly the lanes that the trait says.
 unsafe impl<T: Num> Vector for Plain<T> {
     type Entry = T;
-    type Mask = usize;
+    type Mask = (usize, usize);
     const LANES: usize = PLAIN;
 
     #[inline(always)]
@@ -80,25 +82,31 @@ unsafe impl<T: Num> Vector for Plain<T> {
     }
 
     #[inline(always)]
-    unsafe fn mask(n: usize) -> usize {
-        n
+    unsafe fn lanes(from: usize, to: usize) -> (usize, usize) {
+        (from, to)
     }
 
     #[inline(always)]
-    unsafe fn load_masked(from: *const T, mask: usize) -> Self {
-        let mut lanes = [T::ZERO; PLAIN];
-        for (i, lane) in lanes.iter_mut().enumerate().take(mask) {
-            // SAFETY: the caller has `mask` entries at `from`.
-            *lane = unsafe { *from.add(i) };
+    unsafe fn load_masked(from: *const T, mask: (usize, usize)) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe { Plain([T::ZERO; PLAIN]).load_over(from, mask) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_over(self, from: *const T, mask: (usize, usize)) -> Self {
+        let mut lanes = self.0;
+        for (i, lane) in lanes.iter_mut().enumerate().take(mask.1).skip(mask.0) {
+            // SAFETY: the caller has the entries of the mask's lanes at `from`.
+            *lane = unsafe { *from.wrapping_add(i) };
         }
         Plain(lanes)
     }
 
     #[inline(always)]
-    unsafe fn store_masked(self, to: *mut T, mask: usize) {
-        for (i, &lane) in self.0.iter().enumerate().take(mask) {
-            // SAFETY: the caller has `mask` entries at `to`.
-            unsafe { *to.add(i) = lane };
+    unsafe fn store_masked(self, to: *mut T, mask: (usize, usize)) {
+        for (i, &lane) in self.0.iter().enumerate().take(mask.1).skip(mask.0) {
+            // SAFETY: the caller has the entries of the mask's lanes at `to`.
+            unsafe { *to.wrapping_add(i) = lane };
         }
     }
 
@@ -155,8 +163,8 @@ mod x86 {
     }
 
     macro_rules! vector {
-        ($register:ty, $entry:ty, $lanes:literal, $mask:ty, $of_count:ident
-            $splat:ident $load:ident $store:ident $load_masked:ident $store_masked:ident $fma:ident $plus:ident
+        ($register:ty, $entry:ty, $lanes:literal, $mask:ty, $lanes_of:ident
+            $splat:ident $load:ident $store:ident $load_masked:ident $load_over:ident $store_masked:ident $fma:ident $plus:ident
             $(, $transpose:item)?) => {
             // SAFETY: the lanes read and written are those that the trait says.
             unsafe impl Vector for $register {
@@ -183,15 +191,21 @@ mod x86 {
                 }
 
                 #[inline(always)]
-                unsafe fn mask(n: usize) -> $mask {
+                unsafe fn lanes(from: usize, to: usize) -> $mask {
                     // SAFETY: the caller has seen to the instruction set.
-                    unsafe { $of_count(n) }
+                    unsafe { $lanes_of(from, to) }
                 }
 
                 #[inline(always)]
                 unsafe fn load_masked(from: *const $entry, mask: $mask) -> Self {
                     // SAFETY: as for `load`; lanes outside the mask are not touched.
                     unsafe { $load_masked(mask, from) }
+                }
+
+                #[inline(always)]
+                unsafe fn load_over(self, from: *const $entry, mask: $mask) -> Self {
+                    // SAFETY: as for `load`; lanes outside the mask are not touched.
+                    unsafe { $load_over(self, mask, from) }
                 }
 
                 #[inline(always)]
@@ -242,29 +256,49 @@ mod x86 {
     }
 
     #[inline(always)]
-    unsafe fn first_16(n: usize) -> __mmask16 {
-        ((1_u32 << n) - 1) as __mmask16
+    unsafe fn load_over_ps(x: __m256, mask: __m256i, from: *const f32) -> __m256 {
+        // SAFETY: as the caller promises to `load_over`.
+        unsafe { _mm256_blendv_ps(x, _mm256_maskload_ps(from, mask), _mm256_castsi256_ps(mask)) }
     }
 
     #[inline(always)]
-    unsafe fn first_8_of_512(n: usize) -> __mmask8 {
-        ((1_u32 << n) - 1) as __mmask8
+    unsafe fn load_over_pd(x: __m256d, mask: __m256i, from: *const f64) -> __m256d {
+        // SAFETY: as the caller promises to `load_over`.
+        unsafe { _mm256_blendv_pd(x, _mm256_maskload_pd(from, mask), _mm256_castsi256_pd(mask)) }
     }
 
     #[inline(always)]
-    unsafe fn first_8(n: usize) -> __m256i {
-        // SAFETY: the caller of `mask` has seen to AVX2.
-        unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
+    unsafe fn lanes_of_16(from: usize, to: usize) -> __mmask16 {
+        ((1_u32 << to) - (1_u32 << from)) as __mmask16
     }
 
     #[inline(always)]
-    unsafe fn first_4(n: usize) -> __m256i {
-        // SAFETY: the caller of `mask` has seen to AVX2.
-        unsafe { _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3)) }
+    unsafe fn lanes_of_8(from: usize, to: usize) -> __mmask8 {
+        ((1_u32 << to) - (1_u32 << from)) as __mmask8
+    }
+
+    #[inline(always)]
+    unsafe fn wide_lanes_of_8(from: usize, to: usize) -> __m256i {
+        // SAFETY: the caller of `lanes` has seen to AVX2.
+        unsafe {
+            let i = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let (below, before) = (_mm256_set1_epi32(to as i32), _mm256_set1_epi32(from as i32));
+            _mm256_andnot_si256(_mm256_cmpgt_epi32(before, i), _mm256_cmpgt_epi32(below, i))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn wide_lanes_of_4(from: usize, to: usize) -> __m256i {
+        // SAFETY: the caller of `lanes` has seen to AVX2.
+        unsafe {
+            let i = _mm256_setr_epi64x(0, 1, 2, 3);
+            let (below, before) = (_mm256_set1_epi64x(to as i64), _mm256_set1_epi64x(from as i64));
+            _mm256_andnot_si256(_mm256_cmpgt_epi64(before, i), _mm256_cmpgt_epi64(below, i))
+        }
     }
 
     vector!(
-        __m512, f32, 16, __mmask16, first_16 _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps maskz_load_ps _mm512_mask_storeu_ps _mm512_fmadd_ps _mm512_add_ps,
+        __m512, f32, 16, __mmask16, lanes_of_16 _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps maskz_load_ps _mm512_mask_loadu_ps _mm512_mask_storeu_ps _mm512_fmadd_ps _mm512_add_ps,
         #[inline(always)]
         unsafe fn transpose(
             from: *const f32,
@@ -277,7 +311,7 @@ mod x86 {
             // SAFETY: the caller has seen to the instruction set and has all runs and columns inside their allocations;
             // lines past the last are read as the last.
             unsafe {
-                let mask = first_16(n_terms);
+                let mask = lanes_of_16(0, n_terms);
                 // Squares of 4 within the quarters of the registers, then the quarters.
                 let mut quarters = [[_mm512_setzero_ps(); 4]; 4];
                 for (q, quarter) in quarters.iter_mut().enumerate() {
@@ -320,7 +354,7 @@ mod x86 {
     );
 
     vector!(
-        __m512d, f64, 8, __mmask8, first_8_of_512 _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd maskz_load_pd _mm512_mask_storeu_pd _mm512_fmadd_pd _mm512_add_pd,
+        __m512d, f64, 8, __mmask8, lanes_of_8 _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd maskz_load_pd _mm512_mask_loadu_pd _mm512_mask_storeu_pd _mm512_fmadd_pd _mm512_add_pd,
         #[inline(always)]
         unsafe fn transpose(
             from: *const f64,
@@ -333,7 +367,7 @@ mod x86 {
             // SAFETY: the caller has seen to the instruction set and has all runs and columns inside their allocations;
             // lines past the last are read as the last.
             unsafe {
-                let mask = first_8_of_512(n_terms);
+                let mask = lanes_of_8(0, n_terms);
                 // Squares of 2 within the quarters of the registers, then the quarters.
                 let mut pairs = [[_mm512_setzero_pd(); 2]; 4];
                 for (p, pair) in pairs.iter_mut().enumerate() {
@@ -365,10 +399,10 @@ mod x86 {
     );
 
     vector!(
-        __m256, f32, 8, __m256i, first_8 _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps maskload_ps _mm256_maskstore_ps _mm256_fmadd_ps _mm256_add_ps
+        __m256, f32, 8, __m256i, wide_lanes_of_8 _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps maskload_ps load_over_ps _mm256_maskstore_ps _mm256_fmadd_ps _mm256_add_ps
     );
 
     vector!(
-        __m256d, f64, 4, __m256i, first_4 _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd maskload_pd _mm256_maskstore_pd _mm256_fmadd_pd _mm256_add_pd
+        __m256d, f64, 4, __m256i, wide_lanes_of_4 _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd maskload_pd load_over_pd _mm256_maskstore_pd _mm256_fmadd_pd _mm256_add_pd
     );
 }
