@@ -4,5 +4,7 @@
 mod convolutions;
 #[path = "direct/products.rs"]
 mod products;
+#[path = "direct/rows.rs"]
+mod rows;
 #[path = "direct/storage.rs"]
 mod storage;

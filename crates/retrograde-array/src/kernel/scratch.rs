@@ -101,6 +101,59 @@ impl Scratch {
     }
 }
 
+/// Entries read and written below which an operation is not shared among threads: tens of microseconds, a few times what waking
+/// a thread takes.
+const SHARED: usize = 1 << 17;
+
+/// Calls `part(i, some)` with parts of `out`, whole units of it, the first of which is unit `i`; shared among the workers where the
+/// operation touches many entries, `cost` of them.
+pub(crate) fn chunked<T: Send>(
+    out: &mut [T],
+    unit: usize,
+    cost: usize,
+    workers: &dyn Workers,
+    part: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let n_units = out.len().checked_div(unit).unwrap_or(0);
+    if workers.count() == 1 || cost < SHARED || n_units < 2 {
+        if n_units > 0 {
+            part(0, out);
+        }
+        return;
+    }
+    // A few parts for each worker, so that one that is late delays the others little.
+    let n_parts = (4 * workers.count()).min(n_units);
+    let first = |i: usize| n_units * i / n_parts;
+    let (next, out) = (AtomicUsize::new(0), Out(out.as_mut_ptr()));
+    let work = || {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= n_parts {
+                break;
+            }
+            let len = (first(i + 1) - first(i)) * unit;
+            // SAFETY: the part lies inside, and part `i` is taken once.
+            let some = unsafe { std::slice::from_raw_parts_mut(out.entry(first(i) * unit), len) };
+            part(first(i), some);
+        }
+    };
+    workers.each(&work);
+    work();
+}
+
+/// A pointer that threads may share: each writes to its own places.
+#[derive(Clone, Copy)]
+pub(super) struct Out<T>(pub(super) *mut T);
+
+// SAFETY: whoever writes through it says why nobody else has the place.
+unsafe impl<T: Send> Sync for Out<T> {}
+
+impl<T> Out<T> {
+    pub(super) fn entry(&self, i: usize) -> *mut T {
+        self.0.wrapping_add(i)
+    }
+}
+
 fn lock(buffers: &Mutex<[Buffer; 2]>) -> std::sync::MutexGuard<'_, [Buffer; 2]> {
     // Nothing in a buffer outlives an operation, so one that a panic left is as good as any.
     buffers.lock().unwrap_or_else(PoisonError::into_inner)

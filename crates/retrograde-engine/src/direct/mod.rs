@@ -8,7 +8,9 @@ mod threads;
 
 pub use threads::Threads;
 
-use retrograde_array::ops::{Convolution, ConvolutionForm, Product};
+use retrograde_array::ops::{
+    self, Convolution, ConvolutionForm, Cumulation, Fold, Product, Reduction, WindowArgmax,
+};
 use retrograde_array::{Array, ArrayError, DType, Scratch};
 use retrograde_core::ir::Type;
 use retrograde_core::prim::{Prim, conv};
@@ -20,6 +22,50 @@ pub enum Direct {
     Product(Product),
     /// A convolution or one of its transposes.
     Convolution(Convolution),
+    /// A sum, product, largest or smallest entry over axes.
+    Reduction(Reduction),
+    /// A sum, product or recurrence along an axis.
+    Cumulation {
+        /// Which.
+        cumulation: Cumulation,
+        /// Along which axis.
+        axis: usize,
+        /// Whether from the end.
+        reverse: bool,
+    },
+    /// The position of the largest entry along an axis.
+    Argmax {
+        /// Which axis.
+        axis: usize,
+    },
+    /// The position of the largest entry under a window.
+    WindowArgmax(WindowArgmax),
+    /// Entries at given positions.
+    Gather {
+        /// The axis that is indexed.
+        axis: usize,
+        /// Shared leading axes.
+        batch_dims: usize,
+    },
+    /// Entries added at given positions.
+    ScatterAdd {
+        /// The axis that is indexed.
+        axis: usize,
+        /// Shared leading axes.
+        batch_dims: usize,
+    },
+    /// Arrays one after another.
+    Concat {
+        /// Along which axis.
+        axis: usize,
+    },
+    /// An array within a larger one, of which the rest is zero or the second operand.
+    Pad {
+        /// Where the first entry goes along each axis.
+        starts: Vec<usize>,
+        /// How far apart neighbours go.
+        strides: Vec<usize>,
+    },
 }
 
 /// How an equation with operands of these types runs, `None` where only `Prim::eval` knows.
@@ -36,11 +82,20 @@ pub enum Direct {
 /// # Ok::<(), retrograde_array::ArrayError>(())
 /// ```
 pub fn resolve(prim: &Prim, inputs: &[Type]) -> Option<Direct> {
+    // What is computed in another type and rounded has its own way.
+    let is_plain = |ty: &Type| !matches!(ty.dtype, DType::BF16 | DType::Bool);
+    let reduction = |fold: Fold, axes: &[usize]| {
+        let [x] = inputs else { return None };
+        is_plain(x).then(|| Direct::Reduction(Reduction::new(fold, &x.shape, axes)))
+    };
+    let cumulation = |cumulation: Cumulation, axis: usize, reverse: bool| {
+        is_plain(&inputs[0]).then_some(Direct::Cumulation { cumulation, axis, reverse })
+    };
     match (prim, inputs) {
-        (Prim::DotGeneral(dot), [a, b]) if !matches!(a.dtype, DType::BF16 | DType::Bool) => {
+        (Prim::DotGeneral(dot), [a, b]) if is_plain(a) => {
             Some(Direct::Product(Product::new(&a.shape, &b.shape, &dot.dims)))
         }
-        (Prim::Conv(conv), [a, b]) if !matches!(a.dtype, DType::BF16 | DType::Bool) => {
+        (Prim::Conv(conv), [a, b]) if is_plain(a) => {
             let form = match conv.form {
                 conv::Form::Output => ConvolutionForm::Output,
                 conv::Form::Input => ConvolutionForm::Input,
@@ -49,8 +104,37 @@ pub fn resolve(prim: &Prim, inputs: &[Type]) -> Option<Direct> {
             let shapes = [&a.shape, &b.shape];
             Some(Direct::Convolution(Convolution::new(form, shapes, &conv.window, conv.groups, &conv.lens)))
         }
+        (Prim::Sum(sum), _) => reduction(Fold::Sum, &sum.axes),
+        (Prim::Prod(prod), _) => reduction(Fold::Product, &prod.axes),
+        (Prim::ReduceMax(max), _) => reduction(Fold::Largest, &max.axes),
+        (Prim::ReduceMin(min), _) => reduction(Fold::Smallest, &min.axes),
+        (Prim::Cumsum(sum), _) => cumulation(Cumulation::Sum, sum.axis, sum.reverse),
+        (Prim::Cumprod(prod), _) => cumulation(Cumulation::Product, prod.axis, prod.reverse),
+        (Prim::Recurrence(r), _) => cumulation(Cumulation::Recurrence, r.axis, r.reverse),
+        (Prim::Argmax(argmax), [x]) if is_plain(x) => Some(Direct::Argmax { axis: argmax.axis }),
+        (Prim::WindowArgmax(argmax), [x]) if is_plain(x) => {
+            Some(Direct::WindowArgmax(WindowArgmax::new(&x.shape, &argmax.window)))
+        }
+        (Prim::Gather(gather), _) => {
+            Some(Direct::Gather { axis: gather.axis, batch_dims: gather.batch_dims })
+        }
+        (Prim::ScatterAdd(scatter), [_, updates]) if is_plain(updates) => {
+            Some(Direct::ScatterAdd { axis: scatter.axis, batch_dims: scatter.batch_dims })
+        }
+        (Prim::Concat(concat), _) => Some(Direct::Concat { axis: concat.axis }),
+        (Prim::Pad(pad), [x, _]) => {
+            Some(Direct::Pad { starts: pad.low.clone(), strides: steps(&pad.strides, x) })
+        }
+        (Prim::Unslice(unslice), [x]) => {
+            Some(Direct::Pad { starts: unslice.starts.clone(), strides: steps(&unslice.strides, x) })
+        }
         _ => None,
     }
+}
+
+/// The strides, but 1 along axes of one entry, where a stride means nothing and may be too large for an address.
+fn steps(strides: &[usize], x: &Type) -> Vec<usize> {
+    strides.iter().zip(x.shape.iter()).map(|(&stride, &len)| if len < 2 { 1 } else { stride }).collect()
 }
 
 impl Direct {
@@ -73,6 +157,23 @@ impl Direct {
         match (self, inputs) {
             (Direct::Product(product), [a, b]) => product.run(a, b, out, workers, scratch),
             (Direct::Convolution(convolution), [a, b]) => convolution.run(a, b, out, workers, scratch),
+            (Direct::Reduction(reduction), [x]) => reduction.run(x, out, workers, scratch),
+            (&Direct::Cumulation { cumulation, axis, reverse }, _) => {
+                cumulation.run(inputs, axis, reverse, out);
+            }
+            (&Direct::Argmax { axis }, [x]) => ops::argmax_into(x, axis, out),
+            (Direct::WindowArgmax(argmax), [x]) => argmax.run(x, out, workers),
+            (&Direct::Gather { axis, batch_dims }, [x, indices]) => {
+                return ops::gather_into(x, indices, axis, batch_dims, out, workers);
+            }
+            (&Direct::ScatterAdd { axis, batch_dims }, [indices, updates]) => {
+                return ops::scatter_add_into(indices, updates, axis, batch_dims, out, workers);
+            }
+            (&Direct::Concat { axis }, _) => ops::concat_into(inputs, axis, out),
+            (Direct::Pad { starts, strides }, [x]) => ops::pad_into(x, None, out, starts, strides),
+            (Direct::Pad { starts, strides }, [x, value]) => {
+                ops::pad_into(x, Some(value), out, starts, strides)
+            }
             _ => panic!("{} operands of {self:?}; this is a bug in retrograde", inputs.len()),
         }
         Ok(())

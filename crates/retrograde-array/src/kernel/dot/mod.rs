@@ -16,10 +16,10 @@ use factor::Factor;
 pub(crate) use factor::Matrix;
 pub(crate) use vector::Registers;
 use vector::Vector;
-pub(crate) use windows::{Entries, Geometry, Places, Runs, Windows, add_entries};
+use windows::add_entries;
+pub(crate) use windows::{Entries, Geometry, Places, Runs, Windows, window_argmax};
 
-use super::scratch::{Alone, Buffer, Scratch, Workers};
-use super::{Level, level};
+use super::scratch::{Alone, Buffer, Out, Scratch, Workers};
 use tile::{Left, Tiles, height};
 
 /// Terms of one fma chain.
@@ -30,6 +30,8 @@ pub(crate) const BLOCK: usize = 256;
 const COLUMNS: usize = 24;
 /// Rows of the left factor copied at a time: with 256 terms at most 256 KiB.
 const ROWS: usize = 128;
+/// The same of a factor that works out where its entries lie: once for many rows.
+const LINES: usize = 512;
 /// Registers of columns in a tile: with 8 rows 24 sums, 3 registers for the right and one for the left factor, of 32.
 const WIDTH: usize = 3;
 
@@ -149,19 +151,6 @@ pub(crate) fn product_of_windows<T, A, B>(
 /// Entries of windows that are computed at a time: 256 KiB of four-byte numbers, well inside the second cache.
 const WINDOWS: usize = 64 * 1024;
 
-/// A pointer that threads may share: each writes to its own places.
-#[derive(Clone, Copy)]
-pub(crate) struct Out<T>(pub(crate) *mut T);
-
-// SAFETY: whoever writes through it says why nobody else has the place.
-unsafe impl<T: Send> Sync for Out<T> {}
-
-impl<T> Out<T> {
-    pub(crate) fn entry(&self, i: usize) -> *mut T {
-        self.0.wrapping_add(i)
-    }
-}
-
 /// Into how many parts rows and columns are cut for `n` workers, so that the least is copied twice.
 fn grid(n: usize, m: usize, columns: usize) -> [usize; 2] {
     let mut best = [1, 1];
@@ -206,50 +195,14 @@ impl Part {
         out_row: usize,
         buffer: &mut Buffer,
     ) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
-            unsafe fn avx512<T: Registers, A: Factor<T>, B: Factor<T>>(
-                part: &Part,
-                a: A,
-                b: B,
-                out: *mut T,
-                out_row: usize,
-                buffer: &mut Buffer,
-            ) {
-                // SAFETY: as promised to `multiply`, and this function has the instructions.
-                unsafe { part.run::<T::Avx512, A, B, 8>(a, b, out, out_row, buffer) };
-            }
-
-            #[target_feature(enable = "avx2,fma")]
-            unsafe fn avx2<T: Registers, A: Factor<T>, B: Factor<T>>(
-                part: &Part,
-                a: A,
-                b: B,
-                out: *mut T,
-                out_row: usize,
-                buffer: &mut Buffer,
-            ) {
-                // SAFETY: as promised to `multiply`, and this function has the instructions.
-                unsafe { part.run::<T::Avx2, A, B, 4>(a, b, out, out_row, buffer) };
-            }
-
-            match level() {
-                // SAFETY: as promised to this function; `level` has detected every feature.
-                Level::Avx512 => return unsafe { avx512(self, a, b, out, out_row, buffer) },
-                // SAFETY: likewise.
-                Level::Avx2 => return unsafe { avx2(self, a, b, out, out_row, buffer) },
-                Level::Portable => {}
-            }
-        }
-        // SAFETY: as promised to this function; plain numbers need no instructions.
-        unsafe { self.run::<vector::Plain<T>, A, B, 4>(a, b, out, out_row, buffer) };
+        // SAFETY: as promised to this function.
+        unsafe { T::multiply(self, a, b, out, out_row, buffer) };
     }
 
     /// # Safety
     /// As for [`Part::multiply`]; the machine has the instructions of `V`.
     #[inline(always)]
-    unsafe fn run<V: Vector, A: Factor<V::Entry>, B: Factor<V::Entry>, const R: usize>(
+    unsafe fn run<V: Vector, A: Factor<V::Entry>, B: Factor<V::Entry>>(
         &self,
         a: A,
         b: B,
@@ -267,7 +220,8 @@ impl Part {
         // The left factor is read as it lies where a row's terms are contiguous, or read only once.
         let a_lies = a.as_lies().filter(|&(_, _, term)| term == 1 || n_registers <= WIDTH);
         let b_lies = b.as_lies().filter(|&(_, line, _)| line == 1 && n_rows <= FEW_ROWS);
-        let packed_a_len = if a_lies.is_some() { 0 } else { block * ROWS.min(n_rows) };
+        let rows_at_once = if a.packs_lines() { LINES } else { ROWS }.min(n_rows);
+        let packed_a_len = if a_lies.is_some() { 0 } else { block * rows_at_once };
         let packed_b_len = if b_lies.is_some() { 0 } else { block * n_registers.min(COLUMNS) * V::LANES };
         let [packed_a, packed_b] = buffer.slices::<V::Entry, 2>([packed_a_len, packed_b_len]);
         for k0 in (0..self.k).step_by(BLOCK) {
@@ -277,8 +231,8 @@ impl Part {
                 let j0 = self.columns.start + r0 * V::LANES;
                 let j1 = (self.columns.start + r1 * V::LANES).min(self.columns.end);
                 let n_panels = (r1 - r0).div_ceil(WIDTH);
-                for i0 in self.rows.clone().step_by(ROWS) {
-                    let rows = ROWS.min(self.rows.end - i0);
+                for i0 in self.rows.clone().step_by(rows_at_once) {
+                    let rows = rows_at_once.min(self.rows.end - i0);
                     let left = match a_lies {
                         Some((data, row, column)) => {
                             Left { data: data.wrapping_add(i0 * row + k0 * column), row, column }
@@ -292,7 +246,7 @@ impl Part {
                         None => {
                             let mut i = 0;
                             while i < rows {
-                                let height = height::<R>(rows - i);
+                                let height = height(V::ROWS, rows - i);
                                 let to = &mut packed_a[i * len..][..height * len];
                                 // SAFETY: the machine has the instructions.
                                 unsafe { a.pack::<V>(i0 + i, height, k0, len, height, to) };
@@ -330,7 +284,7 @@ impl Part {
                         };
                         // SAFETY: factors have their entries where they say, packed ones where they were just put; outputs
                         // lie as promised.
-                        unsafe { tiles.multiply::<V, R>(rows) };
+                        unsafe { V::tiles(tiles, rows) };
                     }
                 }
             }

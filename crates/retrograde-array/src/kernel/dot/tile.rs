@@ -5,7 +5,7 @@ use crate::kernel::Num;
 
 /// Entries `(i, k)` of a left factor, `i * row + k * column` further.
 #[derive(Clone, Copy)]
-pub(super) struct Left<T> {
+pub(crate) struct Left<T> {
     pub(super) data: *const T,
     pub(super) row: usize,
     pub(super) column: usize,
@@ -13,7 +13,7 @@ pub(super) struct Left<T> {
 
 /// Rows of sums and where their factors are.
 #[derive(Clone, Copy)]
-pub(super) struct Tiles<T> {
+pub(crate) struct Tiles<T> {
     /// Terms.
     pub(super) len: usize,
     /// The left factor as it lies, or packed in groups of rows: a group of `height` rows from row `i` on starts at
@@ -42,7 +42,7 @@ impl<T: Num> Tiles<T> {
         let n_registers = self.width.div_ceil(V::LANES);
         let mut i = 0;
         while i < rows {
-            let height = height::<R>(rows - i);
+            let height = height(R, rows - i);
             let left = if self.is_packed {
                 Left { data: self.left.data.wrapping_add(i * self.len), row: 1, column: height }
             } else {
@@ -113,11 +113,11 @@ impl<T: Num> Tiles<T> {
     }
 }
 
-/// Rows of the next tile: `R` or the largest power of two that is left.
+/// Rows of the next tile: `most` (4 or 8) or the largest power of two that is left.
 #[inline(always)]
-pub(super) fn height<const R: usize>(left: usize) -> usize {
-    if left >= R {
-        R
+pub(super) fn height(most: usize, left: usize) -> usize {
+    if left >= most {
+        most
     } else if left >= 4 {
         4
     } else if left >= 2 {

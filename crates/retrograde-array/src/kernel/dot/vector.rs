@@ -3,6 +3,9 @@
 //! The compiler finds wide registers by itself for loops over slices, but not reliably for the many sums that a tile of a
 //! product keeps at a time; so here the instructions are named. What they compute is what [`Num`] says, lane by lane.
 
+use super::factor::Factor;
+use super::tile::Tiles;
+use super::{Buffer, Part};
 use crate::kernel::Num;
 
 /// A register of numbers.
@@ -15,7 +18,11 @@ pub(crate) unsafe trait Vector: Copy {
     /// Some neighbouring lanes.
     type Mask: Copy;
     const LANES: usize;
+    /// Rows of a tile of sums that fits the registers.
+    const ROWS: usize;
 
+    /// [`Tiles::multiply`], compiled once for this register.
+    unsafe fn tiles(tiles: Tiles<Self::Entry>, rows: usize);
     unsafe fn splat(entry: Self::Entry) -> Self;
     unsafe fn load(from: *const Self::Entry) -> Self;
     unsafe fn store(self, to: *mut Self::Entry);
@@ -63,6 +70,12 @@ unsafe impl<T: Num> Vector for Plain<T> {
     type Entry = T;
     type Mask = (usize, usize);
     const LANES: usize = PLAIN;
+    const ROWS: usize = 4;
+
+    unsafe fn tiles(tiles: Tiles<T>, rows: usize) {
+        // SAFETY: as the caller promises; there are no instructions to promise.
+        unsafe { tiles.multiply::<Self, 4>(rows) };
+    }
 
     #[inline(always)]
     unsafe fn splat(entry: T) -> Self {
@@ -129,41 +142,92 @@ unsafe impl<T: Num> Vector for Plain<T> {
     }
 }
 
-/// The registers of a number type, one for each [`Level`](crate::kernel::Level).
+/// A number type whose products know the registers of the machine.
 pub(crate) trait Registers: Num {
-    type Avx512: Vector<Entry = Self>;
-    type Avx2: Vector<Entry = Self>;
+    /// [`Part::multiply`], with the widest registers.
+    ///
+    /// # Safety
+    /// All outputs of the part lie in one allocation that nobody else uses meanwhile.
+    unsafe fn multiply<A: Factor<Self>, B: Factor<Self>>(
+        part: &Part,
+        a: A,
+        b: B,
+        out: *mut Self,
+        out_row: usize,
+        buffer: &mut Buffer,
+    ) {
+        // SAFETY: as promised to this function; plain numbers need no instructions.
+        unsafe { part.run::<Plain<Self>, A, B>(a, b, out, out_row, buffer) };
+    }
 }
 
-macro_rules! no_registers {
-    ($($t:ty)*) => {
-        $(impl Registers for $t {
-            type Avx512 = Plain<$t>;
-            type Avx2 = Plain<$t>;
-        })*
-    };
-}
-no_registers! { i64 i32 u8 }
+impl Registers for i64 {}
+impl Registers for i32 {}
+impl Registers for u8 {}
 #[cfg(not(target_arch = "x86_64"))]
-no_registers! { f64 f32 }
+impl Registers for f64 {}
+#[cfg(not(target_arch = "x86_64"))]
+impl Registers for f32 {}
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Registers, Vector};
+    use super::{Buffer, Factor, Part, Plain, Registers, Tiles, Vector};
+    use crate::kernel::{Level, level};
     use std::arch::x86_64::*;
 
-    impl Registers for f32 {
-        type Avx512 = __m512;
-        type Avx2 = __m256;
-    }
+    macro_rules! registers {
+        ($($t:ty, $avx512:ty, $avx2:ty;)*) => {
+            $(impl Registers for $t {
+                unsafe fn multiply<A: Factor<Self>, B: Factor<Self>>(
+                    part: &Part,
+                    a: A,
+                    b: B,
+                    out: *mut Self,
+                    out_row: usize,
+                    buffer: &mut Buffer,
+                ) {
+                    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+                    unsafe fn avx512<A: Factor<$t>, B: Factor<$t>>(
+                        part: &Part,
+                        a: A,
+                        b: B,
+                        out: *mut $t,
+                        out_row: usize,
+                        buffer: &mut Buffer,
+                    ) {
+                        // SAFETY: as promised to `multiply`, and this function has the instructions.
+                        unsafe { part.run::<$avx512, A, B>(a, b, out, out_row, buffer) };
+                    }
 
-    impl Registers for f64 {
-        type Avx512 = __m512d;
-        type Avx2 = __m256d;
+                    #[target_feature(enable = "avx2,fma")]
+                    unsafe fn avx2<A: Factor<$t>, B: Factor<$t>>(
+                        part: &Part,
+                        a: A,
+                        b: B,
+                        out: *mut $t,
+                        out_row: usize,
+                        buffer: &mut Buffer,
+                    ) {
+                        // SAFETY: as promised to `multiply`, and this function has the instructions.
+                        unsafe { part.run::<$avx2, A, B>(a, b, out, out_row, buffer) };
+                    }
+
+                    // SAFETY: as promised to this function; `level` has detected every feature.
+                    unsafe {
+                        match level() {
+                            Level::Avx512 => avx512(part, a, b, out, out_row, buffer),
+                            Level::Avx2 => avx2(part, a, b, out, out_row, buffer),
+                            Level::Portable => part.run::<Plain<$t>, A, B>(a, b, out, out_row, buffer),
+                        }
+                    }
+                }
+            })*
+        };
     }
+    registers! { f32, __m512, __m256; f64, __m512d, __m256d; }
 
     macro_rules! vector {
-        ($register:ty, $entry:ty, $lanes:literal, $mask:ty, $lanes_of:ident
+        ($register:ty, $entry:ty, $lanes:literal, $rows:literal $features:literal, $mask:ty, $lanes_of:ident
             $splat:ident $load:ident $store:ident $load_masked:ident $load_over:ident $store_masked:ident $fma:ident $plus:ident
             $(, $transpose:item)?) => {
             // SAFETY: the lanes read and written are those that the trait says.
@@ -171,6 +235,17 @@ mod x86 {
                 type Entry = $entry;
                 type Mask = $mask;
                 const LANES: usize = $lanes;
+                const ROWS: usize = $rows;
+
+                unsafe fn tiles(tiles: Tiles<$entry>, rows: usize) {
+                    #[target_feature(enable = $features)]
+                    unsafe fn compiled(tiles: Tiles<$entry>, rows: usize) {
+                        // SAFETY: as the caller promises; this function has the instructions.
+                        unsafe { tiles.multiply::<$register, $rows>(rows) };
+                    }
+                    // SAFETY: the caller has seen to the instruction set.
+                    unsafe { compiled(tiles, rows) };
+                }
 
                 #[inline(always)]
                 unsafe fn splat(entry: $entry) -> Self {
@@ -298,7 +373,7 @@ mod x86 {
     }
 
     vector!(
-        __m512, f32, 16, __mmask16, lanes_of_16 _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps maskz_load_ps _mm512_mask_loadu_ps _mm512_mask_storeu_ps _mm512_fmadd_ps _mm512_add_ps,
+        __m512, f32, 16, 8 "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma", __mmask16, lanes_of_16 _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps maskz_load_ps _mm512_mask_loadu_ps _mm512_mask_storeu_ps _mm512_fmadd_ps _mm512_add_ps,
         #[inline(always)]
         unsafe fn transpose(
             from: *const f32,
@@ -354,7 +429,7 @@ mod x86 {
     );
 
     vector!(
-        __m512d, f64, 8, __mmask8, lanes_of_8 _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd maskz_load_pd _mm512_mask_loadu_pd _mm512_mask_storeu_pd _mm512_fmadd_pd _mm512_add_pd,
+        __m512d, f64, 8, 8 "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma", __mmask8, lanes_of_8 _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd maskz_load_pd _mm512_mask_loadu_pd _mm512_mask_storeu_pd _mm512_fmadd_pd _mm512_add_pd,
         #[inline(always)]
         unsafe fn transpose(
             from: *const f64,
@@ -399,10 +474,10 @@ mod x86 {
     );
 
     vector!(
-        __m256, f32, 8, __m256i, wide_lanes_of_8 _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps maskload_ps load_over_ps _mm256_maskstore_ps _mm256_fmadd_ps _mm256_add_ps
+        __m256, f32, 8, 4 "avx2,fma", __m256i, wide_lanes_of_8 _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps maskload_ps load_over_ps _mm256_maskstore_ps _mm256_fmadd_ps _mm256_add_ps
     );
 
     vector!(
-        __m256d, f64, 4, __m256i, wide_lanes_of_4 _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd maskload_pd load_over_pd _mm256_maskstore_pd _mm256_fmadd_pd _mm256_add_pd
+        __m256d, f64, 4, 4 "avx2,fma", __m256i, wide_lanes_of_4 _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd maskload_pd load_over_pd _mm256_maskstore_pd _mm256_fmadd_pd _mm256_add_pd
     );
 }

@@ -26,42 +26,61 @@ impl Geometry {
         self.size.iter().product()
     }
 
-    /// The position along an axis of entry `entry` of the window at place `place`, unless it is padding.
+    /// The coordinates of a place.
     #[inline(always)]
-    pub(crate) fn position(&self, axis: usize, place: usize, entry: usize) -> Option<usize> {
+    fn place(&self, place: usize) -> [usize; 3] {
+        let [_, p1, p2] = self.places;
+        [place / p2 / p1, place / p2 % p1, place % p2]
+    }
+
+    /// The coordinates of the entry after this one.
+    #[inline(always)]
+    fn next_entry(&self, [e0, e1, e2]: [usize; 3]) -> [usize; 3] {
+        let [_, s1, s2] = self.size;
+        if e2 + 1 < s2 {
+            [e0, e1, e2 + 1]
+        } else if e1 + 1 < s1 {
+            [e0, e1 + 1, 0]
+        } else {
+            [e0 + 1, 0, 0]
+        }
+    }
+
+    /// The position along an axis of an entry of the window at a place, unless it is padding.
+    #[inline(always)]
+    fn position(&self, axis: usize, place: usize, entry: usize) -> Option<usize> {
         let position =
             (place * self.strides[axis] + entry * self.dilation[axis]).wrapping_sub(self.low[axis]);
         (position < self.lens[axis]).then_some(position)
     }
 
-    /// The runs of `places` whose entry `entry` (row-major) is no padding: along a run only the last coordinate changes.
+    /// The runs of the `n` places from `first` on whose entry is no padding: along a run only the last coordinate changes.
     #[inline(always)]
-    pub(crate) fn runs(&self, places: Range<usize>, entry: usize) -> PlaceRuns {
-        let [_, s1, s2] = self.size;
-        PlaceRuns {
-            geometry: *self,
-            entry: [entry / s2 / s1, entry / s2 % s1, entry % s2],
-            row: places.start / self.places[2],
-            column: places.start % self.places[2],
-            places,
-        }
+    fn runs(&self, first: [usize; 3], n: usize, entry: [usize; 3]) -> PlaceRuns {
+        // Places of a row whose position, place · stride + shift - low, is neither negative nor past the end.
+        let (stride, shift) = (self.strides[2], entry[2] * self.dilation[2]);
+        let before = self.low[2].saturating_sub(shift);
+        let inside = (self.lens[2] + self.low[2]).saturating_sub(shift);
+        let row = if stride == 1 { before..inside } else { before.div_ceil(stride)..inside.div_ceil(stride) };
+        PlaceRuns { geometry: *self, entry, row, here: first, done: 0, n }
     }
 }
 
 /// See [`Geometry::runs`].
-pub(crate) struct PlaceRuns {
+struct PlaceRuns {
     geometry: Geometry,
     entry: [usize; 3],
-    places: Range<usize>,
-    /// The first place along the first two axes and along the last.
-    row: usize,
-    column: usize,
+    /// The last coordinates whose entry is no padding.
+    row: Range<usize>,
+    here: [usize; 3],
+    done: usize,
+    n: usize,
 }
 
-/// Places one after another, and where the entry lies at the first.
-pub(crate) struct PlaceRun {
-    pub(crate) places: Range<usize>,
-    pub(crate) position: [usize; 3],
+/// Places one after another, counted from the first of all runs, and where the entry lies at the first of them.
+struct PlaceRun {
+    places: Range<usize>,
+    position: [usize; 3],
 }
 
 impl Iterator for PlaceRuns {
@@ -69,20 +88,18 @@ impl Iterator for PlaceRuns {
 
     #[inline(always)]
     fn next(&mut self) -> Option<PlaceRun> {
-        let Geometry { lens, places: [_, p1, p2], strides, low, dilation, .. } = self.geometry;
-        while self.places.start < self.places.end {
-            let (start, row, column) = (self.places.start, self.row, self.column);
-            let len = (p2 - column).min(self.places.end - start);
-            (self.places.start, self.row, self.column) = (start + len, row + 1, 0);
-            let x0 = self.geometry.position(0, row / p1, self.entry[0]);
-            let x1 = self.geometry.position(1, row % p1, self.entry[1]);
-            let (Some(x0), Some(x1)) = (x0, x1) else { continue };
-            // The places of the row whose position, place · stride + shift - low, is neither negative nor past the end.
-            let shift = self.entry[2] * dilation[2];
-            let first = low[2].saturating_sub(shift).div_ceil(strides[2]).max(column);
-            let end = (lens[2] + low[2]).saturating_sub(shift).div_ceil(strides[2]).min(column + len);
-            if first < end {
-                let x2 = first * strides[2] + shift - low[2];
+        let geometry = &self.geometry;
+        let [_, p1, p2] = geometry.places;
+        while self.done < self.n {
+            let ([o0, o1, column], start) = (self.here, self.done);
+            let len = (p2 - column).min(self.n - start);
+            self.done += len;
+            self.here = if o1 + 1 < p1 { [o0, o1 + 1, 0] } else { [o0 + 1, 0, 0] };
+            let (first, end) = (self.row.start.max(column), self.row.end.min(column + len));
+            let x0 = geometry.position(0, o0, self.entry[0]);
+            let x1 = geometry.position(1, o1, self.entry[1]);
+            if let (Some(x0), Some(x1), true) = (x0, x1, first < end) {
+                let x2 = first * geometry.strides[2] + self.entry[2] * geometry.dilation[2] - geometry.low[2];
                 let places = start + first - column..start + end - column;
                 return Some(PlaceRun { places, position: [x0, x1, x2] });
             }
@@ -148,7 +165,11 @@ impl<'a, T: Num> Windows<'a, T> {
             // `new` has seen that all entries lie in `data`; rows lie in `to`, as just seen.
             unsafe {
                 let all = V::lanes(0, n_lanes);
-                for entry in 0..n_entries.min(terms.end) {
+                let first = self.geometry.place(j);
+                let mut coordinates = [0, 0, 0];
+                for entry in 0..n_entries {
+                    let here = coordinates;
+                    coordinates = self.geometry.next_entry(here);
                     // The first term from the start on with this entry of the window.
                     let channel = (terms.start + n_entries - 1 - entry) / n_entries;
                     let mut term = channel * n_entries + entry;
@@ -157,10 +178,10 @@ impl<'a, T: Num> Windows<'a, T> {
                     }
                     let mut pieces = [(all, 0_usize); MOST_LANES];
                     let mut n_pieces = 0;
-                    for run in self.geometry.runs(j..j + n_lanes, entry) {
+                    for run in self.geometry.runs(first, n_lanes, here) {
                         let [x0, x1, x2] = run.position;
-                        let (at, lane, len) =
-                            (x0 * s0 + x1 * s1 + x2 * s2, run.places.start - j, run.places.len());
+                        let at = x0 * s0 + x1 * s1 + x2 * s2;
+                        let (lane, len) = (run.places.start, run.places.len());
                         let step = self.geometry.strides[2] * s2;
                         // Pieces of lanes one after another in memory too.
                         let (n, len) = if step == 1 { (1, len) } else { (len, 1) };
@@ -345,17 +366,20 @@ dispatch! {
         if n_lens == 0 || places.is_empty() {
             return;
         }
-        let channels = from.chunks_exact(n_entries * places.len());
-        for (from, to) in channels.zip(to.chunks_exact_mut(n_lens)) {
-            // At one position an earlier place has a later entry of the window.
-            for entry in (0..n_entries).rev() {
-                let row = &from[entry * places.len()..][..places.len()];
-                for run in geometry.runs(places.clone(), entry) {
-                    let [x0, x1, x2] = run.position;
-                    let to = &mut to[(x0 * l1 + x1) * l2 + x2..];
-                    let from = &row[run.places.start - places.start..run.places.end - places.start];
+        // At one position an earlier place has a later entry of the window.
+        let first = geometry.place(places.start);
+        let width = places.len();
+        for entry in (0..n_entries).rev() {
+            let [_, s1, s2] = geometry.size;
+            let coordinates = [entry / s2 / s1, entry / s2 % s1, entry % s2];
+            for run in geometry.runs(first, width, coordinates) {
+                let [x0, x1, x2] = run.position;
+                let (at, len) = ((x0 * l1 + x1) * l2 + x2, run.places.len());
+                let from = from[entry * width..].chunks(n_entries * width);
+                for (from, to) in from.zip(to.chunks_exact_mut(n_lens)) {
+                    let (from, to) = (&from[run.places.clone()], &mut to[at..]);
                     if step == 1 {
-                        for (to, &from) in to.iter_mut().zip(from) {
+                        for (to, &from) in to[..len].iter_mut().zip(from) {
                             *to = to.plus(from);
                         }
                     } else {
@@ -366,5 +390,45 @@ dispatch! {
                 }
             }
         }
+    }
+}
+
+/// Places of a window that are searched together, their best entries on the stack.
+const TOGETHER: usize = 256;
+
+dispatch! {
+    /// Where the largest entry under the window stands, for each place: the first of equal ones, NaN above everything. False
+    /// where a window has no entries.
+    pub(crate) fn window_argmax [T: Num + PartialOrd] [T] (geometry: &Geometry, x: &[T], out: &mut [i64]) -> bool {
+        let [_, l1, l2] = geometry.lens;
+        let step = geometry.strides[2];
+        let mut found = true;
+        for (i, out) in out.chunks_mut(TOGETHER).enumerate() {
+            let start = i * TOGETHER;
+            let mut best = [T::ZERO; TOGETHER];
+            out.fill(-1);
+            let first = geometry.place(start);
+            let mut coordinates = [0, 0, 0];
+            for _ in 0..geometry.n_entries() {
+                let entry = coordinates;
+                coordinates = geometry.next_entry(entry);
+                for run in geometry.runs(first, out.len(), entry) {
+                    let [x0, x1, x2] = run.position;
+                    let at = (x0 * l1 + x1) * l2 + x2;
+                    let here = run.places;
+                    let entries = x[at..].iter().step_by(step);
+                    let best = best[here.clone()].iter_mut();
+                    for (i, ((out, best), &entry)) in out[here].iter_mut().zip(best).zip(entries).enumerate() {
+                        // Written so that nothing branches; a NaN is the only number that differs from itself.
+                        let is_nan = |x: T| x.partial_cmp(&x).is_none();
+                        let beats = (*out < 0) | (entry > *best) | (is_nan(entry) & !is_nan(*best));
+                        *best = if beats { entry } else { *best };
+                        *out = if beats { (at + i * step) as i64 } else { *out };
+                    }
+                }
+            }
+            found &= !out.contains(&-1);
+        }
+        found
     }
 }
