@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::data::{data, each_data};
 use crate::element::each_dtype;
 use crate::layout::{COPIED, Layout, pack};
-use crate::ops::strided::row_major;
+use crate::ops::strided::{Axis, View, read_into, row_major};
 use crate::{ArrayError, DType, Data, Element, Scalar, Shape, bf16};
 
 /// A shared array. Cloning copies a shape and a pointer, never the values; nor do transposes, slices, broadcasts and
@@ -144,6 +144,28 @@ impl Array {
         match &self.layout {
             Some(layout) => layout.strides.clone(),
             None => row_major(&self.shape),
+        }
+    }
+
+    /// How far apart in memory neighbours along one axis lie.
+    pub(crate) fn stride(&self, axis: usize) -> isize {
+        match &self.layout {
+            Some(layout) => layout.strides[axis],
+            None => self.shape[axis + 1..].iter().product::<usize>() as isize,
+        }
+    }
+
+    /// Whether the entries lie one after another in row-major order.
+    pub(crate) fn is_contiguous(&self) -> bool {
+        self.layout.as_ref().is_none_or(|layout| layout.is_contiguous)
+    }
+
+    /// Writes the entries to `out`, in row-major order of the axes in the given order.
+    pub(crate) fn read_into<T: Element>(&self, order: &[usize], out: &mut [T]) {
+        let view =
+            View::new(order.iter().map(|&axis| Axis { len: self.shape[axis], stride: self.stride(axis) }));
+        if let Some(from) = self.buffer() {
+            read_into(from, self.offset(), &view, out);
         }
     }
 

@@ -11,18 +11,21 @@ mod fold;
 mod level;
 mod lost;
 mod num;
-mod reduce;
+mod scratch;
 pub(crate) mod tile;
 mod transcendental;
 
-pub(crate) use dot::{Matrix, dot};
+pub(crate) use dot::{
+    Entries, Geometry, Matrix, Places, Registers, Runs, Windows, product, product_of_windows, window_argmax,
+};
 pub(crate) use elementwise::{map, zip, zip3};
-pub(crate) use fold::fold_inner;
+pub(crate) use fold::{fold_inner, fold_middle};
 pub use level::Level;
 pub(crate) use level::level;
 pub(crate) use lost::{candidate, contradicts, detect_add, detect_fma, preimages};
 pub(crate) use num::{Float, Num};
-pub(crate) use reduce::{sum_inner, sum_middle};
+pub(crate) use scratch::chunked;
+pub use scratch::{Alone, Scratch, Workers};
 pub(crate) use transcendental::*;
 
 #[cfg(test)]

@@ -4,22 +4,85 @@ use crate::kernel::Num;
 use crate::{Array, DType};
 
 use super::bf16::in_f32;
-use super::elementwise::result;
+use super::dot::values_mut;
 use super::{bug, each_num, values};
 
-/// Calls `step(before, here)` with the positions of every pair of neighbours along `axis`, the pairs of a lane in order.
-fn each_step(a: &Array, axis: usize, reverse: bool, mut step: impl FnMut(usize, usize)) {
-    if axis >= a.rank() {
-        bug(&format!("cumulation of shape {} along axis {axis}", a.shape()));
+/// A sequential operation along an axis, into an array that is there already.
+///
+/// ```
+/// use retrograde_array::{Array, DType, array, ops::Cumulation};
+/// let mut out = Array::zeros(DType::F64, [3]);
+/// Cumulation::Sum.run(&[&array([1.0, 2.0, 4.0])], 0, false, &mut out);
+/// assert_eq!(out, array([1.0, 3.0, 7.0]));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cumulation {
+    /// [`cumsum`]
+    Sum,
+    /// [`cumprod`]
+    Product,
+    /// [`recurrence`], of two operands
+    Recurrence,
+}
+
+impl Cumulation {
+    /// Writes the result to `out`, an array of its shape and dtype that shares its memory with no other.
+    ///
+    /// # Panics
+    /// When dtypes or shapes differ, the axis is outside the shape or the dtype is `bool` or `bf16`: internal misuse.
+    pub fn run(self, operands: &[&Array], axis: usize, reverse: bool, out: &mut Array) {
+        let n_operands = if self == Cumulation::Recurrence { 2 } else { 1 };
+        let shape = out.shape().clone();
+        if axis >= shape.rank()
+            || operands.len() != n_operands
+            || operands.iter().any(|a| *a.shape() != shape)
+        {
+            bug(&format!("{self:?} of {operands:?} along axis {axis} of shape {shape}"));
+        }
+        each_num!(out.dtype(), "cumulation", T => {
+            let last = values::<T>(operands[n_operands - 1]);
+            let out = values_mut::<T>(out, &shape);
+            out.copy_from_slice(last);
+            let inner = shape[axis + 1..].iter().product();
+            match self {
+                Cumulation::Sum => each_step(out, last, shape[axis], inner, reverse, |h, x: T, _| h.plus(x)),
+                Cumulation::Product => each_step(out, last, shape[axis], inner, reverse, |h, x: T, _| h.times(x)),
+                Cumulation::Recurrence => {
+                    let a = values::<T>(operands[0]);
+                    each_step(out, a, shape[axis], inner, reverse, |h, b: T, a: T| a.fma(h, b));
+                }
+            }
+        });
     }
-    let n = a.shape()[axis];
-    let inner: usize = a.shape()[axis + 1..].iter().product();
-    let outer: usize = a.shape()[..axis].iter().product();
-    for o in 0..outer {
+
+    fn fresh(self, operands: &[&Array], axis: usize, reverse: bool) -> Array {
+        let mut out = Array::zeros(operands[0].dtype(), operands[0].shape().clone());
+        self.run(operands, axis, reverse, &mut out);
+        out
+    }
+}
+
+/// Along an axis of `n` rows of `inner` entries, each entry of `out` from the one before, itself and that of `a`.
+fn each_step<T: Num>(
+    out: &mut [T],
+    a: &[T],
+    n: usize,
+    inner: usize,
+    reverse: bool,
+    f: impl Fn(T, T, T) -> T,
+) {
+    if out.is_empty() {
+        return;
+    }
+    for (out, a) in out.chunks_exact_mut(n * inner).zip(a.chunks_exact(n * inner)) {
         for i in 1..n {
             let (before, here) = if reverse { (n - i, n - i - 1) } else { (i - 1, i) };
-            let (before, here) = ((o * n + before) * inner, (o * n + here) * inner);
-            (0..inner).for_each(|c| step(before + c, here + c));
+            let (low, high) = out.split_at_mut(before.max(here) * inner);
+            let (low, high) = (&mut low[before.min(here) * inner..], &mut high[..inner]);
+            let (before, row) = if reverse { (high, low) } else { (low, high) };
+            for ((here, &mut before), &a) in row.iter_mut().zip(before).zip(&a[here * inner..]) {
+                *here = f(before, *here, a);
+            }
         }
     }
 }
@@ -42,11 +105,7 @@ pub fn cumsum(a: &Array, axis: usize, reverse: bool) -> Array {
     if a.dtype() == DType::BF16 {
         return in_f32([a], |[a]| cumsum(a, axis, reverse));
     }
-    each_num!(a.dtype(), "cumsum", T => {
-        let mut out = values::<T>(a).to_vec();
-        each_step(a, axis, reverse, |before, here| out[here] = out[before].plus(out[here]));
-        result(a.shape(), out)
-    })
+    Cumulation::Sum.fresh(&[a], axis, reverse)
 }
 
 /// Along `axis`, the product of all entries up to each; from the end where `reverse` is set.
@@ -65,11 +124,7 @@ pub fn cumprod(a: &Array, axis: usize, reverse: bool) -> Array {
     if a.dtype() == DType::BF16 {
         return in_f32([a], |[a]| cumprod(a, axis, reverse));
     }
-    each_num!(a.dtype(), "cumprod", T => {
-        let mut out = values::<T>(a).to_vec();
-        each_step(a, axis, reverse, |before, here| out[here] = out[before].times(out[here]));
-        result(a.shape(), out)
-    })
+    Cumulation::Product.fresh(&[a], axis, reverse)
 }
 
 /// Along `axis`, h with hᵢ = aᵢ hᵢ₋₁ + bᵢ, one rounding each, and the first h the first b; from the end where `reverse` is set.
@@ -86,15 +141,8 @@ pub fn cumprod(a: &Array, axis: usize, reverse: bool) -> Array {
 /// assert_eq!(ops::recurrence(&a, &b, 0, false), array([1.0, 3.0, 10.0]));
 /// ```
 pub fn recurrence(a: &Array, b: &Array, axis: usize, reverse: bool) -> Array {
-    if a.shape() != b.shape() {
-        bug(&format!("shapes {} and {} of one recurrence", a.shape(), b.shape()));
-    }
     if a.dtype() == DType::BF16 {
         return in_f32([a, b], |[a, b]| recurrence(a, b, axis, reverse));
     }
-    each_num!(a.dtype(), "recurrence", T => {
-        let (a_values, mut out) = (values::<T>(a), values::<T>(b).to_vec());
-        each_step(a, axis, reverse, |before, here| out[here] = a_values[here].fma(out[before], out[here]));
-        result(a.shape(), out)
-    })
+    Cumulation::Recurrence.fresh(&[a, b], axis, reverse)
 }

@@ -1,70 +1,84 @@
 //! Reading along an axis by index, and its transpose.
 
-use crate::kernel::Num;
+use crate::kernel::{Alone, Num, Workers, chunked};
 use crate::{Array, ArrayError, DType, Element, Shape};
 
 use super::bf16::in_f32;
-use super::elementwise::result;
+use super::dot::values_mut;
 use super::{bug, each_dtype, each_num, no_such, values};
 
 /// The loop nest that both directions share: `[batch, middle, axis, inner]` against `[batch, middle, index, inner]`.
+#[derive(Clone, Copy)]
 struct Nest {
-    batch: usize,
+    /// Lanes of `axis` entries that share indices.
     middle: usize,
     axis: usize,
     inner: usize,
-    indices: Vec<usize>,
+    /// Indices of a lane.
+    n: usize,
 }
 
 impl Nest {
-    fn new(indices: &Array, operand: &[usize], axis: usize, batch_dims: usize) -> Result<Nest, ArrayError> {
-        Ok(Nest {
-            batch: operand[..batch_dims].iter().product(),
+    fn new(indices: &Array, operand: &[usize], axis: usize, batch_dims: usize) -> Nest {
+        Nest {
             middle: operand[batch_dims..axis].iter().product(),
             axis: operand[axis],
             inner: operand[axis + 1..].iter().product(),
-            indices: positions(indices, operand[axis])?,
-        })
+            n: indices.shape()[batch_dims..].iter().product(),
+        }
     }
 
-    /// Calls `visit(row of the operand, row of the result)`, rows of `inner` entries, ascending in the result.
-    #[inline(always)]
-    fn each_row(&self, mut visit: impl FnMut(usize, usize)) {
-        let per_batch = self.indices.len().checked_div(self.batch).unwrap_or(0);
-        let mut row = 0;
-        for b in 0..self.batch {
-            let indices = &self.indices[b * per_batch..(b + 1) * per_batch];
-            for m in 0..self.middle {
-                let base = (b * self.middle + m) * self.axis;
-                for index in indices {
-                    visit(base + index, row);
-                    row += 1;
-                }
-            }
-        }
+    /// The indices of a lane.
+    fn of_lane<'a, I>(&self, indices: &'a [I], lane: usize) -> &'a [I] {
+        &indices[lane / self.middle * self.n..][..self.n]
     }
 }
 
-/// Indices as positions on an axis of the given size.
-fn positions(indices: &Array, size: usize) -> Result<Vec<usize>, ArrayError> {
-    fn check<I: Copy + Into<i64>>(indices: &[I], size: usize) -> Result<Vec<usize>, ArrayError> {
-        indices
-            .iter()
-            .map(|&index| {
-                let index = index.into();
-                match usize::try_from(index) {
-                    Ok(position) if position < size => Ok(position),
-                    _ => Err(ArrayError::Index { index, size }),
-                }
-            })
-            .collect()
+/// An integer that is a position once it was checked.
+trait Index: Element + Into<i64> {
+    fn position(self) -> usize;
+}
+
+macro_rules! index {
+    ($($t:ty)*) => {
+        $(impl Index for $t {
+            #[inline(always)]
+            fn position(self) -> usize {
+                self as usize
+            }
+        })*
+    };
+}
+index! { i64 i32 u8 }
+
+/// The first index outside an axis of the given size.
+fn check<I: Index>(indices: &[I], size: usize) -> Result<(), ArrayError> {
+    let outside = |&&index: &&I| usize::try_from(index.into()).map_or(true, |position| position >= size);
+    match indices.iter().find(outside) {
+        Some(&index) => Err(ArrayError::Index { index: index.into(), size }),
+        None => Ok(()),
     }
-    match indices.dtype() {
-        DType::I64 => check(values::<i64>(indices), size),
-        DType::I32 => check(values::<i32>(indices), size),
-        DType::U8 => check(values::<u8>(indices), size),
-        dtype => no_such("indexing by an array", dtype),
-    }
+}
+
+/// `$body` with `$t` the Rust type of the indices.
+macro_rules! each_index {
+    ($indices:expr, $t:ident => $body:expr) => {
+        match $indices.dtype() {
+            DType::I64 => {
+                type $t = i64;
+                $body
+            }
+            DType::I32 => {
+                type $t = i32;
+                $body
+            }
+            DType::U8 => {
+                type $t = u8;
+                $body
+            }
+            dtype => no_such("indexing by an array", dtype),
+        }
+    };
 }
 
 /// Entries of `operand` along `axis` at `indices`; the first `batch_dims` axes of both are shared.
@@ -96,19 +110,88 @@ pub fn gather(operand: &Array, indices: &Array, axis: usize, batch_dims: usize) 
         .chain(&operand.shape()[axis + 1..])
         .copied()
         .collect();
-    let nest = Nest::new(indices, operand.shape(), axis, batch_dims)?;
-    Ok(each_dtype!(operand.dtype(), T => gather_typed::<T>(operand, &nest, &shape)))
+    let mut out = Array::zeros(operand.dtype(), shape);
+    gather_into(operand, indices, axis, batch_dims, &mut out, &Alone)?;
+    Ok(out)
 }
 
-fn gather_typed<T: Element>(operand: &Array, nest: &Nest, shape: &Shape) -> Array {
-    let x = values::<T>(operand);
-    let mut out = Vec::with_capacity(shape.size());
-    if nest.inner == 1 {
-        nest.each_row(|from, _| out.push(x[from]));
-    } else {
-        nest.each_row(|from, _| out.extend_from_slice(&x[from * nest.inner..(from + 1) * nest.inner]));
+/// [`gather`] into an array of the shape and dtype of the result that shares its memory with no other.
+///
+/// # Errors
+/// [`ArrayError::Index`] for an index outside `0..n`.
+///
+/// # Panics
+/// When axes or shapes do not fit: internal misuse.
+///
+/// ```
+/// use retrograde_array::{Alone, DType, Array, array, ops};
+/// let mut out = Array::zeros(DType::F64, [2]);
+/// ops::gather_into(&array([1.0, 2.0, 4.0]), &array([2_i64, 0]), 0, 0, &mut out, &Alone)?;
+/// assert_eq!(out, array([4.0, 1.0]));
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
+pub fn gather_into(
+    operand: &Array,
+    indices: &Array,
+    axis: usize,
+    batch_dims: usize,
+    out: &mut Array,
+    workers: &dyn Workers,
+) -> Result<(), ArrayError> {
+    check_axes(operand.shape(), indices.shape(), axis, batch_dims);
+    let nest = Nest::new(indices, operand.shape(), axis, batch_dims);
+    each_index!(indices, I => {
+        let indices = values::<I>(indices);
+        check(indices, nest.axis)?;
+        each_dtype!(operand.dtype(), T => {
+            let (lead, rest) = operand.shape().split_at(axis);
+            let parts = [lead, &rest[1..]];
+            let out = entries_mut::<T>(out, lead.iter().product::<usize>() * nest.n * nest.inner, parts);
+            gather_typed::<T, I>(values(operand), &nest, indices, out, workers);
+        });
+    });
+    Ok(())
+}
+
+/// The values of an array of so many entries, for writing; its other axes are named where that is not so.
+fn entries_mut<'a, T: Element>(out: &'a mut Array, size: usize, axes: [&[usize]; 2]) -> &'a mut [T] {
+    if out.size() != size {
+        bug(&format!("{size} entries with axes {axes:?} into an array of shape {}", out.shape()));
     }
-    result(shape, out)
+    let shape = out.shape().clone();
+    values_mut(out, &shape)
+}
+
+fn gather_typed<T: Element, I: Index>(
+    x: &[T],
+    nest: &Nest,
+    indices: &[I],
+    out: &mut [T],
+    workers: &dyn Workers,
+) {
+    let &Nest { axis, inner, n, .. } = nest;
+    let cost = out.len();
+    chunked(out, inner, cost, workers, |first_row, mut out| {
+        let mut row = first_row;
+        while !out.is_empty() {
+            let (lane, k) = (row / n, row % n);
+            let some = &nest.of_lane(indices, lane)[k..];
+            let some = &some[..some.len().min(out.len() / inner)];
+            let x = &x[lane * axis * inner..][..axis * inner];
+            let (here, rest) = out.split_at_mut(some.len() * inner);
+            if inner == 1 {
+                for (out, index) in here.iter_mut().zip(some) {
+                    *out = x[index.position()];
+                }
+            } else {
+                for (out, index) in here.chunks_exact_mut(inner).zip(some) {
+                    out.copy_from_slice(&x[index.position() * inner..][..inner]);
+                }
+            }
+            row += some.len();
+            out = rest;
+        }
+    });
 }
 
 /// The transpose of [`gather`] in its operand: zeros with `axis` of length `size`, to which every entry of `updates` is
@@ -136,11 +219,18 @@ pub fn scatter_add(
     batch_dims: usize,
     size: usize,
 ) -> Result<Array, ArrayError> {
+    if updates.dtype() == DType::BF16 {
+        let mut error = None;
+        let sums = in_f32([updates], |[updates]| {
+            scatter_add(indices, updates, axis, batch_dims, size).unwrap_or_else(|found| {
+                error = Some(found);
+                Array::zeros(DType::F32, [0])
+            })
+        });
+        return error.map_or(Ok(sums), Err);
+    }
     let index_axes = indices.rank().saturating_sub(batch_dims);
-    let fits = batch_dims <= indices.rank()
-        && axis + index_axes <= updates.rank()
-        && updates.shape()[axis..axis + index_axes] == indices.shape()[batch_dims..];
-    if !fits {
+    if axis + index_axes > updates.rank() {
         bug(&format!("scatter of {} by {} along axis {axis}", updates.shape(), indices.shape()));
     }
     let shape: Shape = updates.shape()[..axis]
@@ -149,24 +239,93 @@ pub fn scatter_add(
         .chain(&updates.shape()[axis + index_axes..])
         .copied()
         .collect();
-    check_axes(&shape, indices.shape(), axis, batch_dims);
-    let nest = Nest::new(indices, &shape, axis, batch_dims)?;
-    if updates.dtype() == DType::BF16 {
-        return Ok(in_f32([updates], |[updates]| scatter_typed::<f32>(updates, &nest, &shape)));
-    }
-    Ok(each_num!(updates.dtype(), "scatter_add", T => scatter_typed::<T>(updates, &nest, &shape)))
+    let mut out = Array::zeros(updates.dtype(), shape);
+    scatter_add_into(indices, updates, axis, batch_dims, &mut out, &Alone)?;
+    Ok(out)
 }
 
-fn scatter_typed<T: Num>(updates: &Array, nest: &Nest, shape: &Shape) -> Array {
-    let x = values::<T>(updates);
-    let mut out = vec![T::ZERO; shape.size()];
-    let n = nest.inner;
-    nest.each_row(|to, from| {
-        for (out, &x) in out[to * n..(to + 1) * n].iter_mut().zip(&x[from * n..(from + 1) * n]) {
-            *out = out.plus(x);
+/// [`scatter_add`] into an array of the shape and dtype of the result that shares its memory with no other; what is in it before
+/// does not matter.
+///
+/// # Errors
+/// [`ArrayError::Index`] for an index outside `0..size`.
+///
+/// # Panics
+/// When axes or shapes do not fit or the dtype is `bool` or `bf16`: internal misuse.
+///
+/// ```
+/// use retrograde_array::{Alone, DType, Array, array, ops};
+/// let mut out = Array::zeros(DType::F64, [2]);
+/// ops::scatter_add_into(&array([1_i64, 1]), &array([1.0, 10.0]), 0, 0, &mut out, &Alone)?;
+/// assert_eq!(out, array([0.0, 11.0]));
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
+pub fn scatter_add_into(
+    indices: &Array,
+    updates: &Array,
+    axis: usize,
+    batch_dims: usize,
+    out: &mut Array,
+    workers: &dyn Workers,
+) -> Result<(), ArrayError> {
+    let index_axes = indices.rank().saturating_sub(batch_dims);
+    let fits = batch_dims <= indices.rank()
+        && axis + index_axes <= updates.rank()
+        && updates.shape()[axis..axis + index_axes] == indices.shape()[batch_dims..]
+        && out.rank() + index_axes == updates.rank() + 1
+        && out.shape()[..axis] == updates.shape()[..axis]
+        && out.shape()[axis + 1..] == updates.shape()[axis + index_axes..];
+    if !fits {
+        bug(&format!(
+            "scatter of {} by {} along axis {axis} into {}",
+            updates.shape(),
+            indices.shape(),
+            out.shape()
+        ));
+    }
+    check_axes(out.shape(), indices.shape(), axis, batch_dims);
+    let nest = Nest::new(indices, out.shape(), axis, batch_dims);
+    each_index!(indices, I => {
+        let indices = values::<I>(indices);
+        check(indices, nest.axis)?;
+        each_num!(updates.dtype(), "scatter_add", T => {
+            let shape = out.shape().clone();
+            scatter_typed::<T, I>(values(updates), &nest, indices, values_mut(out, &shape), workers);
+        });
+    });
+    Ok(())
+}
+
+fn scatter_typed<T: Num, I: Index>(
+    x: &[T],
+    nest: &Nest,
+    indices: &[I],
+    out: &mut [T],
+    workers: &dyn Workers,
+) {
+    let &Nest { axis, inner, n, .. } = nest;
+    let (size, cost) = (axis * inner, out.len() + x.len());
+    chunked(out, size, cost, workers, |first_lane, out| {
+        out.fill(T::ZERO);
+        for (i, out) in out.chunks_exact_mut(size).enumerate() {
+            let lane = first_lane + i;
+            let x = &x[lane * n * inner..][..n * inner];
+            let indices = nest.of_lane(indices, lane);
+            if inner == 1 {
+                for (&x, index) in x.iter().zip(indices) {
+                    let to = &mut out[index.position()];
+                    *to = to.plus(x);
+                }
+            } else {
+                for (x, index) in x.chunks_exact(inner).zip(indices) {
+                    let to = &mut out[index.position() * inner..][..inner];
+                    for (to, &x) in to.iter_mut().zip(x) {
+                        *to = to.plus(x);
+                    }
+                }
+            }
         }
     });
-    result(shape, out)
 }
 
 fn check_axes(operand: &Shape, indices: &Shape, axis: usize, batch_dims: usize) {

@@ -44,27 +44,27 @@ mod window;
 
 pub use broadcast::broadcast;
 pub use compare::{Comparison, compare, select};
-pub use concat::concat;
-pub use conv::{conv, conv_input, conv_kernel};
+pub use concat::{concat, concat_into};
+pub use conv::{Convolution, ConvolutionForm, conv, conv_input, conv_kernel};
 pub use convert::convert;
-pub use cumulative::{cumprod, cumsum, recurrence};
-pub use dot::{DotDims, dot_general};
+pub use cumulative::{Cumulation, cumprod, cumsum, recurrence};
+pub use dot::{DotDims, Product, dot_general};
 pub use elementwise::{Binary, Unary, binary, fma, unary};
-pub use fold::{any, argmin, logsumexp, prod, reduce_max, reduce_min};
+pub use fold::{Fold, Reduction, any, argmin, logsumexp, prod, reduce_max, reduce_min};
 pub use function::{function, function2, polygamma};
-pub use gather::{gather, scatter_add};
+pub use gather::{gather, gather_into, scatter_add, scatter_add_into};
 pub use logic::{Logic, Shift, is_finite, logic, not, shift};
 pub use pack::{pack_bits, unpack_bits};
 pub use piecewise::{Piecewise, clamp, min, piecewise, rem};
 pub use place::{dynamic_slice, dynamic_update, iota, pad};
-pub use reduce::{argmax, sum};
+pub use reduce::{argmax, argmax_into, sum};
 pub use reverse::reverse;
-pub use slice::{pad_slice, slice};
+pub use slice::{pad_into, pad_slice, slice};
 pub use sort::argsort;
 pub use strong::{strong_div, strong_mul};
 pub use transpose::{reshape, transpose};
 pub use triangle::{Part, triangle};
-pub use window::{Window, add_windows, window_argmax, windows};
+pub use window::{Window, WindowArgmax, add_windows, window_argmax, windows};
 
 use crate::{Array, DType, Element};
 

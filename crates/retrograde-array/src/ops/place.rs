@@ -3,7 +3,7 @@
 use crate::{Array, ArrayError, DType, Shape};
 
 use super::elementwise::result;
-use super::slice::spread;
+use super::slice::{pad_into, spread};
 use super::strided::{self, View};
 use super::{broadcast, bug, convert, each_dtype, no_such, values};
 
@@ -18,20 +18,9 @@ use super::{broadcast, bug, convert, each_dtype, no_such, values};
 /// assert_eq!(padded, array([9, 1, 9, 9, 2, 9]));
 /// ```
 pub fn pad(a: &Array, value: &Array, shape: &Shape, starts: &[usize], strides: &[usize]) -> Array {
-    let rank = a.rank();
-    let fits = [starts.len(), strides.len(), shape.rank()] == [rank; 3]
-        && (0..rank).all(|i| {
-            strides[i] > 0 && (a.shape()[i] == 0 || starts[i] + (a.shape()[i] - 1) * strides[i] < shape[i])
-        });
-    if !fits || value.rank() != 0 {
-        bug(&format!("padding shape {} to {shape} from {starts:?} by {strides:?}", a.shape()));
-    }
-    let (base, view) = spread(shape, a.shape(), starts, strides);
-    each_dtype!(a.dtype(), T => {
-        let mut out = vec![values::<T>(value)[0]; shape.size()];
-        strided::write(values::<T>(a), &mut out, base, &view);
-        result(shape, out)
-    })
+    let mut out = Array::zeros(a.dtype(), shape.clone());
+    pad_into(a, Some(value), &mut out, starts, strides);
+    out
 }
 
 /// Where a part of shape `lens` lies in each entry of the batch: offset of its first entry, and the view of one part.

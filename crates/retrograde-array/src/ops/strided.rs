@@ -71,12 +71,17 @@ pub(crate) fn row_major(shape: &[usize]) -> Vec<isize> {
 }
 
 /// The entries of a view of `from` that starts at `base`, in row-major order.
-pub(crate) fn read<T: Copy>(from: &[T], base: usize, view: &View, size: usize) -> Vec<T> {
-    let mut out = Vec::with_capacity(size);
-    if size > 0 {
-        read_axes(from, base, view.axes(), &mut out);
-    }
+pub(crate) fn read<T: Copy + Default>(from: &[T], base: usize, view: &View, size: usize) -> Vec<T> {
+    let mut out = vec![T::default(); size];
+    read_into(from, base, view, &mut out);
     out
+}
+
+/// Writes the entries of a view of `from` that starts at `base`, in row-major order, to `out`, which has as many.
+pub(crate) fn read_into<T: Copy>(from: &[T], base: usize, view: &View, out: &mut [T]) {
+    if !out.is_empty() {
+        read_axes(from, base, view.axes(), out);
+    }
 }
 
 /// The place `i` entries along an axis.
@@ -85,31 +90,31 @@ fn along(base: usize, i: usize, stride: isize) -> usize {
     base.wrapping_add_signed(i as isize * stride)
 }
 
-fn read_axes<T: Copy>(from: &[T], base: usize, axes: &[Axis], out: &mut Vec<T>) {
+fn read_axes<T: Copy>(from: &[T], base: usize, axes: &[Axis], out: &mut [T]) {
     match *axes {
-        [] => out.push(from[base]),
-        [Axis { len, stride: 0 }] => out.extend(std::iter::repeat_n(from[base], len)),
-        [Axis { len, stride: 1 }] => out.extend_from_slice(&from[base..base + len]),
+        [] => out[0] = from[base],
+        [Axis { stride: 0, .. }] => out.fill(from[base]),
+        [Axis { len, stride: 1 }] => out.copy_from_slice(&from[base..base + len]),
         [Axis { len, stride }] if stride > 0 => {
-            out.extend(from[base..=along(base, len - 1, stride)].iter().step_by(stride.unsigned_abs()));
+            let run = from[base..=along(base, len - 1, stride)].iter().step_by(stride.unsigned_abs());
+            out.iter_mut().zip(run).for_each(|(out, &entry)| *out = entry);
         }
         [Axis { len, stride }] => {
-            let run = &from[along(base, len - 1, stride)..=base];
-            out.extend(run.iter().rev().step_by(stride.unsigned_abs()));
+            let run = from[along(base, len - 1, stride)..=base].iter().rev().step_by(stride.unsigned_abs());
+            out.iter_mut().zip(run).for_each(|(out, &entry)| *out = entry);
         }
         [Axis { len: rows, stride: 1 }, Axis { len: columns, stride }] if rows * columns > 1024 => {
             read_transposed(from, base, rows, columns, stride, out);
         }
         [Axis { len, stride: 0 }, ref rest @ ..] => {
-            let start = out.len();
-            read_axes(from, base, rest, out);
-            let end = out.len();
-            for _ in 1..len {
-                out.extend_from_within(start..end);
-            }
+            let size = out.len() / len;
+            let (first, others) = out.split_at_mut(size);
+            read_axes(from, base, rest, first);
+            others.chunks_exact_mut(size).for_each(|out| out.copy_from_slice(first));
         }
         [Axis { len, stride }, ref rest @ ..] => {
-            for i in 0..len {
+            let size = out.len() / len;
+            for (i, out) in out.chunks_exact_mut(size).enumerate() {
                 read_axes(from, along(base, i, stride), rest, out);
             }
         }
@@ -123,12 +128,9 @@ fn read_transposed<T: Copy>(
     rows: usize,
     columns: usize,
     stride: isize,
-    out: &mut Vec<T>,
+    out: &mut [T],
 ) {
     const TILE: usize = 16;
-    let start = out.len();
-    out.resize(start + rows * columns, from[base]);
-    let out = &mut out[start..];
     for i0 in (0..rows).step_by(TILE) {
         let i1 = (i0 + TILE).min(rows);
         for j0 in (0..columns).step_by(TILE) {

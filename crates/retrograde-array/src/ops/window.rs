@@ -1,11 +1,12 @@
 //! Windows that slide over the last one to three axes: their entries, the transpose of that, and where the largest stands.
 
-use crate::kernel::Num;
+use crate::kernel::{self, Alone, Geometry, Num, Workers, chunked};
 use crate::{Array, DType, Shape};
 
 use super::bf16::in_f32;
+use super::dot::values_mut;
 use super::elementwise::result;
-use super::{bug, each_dtype, each_num, no_such, values};
+use super::{bug, each_dtype, each_num, values};
 
 /// How a window slides, one entry of each list per axis.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,6 +39,30 @@ impl Window {
                 .map_or(0, |room| room / self.strides[axis] + 1)
         };
         lens.iter().enumerate().map(along).collect()
+    }
+}
+
+/// The window over exactly three axes; the first ones may be of length 1.
+pub(super) fn geometry(window: &Window, lens: &[usize]) -> Geometry {
+    let rank = window.size.len();
+    let one_each =
+        [&window.strides, &window.low, &window.high, &window.dilation].iter().all(|list| list.len() == rank);
+    let positive = window.strides.iter().chain(&window.dilation).chain(&window.size).all(|&n| n > 0);
+    if rank > 3 || lens.len() != rank || !one_each || !positive {
+        bug(&format!("{window:?} over axes of lengths {lens:?}"));
+    }
+    let three = |list: &[usize], absent: usize| {
+        let mut all = [absent; 3];
+        all[3 - rank..].copy_from_slice(list);
+        all
+    };
+    Geometry {
+        lens: three(lens, 1),
+        places: three(&window.places(lens), 1),
+        size: three(&window.size, 1),
+        strides: three(&window.strides, 1),
+        low: three(&window.low, 0),
+        dilation: three(&window.dilation, 1),
     }
 }
 
@@ -198,31 +223,69 @@ pub fn add_windows(y: &Array, window: &Window, lens: &[usize]) -> Array {
 /// assert_eq!(window_argmax(&array([5.0, 5.0, 7.0]), &window), array([0_i64, 0, 2]));
 /// ```
 pub fn window_argmax(x: &Array, window: &Window) -> Array {
-    match x.dtype() {
-        DType::BF16 => window_argmax(&super::convert(x, DType::F32), window),
-        DType::Bool => no_such("window_argmax", DType::Bool),
-        dtype => each_num!(dtype, "window_argmax", T => window_argmax_typed::<T>(x, window)),
+    if x.dtype() == DType::BF16 {
+        return window_argmax(&super::convert(x, DType::F32), window);
     }
+    let (lead, lens) = split(x.shape(), window);
+    let mut out = Array::zeros(DType::I64, [lead, &window.places(lens)].concat());
+    WindowArgmax::new(x.shape(), window).run(x, &mut out, &Alone);
+    out
 }
 
-fn window_argmax_typed<T: Num + PartialOrd>(x: &Array, window: &Window) -> Array {
-    let (lead, lens) = split(x.shape(), window);
-    let slide = Slide::new(window, lens);
-    let (from, to) = (lens.iter().product::<usize>(), slide.places.iter().product::<usize>());
-    let shape = Shape::from([lead, &window.places(lens)].concat());
-    let mut out = vec![-1_i64; shape.size()];
-    if from > 0 && to > 0 {
-        for (out, x) in out.chunks_exact_mut(to).zip(values::<T>(x).chunks_exact(from)) {
-            slide.each(|place, _, position| {
-                let best = &mut out[place];
-                if *best < 0 || super::reduce::beats(x[position], x[*best as usize]) {
-                    *best = position as i64;
+/// [`window_argmax()`] of an array of known shape into an array that is there already.
+///
+/// ```
+/// use retrograde_array::{Alone, Array, DType, array, ops::{Window, WindowArgmax}};
+/// let window = Window { size: vec![2], strides: vec![1], low: vec![1], high: vec![0], dilation: vec![1] };
+/// let x = array([5.0, 5.0, 7.0]);
+/// let mut out = Array::zeros(DType::I64, [3]);
+/// WindowArgmax::new(x.shape(), &window).run(&x, &mut out, &Alone);
+/// assert_eq!(out, array([0_i64, 0, 2]));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WindowArgmax {
+    geometry: Geometry,
+    operand: Shape,
+}
+
+impl WindowArgmax {
+    /// Over an array of this shape.
+    ///
+    /// # Panics
+    /// When the window does not fit the shape: internal misuse.
+    pub fn new(operand: &Shape, window: &Window) -> WindowArgmax {
+        let (_, lens) = split(operand, window);
+        WindowArgmax { geometry: geometry(window, lens), operand: operand.clone() }
+    }
+
+    /// Writes the positions to `out` (`i64`), which shares its memory with no other array.
+    ///
+    /// # Panics
+    /// When shapes do not fit, a window lies wholly in the padding, or the dtype is `bool` or `bf16`: internal misuse.
+    pub fn run(&self, x: &Array, out: &mut Array, workers: &dyn Workers) {
+        let geometry = &self.geometry;
+        let (from, to) = (geometry.lens.iter().product::<usize>(), geometry.n_places());
+        if *x.shape() != self.operand || out.size() * from != x.size() * to {
+            bug(&format!("{geometry:?} over {} into {}", x.shape(), out.shape()));
+        }
+        let shape = out.shape().clone();
+        let out = values_mut::<i64>(out, &shape);
+        if out.is_empty() {
+            return;
+        }
+        if from == 0 {
+            bug(&format!("{geometry:?}: a window without entries"));
+        }
+        each_num!(x.dtype(), "window_argmax", T => {
+            let x = values::<T>(x);
+            let cost = out.len() * geometry.n_entries();
+            chunked(out, to, cost, workers, |first, out| {
+                for (out, x) in out.chunks_exact_mut(to).zip(x[first * from..].chunks_exact(from)) {
+                    if !kernel::window_argmax(geometry, x, out) {
+                        bug(&format!("{geometry:?}: a window without entries"));
+                    }
                 }
             });
-        }
+        });
     }
-    if out.contains(&-1) {
-        bug(&format!("{window:?} over axes of lengths {lens:?}: a window without entries"));
-    }
-    result(&shape, out)
 }

@@ -4,7 +4,8 @@ use super::nest::Axes;
 use super::{Op, Reduction, View};
 use crate::kernel::Level;
 use crate::kernel::tile::{
-    Action, Address, Block, Code, Move, Nest, Parts, STATE, STREAMS, Stage, Step, Stream, Where, has_product, has_reduction, padded,
+    Action, Address, Block, Code, Move, Nest, Parts, STATE, STREAMS, Stage, Step, Stream, Where, has_product,
+    has_reduction, padded,
 };
 use crate::{Array, DType, Scalar};
 
@@ -122,7 +123,8 @@ impl Builder {
         let dtypes: Vec<DType> = operands.iter().map(|v| self.values[v.0].dtype).collect();
         let Some(dtype) = op.dtype(&dtypes) else { bug(&format!("{op:?} of {dtypes:?}")) };
         let size = self.values[operands[0].0].size;
-        let is_reduced = |v: &Value| self.shape.is_some() && matches!(self.values[v.0].source, Source::Reduce { .. });
+        let is_reduced =
+            |v: &Value| self.shape.is_some() && matches!(self.values[v.0].source, Source::Reduce { .. });
         if operands.iter().any(|v| self.values[v.0].size != size || is_reduced(v)) {
             bug("operands of different sizes");
         }
@@ -190,7 +192,9 @@ impl Builder {
         let dtype = self.values[a.0].dtype;
         let inside = |v: Value, view: &View| view.places().all(|place| place < self.values[v.0].size);
         let forwards = |view: &View| view.offset() == 0 && view.strides().iter().all(|&stride| stride >= 0);
-        let (&[batch, m, k], &[batch_b, k_b, n]) = (a_view.shape(), b_view.shape()) else { bug("matrices of other axes") };
+        let (&[batch, m, k], &[batch_b, k_b, n]) = (a_view.shape(), b_view.shape()) else {
+            bug("matrices of other axes")
+        };
         let fits = batch == batch_b && k == k_b && k > 0 && dtype == self.values[b.0].dtype;
         let views = inside(a, a_view) && inside(b, b_view) && forwards(a_view) && forwards(b_view);
         if self.shape.is_some() || !fits || !views || !has_product(dtype) {
@@ -213,7 +217,9 @@ impl Builder {
         let Definition { dtype, size, .. } = self.values[of.0];
         let [outer, n, inner] = lengths;
         let fits = match &self.shape {
-            Some(shape) => Builder::reduces(shape, lengths) && self.lengths().is_none_or(|own| own == lengths),
+            Some(shape) => {
+                Builder::reduces(shape, lengths) && self.lengths().is_none_or(|own| own == lengths)
+            }
             None => true,
         };
         if !fits || outer * n * inner != size || !has_reduction(reduction, dtype) {
@@ -380,7 +386,9 @@ impl Plan {
                     plan.places.push(out);
                     continue;
                 }
-                Source::View { .. } | Source::Assemble { .. } | Source::Product { .. } => bug("an arrangement in a nest"),
+                Source::View { .. } | Source::Assemble { .. } | Source::Product { .. } => {
+                    bug("an arrangement in a nest")
+                }
             };
             plan.places.push(place);
             if let Some(output) = written {
@@ -404,7 +412,12 @@ impl Plan {
         [outer, n, inner]: [usize; 3],
         output: usize,
     ) -> Place {
-        let reduce = |stage, out, operands| Item { action: Action::Reduce(reduction, stage), out, operands, len: None };
+        let reduce = |stage, out, operands| Item {
+            action: Action::Reduce(reduction, stage),
+            out,
+            operands,
+            len: None,
+        };
         let strides = self.nest.strides();
         if n * inner <= TILE {
             let divided = strides.iter().map(|stride| stride / n as isize).collect();

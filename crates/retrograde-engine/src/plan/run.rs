@@ -1,6 +1,7 @@
 //! Running a plan.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use retrograde_array::{Array, ArrayError, lost};
@@ -11,15 +12,21 @@ use retrograde_core::prim::{self, EvalError, Evaluate, Feeds, Program, Value};
 use super::body::Prepared;
 use super::frame::{Frame, room};
 use super::{Action, Holds, Plan, Step, address};
-use crate::{direct, kernel};
+use crate::kernel;
 
 /// Memory that every running call needs, kept from call to call.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Scratch {
     tiles: kernel::Scratch,
-    direct: direct::Scratch,
+    direct: retrograde_array::Scratch,
     /// What the caller gave up and nobody else holds.
     given: Vec<Array>,
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch").finish_non_exhaustive()
+    }
 }
 
 /// A running call.

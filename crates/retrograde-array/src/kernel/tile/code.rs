@@ -18,7 +18,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::super::{Level, level};
 use super::body::{Begun, Routine, STATE, at, padded};
-use super::routine::{Move, Op, Reduction, Stage, move_routine, op_routine, product_routine, reduction_routine};
+use super::routine::{
+    Move, Op, Reduction, Stage, move_routine, op_routine, product_routine, reduction_routine,
+};
 use crate::{Array, DType};
 
 /// Bytes that start where a cache line does, so that vectors of any width are aligned.
@@ -489,7 +491,10 @@ impl Checker<'_> {
                 let lengths = self.words(operand(1).0, 2);
                 let [n, inner] = [0, 1].map(|i| usize::try_from(lengths[i]).unwrap_or(0));
                 let is_whole = |entries: usize| n * inner > 0 && entries.is_multiple_of(n * inner);
-                check(is_whole(nest.whole()) && is_whole(nest.last()) && step.len.is_none(), "the lengths of a reduction");
+                check(
+                    is_whole(nest.whole()) && is_whole(nest.last()) && step.len.is_none(),
+                    "the lengths of a reduction",
+                );
                 self.reduced(step, dtype, stage, n);
                 // What is reduced is never an output of the same kind, so nothing lies on anything.
                 self.operand(step, address, dtype, self.tile());
@@ -499,7 +504,8 @@ impl Checker<'_> {
             }
             Action::Product => {
                 let words = self.words(operand(2).0, 10);
-                let count: Vec<usize> = words.iter().map(|&word| usize::try_from(word).unwrap_or(0)).collect();
+                let count: Vec<usize> =
+                    words.iter().map(|&word| usize::try_from(word).unwrap_or(0)).collect();
                 let (batch, m, k, n) = (count[0], count[1], count[2], count[3]);
                 check(step.len.is_some() && k > 0 && batch * m * n == whole, "the lengths of a product");
                 check(operand(0).1 == operand(1).1, "a product of different types");
@@ -567,7 +573,10 @@ impl Checker<'_> {
         let stream = self.stream(step.out.base);
         let (expected, size) = self.array(stream.array);
         check(matches!(stream.array, Where::Output(_)) && expected == dtype, "an input that is written");
-        check(step.out.offset == 0 && stream.offset == 0 && stream.fallback.is_none(), "a reduction not at its start");
+        check(
+            step.out.offset == 0 && stream.offset == 0 && stream.fallback.is_none(),
+            "a reduction not at its start",
+        );
         let nest = &self.parts.nest;
         let strides = nest.strides();
         // So no entry belongs to two tiles, or to two rows of tiles.
@@ -579,7 +588,8 @@ impl Checker<'_> {
             let rows: usize = nest.outer[..kept.min(nest.outer.len())].iter().product();
             let whole = (nest.entries() / rows) as isize;
             let own = stream.strides[..kept].iter().zip(&strides).all(|(own, stride)| own * whole == *stride);
-            own && stream.strides[kept..].iter().all(|&stride| stride == 0) && size == rows
+            own && stream.strides[kept..].iter().all(|&stride| stride == 0)
+                && size == rows
                 && nest.tiles() / rows == self.parts.row
         };
         check(fits, "a reduction out of order");

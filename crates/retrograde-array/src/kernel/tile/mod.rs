@@ -5,9 +5,9 @@ mod code;
 pub mod hand;
 mod routine;
 
+pub(crate) use body::{at, function};
 pub(crate) use code::{Action, Address, Block, Nest, Parts, STREAMS, Step, Stream, Where};
 pub use code::{Code, Scratch, Spread};
-pub(crate) use body::{at, function};
 pub(crate) use routine::{Move, Stage};
 pub use routine::{Op, Reduction};
 

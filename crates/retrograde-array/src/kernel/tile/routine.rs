@@ -234,7 +234,12 @@ pub(crate) enum Stage {
 }
 
 /// The routine of a reduction.
-pub(super) fn reduction_routine(reduction: Reduction, stage: Stage, dtype: DType, level: Level) -> Option<Routine> {
+pub(super) fn reduction_routine(
+    reduction: Reduction,
+    stage: Stage,
+    dtype: DType,
+    level: Level,
+) -> Option<Routine> {
     macro_rules! by {
         ($t:ident, $how:ident) => {
             match stage {

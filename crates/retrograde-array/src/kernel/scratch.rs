@@ -1,0 +1,194 @@
+//! Memory that operations pack their factors into, kept from call to call, and the threads that share an operation.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::Num;
+
+/// Threads that share the parts of one operation. What they compute does not depend on them.
+///
+/// ```
+/// use retrograde_array::{Alone, Workers};
+/// let calls = std::sync::atomic::AtomicUsize::new(0);
+/// Alone.each(&|| _ = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+/// assert_eq!((Alone.count(), calls.into_inner()), (1, 1));
+/// ```
+pub trait Workers: Sync {
+    /// How many there are, at least one.
+    fn count(&self) -> usize;
+
+    /// Calls `work` once for each worker, at the same time where it can, and returns when all calls have returned.
+    fn each(&self, work: &(dyn Fn() + Sync));
+}
+
+/// One worker: the caller's thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Alone;
+
+impl Workers for Alone {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn each(&self, work: &(dyn Fn() + Sync)) {
+        work();
+    }
+}
+
+/// Buffers that operations pack their factors into, one for each worker. They grow when an operation first needs them and
+/// are kept, so that the same operations take no more memory later.
+///
+/// ```
+/// use retrograde_array::Scratch;
+/// assert_eq!(Scratch::default().size_bytes(), 0);
+/// ```
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// For factors as they are copied, and for sums that are no results yet.
+    buffers: Vec<Mutex<[Buffer; 2]>>,
+    /// For a result that is to be put in order.
+    unordered: Buffer,
+}
+
+impl Scratch {
+    /// Bytes held.
+    pub fn size_bytes(&self) -> usize {
+        let bytes = |buffer: &Buffer| buffer.lines.len() * size_of::<Line>();
+        let of_workers = self.buffers.iter().map(|buffers| lock(buffers).iter().map(bytes).sum::<usize>());
+        of_workers.sum::<usize>() + bytes(&self.unordered)
+    }
+
+    /// Calls `work` with room for `len` numbers, besides the buffers of workers.
+    pub(crate) fn with_unordered<T: Num>(&mut self, len: usize, work: impl FnOnce(&mut [T], &mut Scratch)) {
+        let mut buffer = std::mem::take(&mut self.unordered);
+        let [numbers] = buffer.slices([len]);
+        work(numbers, self);
+        self.unordered = buffer;
+    }
+
+    /// Calls `part` for each number below `n_parts`, once, shared among the workers.
+    pub(crate) fn share(
+        &mut self,
+        workers: &dyn Workers,
+        n_parts: usize,
+        part: &(dyn Fn(usize, &mut [Buffer; 2]) + Sync),
+    ) {
+        let n_workers = workers.count().min(n_parts).max(1);
+        if self.buffers.len() < n_workers {
+            self.buffers.resize_with(n_workers, Mutex::default);
+        }
+        // Every part is claimed here, so that it is computed once whatever the workers do.
+        let (next_part, next_buffer) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = || {
+            let own = next_buffer.fetch_add(1, Ordering::Relaxed);
+            if own >= n_workers {
+                return;
+            }
+            let mut buffers = lock(&self.buffers[own]);
+            loop {
+                let i = next_part.fetch_add(1, Ordering::Relaxed);
+                if i >= n_parts {
+                    break;
+                }
+                part(i, &mut buffers);
+            }
+        };
+        if n_workers > 1 {
+            workers.each(&work);
+        }
+        next_buffer.store(0, Ordering::Relaxed);
+        work();
+    }
+}
+
+/// Entries read and written below which an operation is not shared among threads: tens of microseconds, a few times what waking
+/// a thread takes.
+const SHARED: usize = 1 << 17;
+
+/// Calls `part(i, some)` with parts of `out`, whole units of it, the first of which is unit `i`; shared among the workers where the
+/// operation touches many entries, `cost` of them.
+pub(crate) fn chunked<T: Send>(
+    out: &mut [T],
+    unit: usize,
+    cost: usize,
+    workers: &dyn Workers,
+    part: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let n_units = out.len().checked_div(unit).unwrap_or(0);
+    if workers.count() == 1 || cost < SHARED || n_units < 2 {
+        if n_units > 0 {
+            part(0, out);
+        }
+        return;
+    }
+    // A few parts for each worker, so that one that is late delays the others little.
+    let n_parts = (4 * workers.count()).min(n_units);
+    let first = |i: usize| n_units * i / n_parts;
+    let (next, out) = (AtomicUsize::new(0), Out(out.as_mut_ptr()));
+    let work = || {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= n_parts {
+                break;
+            }
+            let len = (first(i + 1) - first(i)) * unit;
+            // SAFETY: the part lies inside, and part `i` is taken once.
+            let some = unsafe { std::slice::from_raw_parts_mut(out.entry(first(i) * unit), len) };
+            part(first(i), some);
+        }
+    };
+    workers.each(&work);
+    work();
+}
+
+/// A pointer that threads may share: each writes to its own places.
+#[derive(Clone, Copy)]
+pub(super) struct Out<T>(pub(super) *mut T);
+
+// SAFETY: whoever writes through it says why nobody else has the place.
+unsafe impl<T: Send> Sync for Out<T> {}
+
+impl<T> Out<T> {
+    pub(super) fn entry(&self, i: usize) -> *mut T {
+        self.0.wrapping_add(i)
+    }
+}
+
+fn lock(buffers: &Mutex<[Buffer; 2]>) -> std::sync::MutexGuard<'_, [Buffer; 2]> {
+    // Nothing in a buffer outlives an operation, so one that a panic left is as good as any.
+    buffers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A line of the cache, and the largest register.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line {
+    _words: [u64; 8],
+}
+
+/// Memory for numbers of any type.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    lines: Vec<Line>,
+}
+
+impl Buffer {
+    /// Slices of the given lengths, each at the start of a line; what is in them is left over from earlier.
+    pub(crate) fn slices<T: Num, const N: usize>(&mut self, lens: [usize; N]) -> [&mut [T]; N] {
+        let n_lines = lens.map(|len| (len * size_of::<T>()).div_ceil(size_of::<Line>()));
+        let total: usize = n_lines.iter().sum();
+        if self.lines.len() < total {
+            self.lines.resize(total, Line { _words: [0; 8] });
+        }
+        let mut rest = &mut self.lines[..];
+        let mut i = 0;
+        lens.map(|len| {
+            let (lines, after) = std::mem::take(&mut rest).split_at_mut(n_lines[i]);
+            rest = after;
+            i += 1;
+            // SAFETY: the lines hold at least `len` numbers and are aligned to more than one; a number type has no
+            // invalid bits, and a line has no padding.
+            unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<T>(), len) }
+        })
+    }
+}
