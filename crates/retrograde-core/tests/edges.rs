@@ -45,10 +45,13 @@ fn an_untaken_branch_contributes_a_true_zero() {
     check("sin ∞", |x| small(x, x.sin()), &[INF, 0.0], NAN, &[0.0, 1.0], &[0.0, 0.0]);
 }
 
+/// What, and the function.
+type Named = (&'static str, fn(Var) -> Var);
+
 /// Every function of one float, wherever its slope is infinite or NaN, on the side that is not taken.
 #[test]
 fn no_function_leaks_from_an_untaken_branch() {
-    let functions: [(&str, fn(Var) -> Var); 44] = [
+    let functions: [Named; 44] = [
         ("sqrt", Var::sqrt),
         ("exp", Var::exp),
         ("log", Var::log),
