@@ -147,4 +147,17 @@ mod tests {
         let found = found.item::<f64>().unwrap();
         assert!((found - expected).abs() < 1e-13, "{found} {expected}");
     }
+
+    #[test]
+    fn a_file_is_read_and_a_single_letter_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("network.txt");
+        std::fs::write(&path, "1 2 1\n\n1 2 3 4\n5 6 7 8\n\n0.1 0.2 0.3\n\n9 10\n\n1\n0\n").unwrap();
+        let network = read(&path).unwrap();
+        assert_eq!(network.main, array([[[[1.0], [2.0], [3.0], [4.0]], [[5.0], [6.0], [7.0], [8.0]]]]));
+        assert_eq!((network.start, network.letters), (array([[[9.0], [10.0]]]), array([[1.0], [0.0]])));
+        std::fs::write(&path, "1 1 1\n").unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("found 1 letters, expected at least two"), "{error}");
+    }
 }
