@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use process::{Reading, Runner};
-use rows::{Bar, ROWS, Row};
+use rows::{Bar, Peer, ROWS, Row};
 
 /// How often each program runs, after once to warm up.
 const RUNS: usize = 5;
@@ -119,36 +119,64 @@ pub fn measure(root: &Path, options: &Options) -> Result<Value, String> {
     }
     let runner = Runner::new(root, options, &rows)?;
     let mut results = vec![];
-    for row in rows {
-        println!("{} ({} thread{})", row.name, row.threads, if row.threads == 1 { "" } else { "s" });
-        let result = compare(&runner, row, options.runs);
-        println!("  {}", table::line(&result));
-        results.push(result);
+    // What one run of ours tells at once is measured at once.
+    for group in rows.chunk_by(|a, b| (a.ours, a.threads) == (b.ours, b.threads)) {
+        let printed = in_turns(&runner, group, options.runs);
+        for row in group {
+            println!("{} ({} thread{})", row.name, row.threads, if row.threads == 1 { "" } else { "s" });
+            let result = compare(row, &printed);
+            println!("  {}", table::line(&result));
+            results.push(result);
+        }
     }
     Ok(json!({ "runs": options.runs, "versions": runner.versions(), "rows": results }))
 }
 
-/// Ours and the others in turns.
-fn compare(runner: &Runner, row: &Row, runs: usize) -> Value {
-    let programs: Vec<&str> =
-        std::iter::once("retrograde").chain(row.peers.iter().map(|peer| peer.name)).collect();
-    let mut readings: Vec<Result<Vec<Reading>, String>> = programs.iter().map(|_| Ok(vec![])).collect();
+/// A program with its arguments: ours, or a script of others.
+type Call = (Option<&'static str>, &'static str);
+
+/// What each program printed in each round, or why it failed.
+type Printed = Vec<(Call, Result<Vec<String>, String>)>;
+
+fn call_of(peer: &Peer) -> Call {
+    (Some(peer.script), peer.args)
+}
+
+/// Ours and all others of these rows in turns, each once more before the rounds that count.
+fn in_turns(runner: &Runner, group: &[&'static Row], runs: usize) -> Printed {
+    let mut printed: Printed = vec![((None, group[0].ours), Ok(vec![]))];
+    for peer in group.iter().flat_map(|row| row.peers) {
+        if printed.iter().all(|(call, _)| *call != call_of(peer)) {
+            printed.push((call_of(peer), Ok(vec![])));
+        }
+    }
     for round in 0..=runs {
-        for (at, so_far) in readings.iter_mut().enumerate() {
+        for ((script, args), so_far) in &mut printed {
             let Ok(all) = so_far else { continue };
-            let reading = match at {
-                0 => runner.ours(row),
-                _ => runner.peer(row, &row.peers[at - 1]),
-            };
-            match reading {
+            match runner.run(*script, args, group[0].threads) {
                 // The first is to warm up: files, clocks.
                 Ok(_) if round == 0 => {}
-                Ok(reading) => all.push(reading),
+                Ok(text) => all.push(text),
                 Err(error) => *so_far = Err(error),
             }
         }
     }
-    summary(row, &programs, &readings)
+    printed
+}
+
+/// The readings of a row from what was printed.
+fn compare(row: &Row, printed: &Printed) -> Value {
+    let readings = |wanted: Call, figure: &str| -> Result<Vec<Reading>, String> {
+        let found = printed.iter().find(|(call, _)| *call == wanted).map(|(_, texts)| texts);
+        let texts = found.ok_or("did not run")?.as_ref().map_err(Clone::clone)?;
+        texts.iter().map(|text| process::fastest(text, figure)).collect()
+    };
+    let ours = readings((None, row.ours), row.figure);
+    let others = row.peers.iter().map(|peer| readings(call_of(peer), peer.figure));
+    let all: Vec<_> = std::iter::once(ours).chain(others).collect();
+    let programs: Vec<&str> =
+        std::iter::once("retrograde").chain(row.peers.iter().map(|peer| peer.name)).collect();
+    summary(row, &programs, &all)
 }
 
 /// What the readings say of a row.
@@ -328,6 +356,27 @@ mod tests {
         assert_eq!(holds(&results(&same)), Ok(()));
         same["ratio"] = Value::Null;
         assert!(holds(&results(&same)).is_err() && holds(&json!({ "rows": [] })).is_err());
+    }
+
+    /// Rows of one command share its runs; a program that failed says why in each.
+    #[test]
+    fn figures_come_from_what_was_printed() {
+        let rows: Vec<&Row> = ROWS.iter().filter(|row| row.case == "fused" && row.threads == 1).collect();
+        let ours = "{\"w1_s\": 1.0, \"w1b_s\": 2.0}".to_owned();
+        let printed =
+            |theirs| vec![((None, "fused"), Ok(vec![ours.clone()])), (call_of(&rows[0].peers[0]), theirs)];
+        let good = printed(Ok(vec!["{\"w1_s\": 2.0, \"w1b_s\": 8.0}".into()]));
+        assert_eq!(
+            (&compare(rows[0], &good)["ratio"], &compare(rows[1], &good)["ratio"]),
+            (&json!(0.5), &json!(0.25))
+        );
+        let missing = compare(rows[2], &good);
+        assert!(
+            missing["programs"]["retrograde"]["error"].as_str().unwrap().contains("no `call_s`"),
+            "{missing}"
+        );
+        let failed = compare(rows[0], &printed(Err("no jax".into())));
+        assert_eq!((&failed["programs"]["JAX"]["error"], &failed["ratio"]), (&json!("no jax"), &Value::Null));
     }
 
     /// A figure above its limit is a miss, in seconds and in what is kept; what was not measured is neither.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::rows::{Peer, Row};
+use super::rows::Row;
 use super::{Options, USAGE};
 
 /// What a run printed.
@@ -66,26 +66,20 @@ impl Runner {
         })
     }
 
-    /// Runs ours once.
+    /// Runs a script of others, or ours where none is named, and gives what it prints.
     ///
     /// # Errors
-    /// It fails, or prints no such figure.
-    pub fn ours(&self, row: &Row) -> Result<Reading, String> {
-        let args = self.filled(row.ours, row.threads);
-        let rest = ["--json".into(), "--threads".into(), row.threads.to_string()];
-        let args = [vec!["bench".into()], args, rest.to_vec()].concat();
-        self.pinned(&self.ours.display().to_string(), &args, row.threads, row.figure)
-    }
-
-    /// Runs another once.
-    ///
-    /// # Errors
-    /// It fails, or prints no such figure.
-    pub fn peer(&self, row: &Row, peer: &Peer) -> Result<Reading, String> {
-        let folder = if peer.script.starts_with(OWN) { Some(&self.root) } else { self.peers_dir.as_ref() };
-        let script = folder.ok_or("found no folder of scripts")?.join(peer.script);
-        let args = [vec![script.display().to_string()], self.filled(peer.args, row.threads)].concat();
-        self.pinned(&self.python, &args, row.threads, peer.figure)
+    /// It cannot be run, or fails.
+    pub fn run(&self, script: Option<&str>, args: &str, threads: usize) -> Result<String, String> {
+        let args = self.filled(args, threads);
+        let Some(script) = script else {
+            let rest = ["--json".into(), "--threads".into(), threads.to_string()];
+            let args = [vec!["bench".into()], args, rest.to_vec()].concat();
+            return self.pinned(&self.ours.display().to_string(), &args, threads);
+        };
+        let folder = if script.starts_with(OWN) { Some(&self.root) } else { self.peers_dir.as_ref() };
+        let script = folder.ok_or("found no folder of scripts")?.join(script);
+        self.pinned(&self.python, &[vec![script.display().to_string()], args].concat(), threads)
     }
 
     fn filled(&self, args: &str, threads: usize) -> Vec<String> {
@@ -97,16 +91,9 @@ impl Runner {
     }
 
     /// On the first processors, so that neither program wanders.
-    fn pinned(
-        &self,
-        program: &str,
-        args: &[String],
-        threads: usize,
-        figure: &str,
-    ) -> Result<Reading, String> {
+    fn pinned(&self, program: &str, args: &[String], threads: usize) -> Result<String, String> {
         let processors = ["-c".into(), format!("0-{}", threads - 1), program.to_owned()];
-        let text = output(&self.root, "taskset", &[&processors, args].concat())?;
-        fastest(&text, figure).ok_or_else(|| format!("`{program}` printed no `{figure}`, found {text:?}"))
+        output(&self.root, "taskset", &[&processors, args].concat())
     }
 
     /// What the others are, as Python knows them.
@@ -118,10 +105,14 @@ impl Runner {
 }
 
 /// The line with the least such figure, of those that are JSON objects and have it.
-fn fastest(text: &str, figure: &str) -> Option<Reading> {
+///
+/// # Errors
+/// There is none.
+pub fn fastest(text: &str, figure: &str) -> Result<Reading, String> {
     let objects = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let readings = objects.filter_map(|fields| Some(Reading { seconds: fields[figure].as_f64()?, fields }));
-    readings.min_by(|a, b| a.seconds.total_cmp(&b.seconds))
+    let least = readings.min_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    least.ok_or_else(|| format!("found no `{figure}` in what was printed: {text:?}"))
 }
 
 fn output(root: &Path, program: &str, args: &[String]) -> Result<String, String> {
@@ -146,7 +137,7 @@ mod tests {
         let text = "note\n{\"a_s\": 2.0}\n{\"a_s\": 1.5, \"tool\": \"x\"}\n{\"b_s\": 0.1}";
         let reading = fastest(text, "a_s").unwrap();
         assert_eq!((reading.seconds, &reading.fields["tool"]), (1.5, &json!("x")));
-        assert!(fastest(text, "c_s").is_none());
+        assert!(fastest(text, "c_s").unwrap_err().starts_with("found no `c_s` in what was printed"));
     }
 
     #[test]

@@ -230,12 +230,10 @@ const CNN_BARS: &[Bar] = &[Bar::Ratio(1.5), tape_mib(16.2)];
 const LSTM_BARS: &[Bar] = &[Bar::Ratio(1.5), tape_mib(24.0)];
 const TRANSFORMER_BARS: &[Bar] = &[Bar::Ratio(1.5), tape_mib(34.2)];
 
-/// The table, in order.
+/// The table, in order; rows of the same command stand together and share its runs.
 pub const ROWS: &[Row] = &[
     fused("tanh(x a + b) exp(−x²) + sin x, 10⁶ f32", 1, "w1_s", W1, &[Bar::Ratio(0.35)]),
-    fused("tanh(x a + b) exp(−x²) + sin x, 10⁶ f32", 2, "w1_s", W1, &[]),
     fused("(x a + b) (x − b) + x, 10⁶ f32", 1, "w1b_s", W1B, &[Bar::Ratio(1.05)]),
-    fused("(x a + b) (x − b) + x, 10⁶ f32", 2, "w1b_s", W1B, &[Bar::Ratio(1.05)]),
     fused(
         "a compiled call, 16 f32",
         1,
@@ -243,6 +241,8 @@ pub const ROWS: &[Row] = &[
         CALL,
         &[Bar::Field { name: "call_s", scale: 1e6, unit: "µs", limit: 1.0 }],
     ),
+    fused("tanh(x a + b) exp(−x²) + sin x, 10⁶ f32", 2, "w1_s", W1, &[]),
+    fused("(x a + b) (x − b) + x, 10⁶ f32", 2, "w1b_s", W1B, &[Bar::Ratio(1.05)]),
     network("MLP step", "mlp", 1, MLP, MLP_BARS),
     network("MLP step", "mlp", 2, MLP, MLP_BARS),
     network(
@@ -253,8 +253,8 @@ pub const ROWS: &[Row] = &[
         &[Bar::Field { name: "step_s", scale: 1e6, unit: "µs", limit: 10.0 }],
     ),
     network("Hessian–vector product", "hvp", 1, HVP, HVP_BARS),
-    network("Hessian–vector product", "hvp", 2, HVP, HVP_BARS),
     both(1),
+    network("Hessian–vector product", "hvp", 2, HVP, HVP_BARS),
     both(2),
     network("CNN step", "cnn", 1, CNN, CNN_BARS),
     network("CNN step", "cnn", 2, CNN, CNN_BARS),

@@ -461,4 +461,86 @@ mod tests {
             }
         }
     }
+
+    /// Writes a hand as ADBench has it.
+    fn written(folder: &Path, hand: &Hand, triangles: &[[usize; 3]], of: &[usize]) {
+        let values = |a: &Array| a.to_vec::<f64>().unwrap();
+        let join = |all: &[f64], with: &str| all.iter().map(f64::to_string).collect::<Vec<_>>().join(with);
+        let (relative, inverse) = (values(&hand.relative), values(&hand.inverse));
+        let parents = [-1, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19, 0];
+        let bones: String = (0..BONES)
+            .map(|bone| {
+                let [relative, inverse] = [&relative, &inverse].map(|all| join(&all[16 * bone..][..16], ":"));
+                format!("bone{bone}:{}:{relative}:{inverse}\n", parents[bone])
+            })
+            .collect();
+        let (skin, weights) = (values(&hand.skin), values(&hand.weights));
+        let n = skin.len() / 4;
+        let corners: String = (0..n)
+            .map(|at| {
+                let place: Vec<f64> = (0..3).map(|row| skin[row * n + at]).collect();
+                let weights: Vec<String> =
+                    (0..BONES).map(|bone| format!("{bone}:{}", weights[bone * n + at])).collect();
+                format!("{}:0:0:0:0:0:{BONES}:{}\n", join(&place, ":"), weights.join(":"))
+            })
+            .collect();
+        let seen = values(&hand.seen);
+        let p = seen.len() / 3;
+        let mut observed = format!("{p} {POSE}\n");
+        for at in 0..p {
+            observed += &format!("{} {} {} {}\n", of[at], seen[at], seen[p + at], seen[2 * p + at]);
+        }
+        let within = hand.within.as_ref().map(values).unwrap_or_default();
+        (0..within.len() / 2).for_each(|at| observed += &format!("{} {}\n", within[at], within[p + at]));
+        observed += &join(&values(&hand.pose), "\n");
+        let triangles: String = triangles.iter().map(|[a, b, c]| format!("{a}:{b}:{c}\n")).collect();
+        fs::create_dir_all(folder.join("model")).unwrap();
+        for (name, text) in [
+            ("model/bones.txt", bones),
+            ("model/vertices.txt", corners),
+            ("model/triangles.txt", triangles),
+            ("observed.txt", observed),
+        ] {
+            fs::write(folder.join(name), text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_is_read_and_a_broken_one_refused() {
+        let triangles = [[0, 1, 2], [3, 4, 5], [6, 7, 8]];
+        for complicated in [false, true] {
+            let temp = tempfile::tempdir().unwrap();
+            let mut hand = random(complicated);
+            // The file has no fourth coordinate: it is 1.
+            let n = hand.skin.shape()[1];
+            hand.skin.make_mut::<f64>().unwrap()[3 * n..].fill(1.0);
+            let of = [2, 0, 1, 2];
+            let corners: Vec<i64> = match complicated {
+                true => (0..3).flat_map(|k| of.map(|t: usize| triangles[t][k] as i64)).collect(),
+                false => of.map(|corner| corner as i64).to_vec(),
+            };
+            hand.corners = Array::vector(corners);
+            written(temp.path(), &hand, &triangles, &of);
+            let found = read(temp.path()).unwrap();
+            for (a, b) in [
+                (&found.relative, &hand.relative),
+                (&found.inverse, &hand.inverse),
+                (&found.skin, &hand.skin),
+                (&found.weights, &hand.weights),
+                (&found.corners, &hand.corners),
+                (&found.seen, &hand.seen),
+                (&found.pose, &hand.pose),
+            ] {
+                assert!(a.bits_eq(b), "{a} {b}");
+            }
+            assert_eq!(found.within, hand.within);
+
+            written(temp.path(), &hand, &triangles, &[99, 0, 1, 2]);
+            let error = read(temp.path()).unwrap_err().to_string();
+            assert!(error.contains("99, expected one of the "), "{error}");
+            fs::write(temp.path().join("second.txt"), "").unwrap();
+            let error = read(temp.path()).unwrap_err().to_string();
+            assert!(error.contains("found 2 files that end in .txt, expected one"), "{error}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use retrograde::prelude::*;
+use retrograde::tricks::primal::lstm::cell;
 
 use super::instance::Words;
 use super::workload::{TimedCase, Workload};
@@ -60,22 +61,23 @@ pub(super) fn workload(network: &Network, policy: Tape) -> Workload {
         let (main, extra, start, letters) = (wrt[0], wrt[1], data[0], data[1]);
         let (read, expected) = (letters.slice(0, 0..n - 1), letters.slice(0, 1..n));
         let all = [n - 1, width];
-        let weight = |at: [usize; 3]| main.index(0, at[0]).index(0, at[1]).index(0, at[2]);
+        // Row by row: weights of the gates of a layer, then their biases.
+        let rows = main.reshape([layers * 8, width]);
+        let row = |layer: usize, at: usize| rows.index(0, 8 * layer + at);
         let gates: Vec<[(Var, Var); 4]> = (0..layers)
-            .map(|layer| std::array::from_fn(|gate| (weight([layer, 0, gate]), weight([layer, 1, gate]))))
+            .map(|layer| std::array::from_fn(|gate| (row(layer, gate), row(layer, 4 + gate))))
             .collect();
-        let state: Vec<(Var, Var)> = (0..layers)
-            .map(|layer| (start.index(0, layer).index(0, 0), start.index(0, layer).index(0, 1)))
-            .collect();
+        let first = start.reshape([2 * layers, width]);
+        let state: Vec<(Var, Var)> =
+            (0..layers).map(|layer| (first.index(0, 2 * layer), first.index(0, 2 * layer + 1))).collect();
         let step = |state: Vec<(Var, Var)>, input: Var| {
             let mut below = input;
             let mut after = vec![];
             for ((h, c), [forget, take, show, change]) in state.into_iter().zip(&gates) {
                 let of = |x: Var, (weight, bias): &(Var, Var)| x * *weight + *bias;
-                let c = c * of(below, forget).logistic() + of(h, take).logistic() * of(h, change).tanh();
-                let h = of(below, show).logistic() * c.tanh();
-                after.push((h, c));
-                below = h;
+                let (shown, c) = cell(c, [of(h, take), of(below, forget), of(below, show), of(h, change)]);
+                after.push((shown, c));
+                below = shown;
             }
             (after, below)
         };
@@ -144,5 +146,18 @@ mod tests {
             .unwrap();
         let found = found.item::<f64>().unwrap();
         assert!((found - expected).abs() < 1e-13, "{found} {expected}");
+    }
+
+    #[test]
+    fn a_file_is_read_and_a_single_letter_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("network.txt");
+        std::fs::write(&path, "1 2 1\n\n1 2 3 4\n5 6 7 8\n\n0.1 0.2 0.3\n\n9 10\n\n1\n0\n").unwrap();
+        let network = read(&path).unwrap();
+        assert_eq!(network.main, array([[[[1.0], [2.0], [3.0], [4.0]], [[5.0], [6.0], [7.0], [8.0]]]]));
+        assert_eq!((network.start, network.letters), (array([[[9.0], [10.0]]]), array([[1.0], [0.0]])));
+        std::fs::write(&path, "1 1 1\n").unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("found 1 letters, expected at least two"), "{error}");
     }
 }

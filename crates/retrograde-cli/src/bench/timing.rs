@@ -1,4 +1,9 @@
 //! The figures of timed cases, in the fields of the scripts that time others.
+//!
+//! For each call NAME: `NAME_s` (the median), `NAME_best_s`, `NAME_spread` (the middle half of the readings over the median), `NAME_first_s`
+//! (the first call, which traces and compiles), `NAME_n` (readings); all seconds on the wall clock. `peak_mem` and `work_mem`: the most
+//! memory that was resident, and that above the start, in MiB. `value` and `gnorm2`: the value and the sum of squares of the derivative.
+//! `tape_bytes`: what the gradient of the loss alone keeps from its forward to its backward part, counted by the allocator.
 
 use std::time::Instant;
 
