@@ -24,6 +24,8 @@ pub struct Record {
     pub cond: Option<Arc<Program>>,
     /// (constants, carries, xs) -> (carries, ys); for reversal by updates with the bits behind the parameters and behind the carries.
     pub body: Arc<Program>,
+    /// Reversal within a number of bits: the body without them, for when they do not suffice.
+    pub plain: Option<Arc<Program>>,
     /// Number of steps; `None` for a `while`.
     pub length: Option<usize>,
     /// Whether the steps run last to first.
@@ -39,6 +41,10 @@ pub struct Record {
 }
 
 impl Record {
+    /// The body, as long as bits are passed along; then the plain one, if there is one.
+    fn running(&self, reverses: bool) -> &Program {
+        self.plain.as_ref().filter(|_| !reverses).unwrap_or(&self.body)
+    }
     fn state_types(&self) -> Vec<Type> {
         self.body.input_types()[self.n_consts..self.n_consts + self.n_carry].to_vec()
     }
@@ -60,12 +66,12 @@ struct States {
 impl States {
     fn new(plan: Plan, length: Option<usize>, types: &[Type]) -> States {
         let (at, distance) = match (plan, length) {
-            (Plan::Slots(slots), Some(n)) => (Some(kept_on_the_way(n, slots)), 1),
+            (Plan::Slots(slots) | Plan::ReverseWithin { slots, .. }, Some(n)) => (Some(kept_on_the_way(n, slots)), 1),
             (Plan::Every(k), Some(_)) => (None, k.max(1)),
             _ => (None, 1),
         };
         let stack = |n: usize| types.iter().map(|ty| Array::zeros(ty.dtype, ty.stacked(n).shape)).collect();
-        let stacks = length.filter(|_| !plan.reverses()).map_or_else(Vec::new, |n| stack(plan.n_states(n)));
+        let stacks = length.map(|n| plan.n_states(n)).filter(|n| *n > 0).map_or_else(Vec::new, stack);
         States { plan, at, distance: if length.is_some() { distance } else { 1 }, kept: vec![], stacks, n_filled: 0 }
     }
     /// How many there may be; beyond that every second goes.
@@ -136,11 +142,15 @@ impl Rules for Record {
         if let Some(cond) = &self.cond {
             fields.push(("cond", Field::Program(cond.clone())));
         }
+        if let Some(plain) = &self.plain {
+            fields.push(("plain", Field::Program(plain.clone())));
+        }
         fields.push(("body", Field::Program(self.body.clone())));
         fields
     }
     fn parse(args: &mut Args) -> Result<Self, String> {
         Ok(Record {
+            plain: args.optional_program("plain")?,
             length: args.optional_size("length")?,
             reverse: args.bool("reverse")?,
             n_cond_consts: args.size("cond_consts")?,
@@ -152,7 +162,7 @@ impl Rules for Record {
         })
     }
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
-        let reverses = self.plan == Plan::Reverse;
+        let reverses = self.plan.passes_bits();
         let body_in = self.body.input_types();
         let n_head = self.n_consts.saturating_add(self.n_carry);
         if body_in.len() < n_head + usize::from(reverses) || self.body.outputs.len() < self.n_carry + usize::from(reverses) {
@@ -166,6 +176,13 @@ impl Rules for Record {
         }
         // The rules of the plain loop hold for the body without its bits.
         let plain = Arc::new(if reverses { without_bits(&self.body, self.n_carry) } else { (*self.body).clone() });
+        if self.plain.is_some() != matches!(self.plan, Plan::ReverseWithin { .. }) {
+            return Err(Mismatch::new("expected a plain body for reversal within a number of bits, and only for that"));
+        }
+        if let Some(own) = &self.plain {
+            super::bodies::expect_types("parameter of the plain body", &own.input_types(), &plain.input_types())?;
+            super::bodies::expect_types("result of the plain body", &own.output_types(), &plain.output_types())?;
+        }
         let mut out = match &self.cond {
             Some(cond) => {
                 let n_cond_consts = self.n_cond_consts;
@@ -178,6 +195,10 @@ impl Rules for Record {
         };
         match self.plan {
             Plan::Reverse | Plan::ReverseStep { .. } => out.push(Type::bits()),
+            Plan::ReverseWithin { .. } => {
+                out.push(Type::bits());
+                out.extend(self.state_types().iter().map(Type::list));
+            }
             Plan::Every(_) | Plan::Slots(_) => {
                 let stack = |ty: &Type| self.length.map_or_else(|| ty.list(), |n| ty.stacked(self.plan.n_states(n)));
                 out.extend(self.state_types().iter().map(stack));
@@ -189,14 +210,16 @@ impl Rules for Record {
         Ok(out)
     }
     fn eval(&self, cx: &mut dyn Evaluate, mut inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
-        let reverses = self.plan == Plan::Reverse;
+        // Whether the steps still pass bits along: within a number of them not for longer than they suffice.
+        let passes_bits = self.plan.passes_bits();
+        let mut reverses = passes_bits;
         let n_head = self.n_cond_consts + self.n_consts + self.n_carry;
         let xs: Vec<Array> = inputs.split_off(n_head).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
         let mut carry = inputs.split_off(self.n_cond_consts + self.n_consts);
         let consts = inputs.split_off(self.n_cond_consts);
         let mut bits = Value::Bits(BitStack::default());
-        let n_carry = self.n_carry + usize::from(reverses);
-        let mut ys = Stacks::new(&self.body, n_carry, 0);
+        let with_bits = self.n_carry + usize::from(reverses);
+        let mut ys = Stacks::new(&self.body, with_bits, 0);
         let mut states = States::new(self.plan, self.length, &self.state_types());
         let mut whole = match self.plan {
             Plan::ReverseStep { corrections } => Some(Recorder::new(corrections)),
@@ -219,7 +242,7 @@ impl Rules for Record {
             }
             let row = self.length.map_or(0, |n| if self.reverse { n - 1 - step_idx } else { step_idx });
             let rows: Vec<Value> = xs.iter().map(|x| Value::Array(x.row(row))).collect();
-            let before = if whole.is_some() { carry.clone() } else { vec![] };
+            let before = if whole.is_some() || self.plain.is_some() { carry.clone() } else { vec![] };
             let mut operands = Vec::with_capacity(self.body.inputs.len());
             operands.extend(consts.iter().cloned());
             operands.append(&mut carry);
@@ -227,8 +250,16 @@ impl Rules for Record {
             if reverses {
                 operands.push(std::mem::replace(&mut bits, Value::Bits(BitStack::default())));
             }
-            carry = cx.run(&self.body, operands).inspect_err(|_| cx.failed_in_step(step_idx))?;
-            ys.push(carry.split_off(n_carry))?;
+            carry = match (cx.run(self.running(reverses), operands), &self.plain) {
+                // A state that cannot be reversed.
+                (Err(EvalError::Lost(_)), Some(plain)) if reverses => {
+                    reverses = false;
+                    cx.run(plain, [&consts[..], &before, &rows].concat())
+                }
+                (result, _) => result,
+            }
+            .inspect_err(|_| cx.failed_in_step(step_idx))?;
+            ys.push(carry.split_off(self.n_carry + usize::from(reverses)))?;
             if let Some(whole) = &mut whole {
                 let operands = |state: &[Value]| [&consts, state, &rows].concat();
                 whole.record(cx, &self.body, &operands, before, &carry)?;
@@ -236,13 +267,23 @@ impl Rules for Record {
             if reverses {
                 bits = carry.pop().ok_or_else(|| EvalError::Broken("bits behind the carries".into()))?;
             }
+            if let (Plan::ReverseWithin { bits: most, .. }, Value::Bits(found)) = (self.plan, &bits)
+                && (!reverses || found.len_bits() > most)
+            {
+                (reverses, bits) = (false, Value::Bits(BitStack::default()));
+            }
             step_idx += 1;
         }
         carry.extend(ys.finish(self.reverse)?);
-        if reverses {
+        if passes_bits {
             let mut bits = bits.into_bits()?;
             bits.shrink();
             carry.push(Value::Bits(bits));
+            if self.plain.is_some() {
+                let types = self.state_types();
+                let unused = || types.iter().map(|ty| Array::zeros(ty.dtype, ty.stacked(0).shape).into()).collect();
+                carry.extend(if reverses { unused() } else { states.finish(&types)? });
+            }
         } else if let Some(whole) = whole {
             let mut bits = whole.finish();
             bits.shrink();
@@ -262,7 +303,9 @@ impl Rules for Record {
         panic!("policies are lowered last; this is a bug in retrograde")
     }
     fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
-        Record { cond: self.cond.as_ref().map(|p| Arc::new(f(p))), body: Arc::new(f(&self.body)), ..self.clone() }
+        let cond = self.cond.as_ref().map(|p| Arc::new(f(p)));
+        let plain = self.plain.as_ref().map(|p| Arc::new(f(p)));
+        Record { cond, plain, body: Arc::new(f(&self.body)), ..self.clone() }
     }
     fn rows() -> Vec<Row> {
         let v = Type::array(DType::F64, [2]);
@@ -272,6 +315,7 @@ impl Rules for Record {
         });
         let op = Record {
             cond: None,
+            plain: None,
             body: Arc::new(body),
             length: Some(5),
             reverse: false,

@@ -20,7 +20,9 @@
 //! held there is the tape. All positions are cuts up to [`CUTS`]; of longer programs the least wide of as many stretches.
 //! Numbers, shapes and views of inputs are made right where they are read. To that, `Store` as it stands is one more choice.
 //! A loop stores, or keeps its states in 1, 2, .. slots by the binomial schedule; the loops inside it store, keep √T states
-//! or one. A loop with a policy of its own keeps it.
+//! or one. A loop with a policy of its own keeps it. Where slots make each step run more than twice and its updates can be
+//! undone, the loop is reversed within a quarter of the bytes of its slots, the rest being slots in reserve: the states in these
+//! are kept on the way, so that nothing is lost when the bits do not suffice.
 //!
 //! *Least possible* is the least over all these choices, where loops store or have one slot (and there are at most
 //! [`LOOPS`] of them, otherwise one slot). Among the choices within a budget the planner takes, of loops, the most slots one
@@ -38,9 +40,11 @@ use super::annotate::annotate;
 use super::cut::{Parts, TapeEntry, cut, entry};
 use super::minimise::{Repeat, producers};
 use crate::ir::{Equation, Kind, Location, Op, Type, ValueId, builder, check};
+use crate::prim::record::Record;
 use crate::prim::replay::{Plan, Replay};
 use crate::prim::schedule::forward_steps;
 use crate::prim::{Checkpoint, Prim, Program, Tape, bodies};
+use crate::transform::invert;
 
 /// Most cuts of a chain: planning takes their third power.
 const CUTS: usize = 64;
@@ -55,6 +59,12 @@ const BUFFER_BYTES: u64 = 40;
 const LAYOUT_BYTES: u64 = 104;
 /// What one axis takes in a shape or in strides.
 const AXIS_BYTES: u64 = 8;
+/// How many steps forward for each step of a loop cost more than to reverse it: recording what rounding destroys and the
+/// inverse step take about as long as a step each.
+const MANY_REPEATS: u128 = 2;
+/// The part of a loop's bytes that its bits may take, one in so many: small steps of an integrator take a fraction of it, and the
+/// slots that are left cost little more than all.
+const BITS_SHARE: usize = 4;
 /// The number of a step.
 const NUMBER_BYTES: u64 = 8;
 /// A weight that is not known before running; sums of it stay below overflow.
@@ -170,6 +180,12 @@ pub(super) fn within<F, E>(
                     high = middle
                 }
             }
+            // Where that takes many steps again: reversal, with most of the slots in reserve.
+            for bytes in loops[i].bytes_for_reversal(low) {
+                if try_way(Way { outer: Tape::Budget(bytes), inner })? {
+                    break;
+                }
+            }
             break;
         }
     }
@@ -234,6 +250,21 @@ pub(super) fn slots_within(
     Ok(low)
 }
 
+/// How a loop with a budget may be reversed: at most so many bits, and slots in reserve. `None` where slots alone do not make many
+/// steps run again, or those that are left would make twice as many.
+pub(super) fn bits_and_reserve(
+    budget: usize,
+    state: &[Type],
+    length: Option<usize>,
+) -> Option<(usize, usize)> {
+    let n_steps = length?;
+    let of_bits = budget / BITS_SHARE;
+    let slots = slots_within(budget - of_bits, state, length).ok()?;
+    let alone = forward_steps(n_steps, slots_within(budget, state, length).ok()?);
+    let is_better = alone > MANY_REPEATS * n_steps as u128 && forward_steps(n_steps, slots) <= 2 * alone;
+    is_better.then_some((8 * of_bits, slots))
+}
+
 const SQRT: Tape = Tape::Checkpoint(Checkpoint::Sqrt);
 const ONE: Tape = Tape::Checkpoint(Checkpoint::Slots(1));
 
@@ -256,15 +287,37 @@ struct Free {
     is_nest: bool,
     /// Of all its steps.
     work: u64,
+    /// The types of its carries.
+    state: Vec<Type>,
+    /// Whether its steps can be turned round update by update.
+    is_invertible: bool,
     location: Option<Location>,
 }
 
 impl Free {
+    /// What the states in these slots weigh, and somewhat less, as far as reversal is worth trying with that.
+    fn bytes_for_reversal(&self, slots: usize) -> Vec<usize> {
+        let Some(n) = self.length.filter(|_| self.is_invertible) else { return vec![] };
+        let weigh =
+            |n_states: usize| self.state.iter().map(|ty| array_weight(&ty.stacked(n_states))).sum::<u64>();
+        let all = weigh(Plan::Slots(slots).n_states(n)) as usize;
+        // The last state, and those at work, come on top.
+        let less = all.saturating_sub(4 * weigh(1) as usize);
+        let pays = |bytes: &usize| bits_and_reserve(*bytes, &self.state, self.length).is_some();
+        [all, less].into_iter().filter(pays).collect()
+    }
     fn in_words(&self, way: Way) -> String {
         let place = self.location.map(|l| format!(" at {l}")).unwrap_or_default();
         let again = match (way.outer, self.length) {
             (Tape::Checkpoint(Checkpoint::Slots(slots)), Some(n)) => {
                 format!(", {} forward steps of {n}", forward_steps(n, slots))
+            }
+            (Tape::Budget(bytes), Some(n)) => {
+                let (bits, slots) = bits_and_reserve(bytes, &self.state, self.length).unwrap_or_default();
+                let again = forward_steps(n, slots);
+                format!(
+                    ", reversed within {bits} bits, otherwise checkpoint-{slots}, {again} forward steps of {n}"
+                )
             }
             _ => String::new(),
         };
@@ -282,22 +335,23 @@ fn free_loops(program: &Program) -> Vec<Free> {
         }
     }
     let of = |(e, equation): (usize, &Equation<Prim>)| {
-        let (body, length, n_carry) = match &equation.op {
-            Prim::Scan(s) if s.policy.is_none() && s.length.is_some() => (&s.body, s.length, s.n_carry),
-            Prim::While(w) if w.policy.is_none() => (&w.body, None, w.n_carry()),
+        let (body, length, n_consts, n_carry) = match &equation.op {
+            Prim::Scan(s) if s.policy.is_none() && s.length.is_some() => {
+                (&s.body, s.length, s.n_consts, s.n_carry)
+            }
+            Prim::While(w) if w.policy.is_none() => (&w.body, None, w.n_body_consts, w.n_carry()),
             _ => return None,
         };
         if !equation.outputs[n_carry..].iter().any(|v| is_x[v.index()]) {
             return None;
         }
         let is_nest = body.equations.iter().any(|e| matches!(e.op, Prim::Scan(_) | Prim::While(_)));
-        Some(Free {
-            equation: e,
-            length,
-            is_nest,
-            work: work(program, equation),
-            location: equation.location,
-        })
+        let state = body.input_types()[n_consts..n_consts + n_carry].to_vec();
+        let carries = bodies::restrict(body, &vec![true; body.inputs.len()], &body.outputs[..n_carry]);
+        let inverse = length.and_then(|_| invert(&carries, n_consts, n_carry).ok());
+        let is_invertible = inverse.is_some_and(|inverse| inverse.derived.is_empty());
+        let work = work(program, equation);
+        Some(Free { equation: e, length, is_nest, work, state, is_invertible, location: equation.location })
     };
     program.equations.iter().enumerate().filter_map(of).collect()
 }
@@ -360,7 +414,12 @@ fn array_weight(ty: &Type) -> u64 {
 
 /// What each value of a program weighs while it is held.
 fn weights(program: &Program) -> Vec<u64> {
-    let of_ty = |ty: &Type| if ty.kind == Kind::Array { array_weight(ty) } else { UNKNOWN };
+    // Bits are passed on within a step, so that only the loop that leaves them has them.
+    let of_ty = |ty: &Type| match ty.kind {
+        Kind::Array => array_weight(ty),
+        Kind::List => UNKNOWN,
+        Kind::Bits => 0,
+    };
     let mut weights: Vec<u64> = program.types.iter().map(of_ty).collect();
     let mut is_input = vec![false; program.types.len()];
     program.inputs.iter().for_each(|v| is_input[v.index()] = true);
@@ -371,6 +430,23 @@ fn weights(program: &Program) -> Vec<u64> {
                 let of_base = if is_input[base.index()] { 0 } else { weights[base.index()] };
                 let layout = LAYOUT_BYTES + BUFFER_BYTES + AXIS_BYTES * program.ty(v).shape.rank() as u64;
                 weights[v.index()] = weights[v.index()].saturating_add(layout + of_base).min(UNKNOWN);
+            }
+            Prim::Record(Record {
+                plan: plan @ Plan::ReverseWithin { bits, .. },
+                length: Some(n),
+                n_carry,
+                ..
+            }) => {
+                // The bits, and behind them the states in reserve.
+                let of_bits = equation.outputs.len() - n_carry - 1;
+                weights[equation.outputs[of_bits].index()] = bits.div_ceil(8) as u64 + BUFFER_BYTES;
+                for &v in &equation.outputs[of_bits + 1..] {
+                    weights[v.index()] = array_weight(&program.ty(v).unstacked().stacked(plan.n_states(*n)));
+                }
+            }
+            Prim::Record(Record { plan: Plan::Reverse | Plan::ReverseStep { .. }, .. }) => {
+                let is_bits = |v: &&ValueId| program.ty(**v).kind == Kind::Bits;
+                equation.outputs.iter().filter(is_bits).for_each(|v| weights[v.index()] = UNKNOWN);
             }
             Prim::Record(r) if r.length.is_none() => {
                 // A loop of unknown length leaves at most its slots.
@@ -445,6 +521,9 @@ fn in_replay(replay: &Replay, seeded: &[bool]) -> u64 {
         // The slots are the tape's; those that it has not come later. One state is at work.
         (Plan::Slots(slots), Some(n)) => 1 + slots.min(n).saturating_sub(plan.n_states(n)),
         (Plan::Slots(_), None) => 1,
+        (Plan::ReverseWithin { slots, .. }, n) => {
+            2 + slots.min(n.unwrap_or(0)).saturating_sub(plan.n_states(n.unwrap_or(0)))
+        }
         (Plan::Every(k), Some(n)) => k.min(n),
         (Plan::Every(_), None) => return UNKNOWN,
         (Plan::Reverse | Plan::ReverseStep { .. }, _) => 2,
@@ -458,7 +537,10 @@ fn in_replay(replay: &Replay, seeded: &[bool]) -> u64 {
     let rows = parameters(back, &marks, n_consts + n_carry..n_loop)
         + parameters(back, &marks, n_loop + n_sweep_consts..marks.len());
     let forward = in_body(step, &vec![false; step.inputs.len()]);
-    let numbers = if let Plan::Slots(slots) = plan { slot_numbers(slots, length) } else { 0 };
+    let numbers = match plan {
+        Plan::Slots(slots) | Plan::ReverseWithin { slots, .. } => slot_numbers(slots, length),
+        _ => 0,
+    };
     state
         .saturating_mul(n_states as u64)
         .saturating_add(rows.saturating_add(numbers))
