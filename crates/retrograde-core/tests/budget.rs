@@ -340,12 +340,12 @@ fn loops_keep_as_many_states_as_fit() {
     assert_eq!(least(&refused(n - 1).unwrap_err().to_string()), n);
 }
 
-/// A pendulum with a long step, in which additions destroy much.
+/// A pendulum in which an addition destroys half of the bits.
 fn wild(n_steps: usize, start_at: f64) -> impl Fn((Var, Var)) -> Var {
     move |(q, p)| {
         let (q, p) = scan(n_steps).repeat((q + start_at, p), |(q, p)| {
-            let p = p - 3.0 * (q * q).sin();
-            (q + 3.0 * p, p)
+            let p = p - 0.1 * (q * q).sin() + 1e8 - 1e8;
+            (q + 0.1 * p, p)
         });
         (q * p).sum()
     }
@@ -363,27 +363,28 @@ fn bits_that_do_not_suffice_give_way_to_the_slots_in_reserve() {
     let door = grad(gentle).budget(8_000);
     let (found, expected) = (door.call(&start()).unwrap(), grad(gentle).call(&start()).unwrap());
     assert!(found.0.bits_eq(&expected.0) && found.1.bits_eq(&expected.1));
-    assert_eq!((door.last_tape().inverse_steps, door.last_tape().recomputed_steps), (1000, 0));
+    let report = door.last_tape();
+    assert_eq!((report.inverse_steps, report.recomputed_steps), (1000, 0), "{report}");
     for start_at in [0.0, 1e300] {
         // Many bits, or from the second step on what is not finite.
         let expected = grad(wild(1000, start_at)).call(&start()).unwrap();
-        let door = value_and_grad(wild(1000, start_at)).budget(8_000);
+        let door = value_and_grad(wild(1000, start_at)).budget(11_000);
         let lowered = door.lowered(&start()).unwrap();
         assert!(print(&lowered.forward).contains("plan=reverse-within-"), "{start_at}");
         let (_, g) = door.call(&start()).unwrap();
         assert!(g.0.bits_eq(&expected.0) && g.1.bits_eq(&expected.1), "{start_at}");
         let report = door.last_tape();
         assert_eq!((report.inverse_steps, report.stack_bits()), (0, 0), "{report}");
-        assert!(report.recomputed_steps > 1000 && report.tape_bytes() <= 8_000, "{report}");
+        assert!(report.recomputed_steps > 1000 && report.tape_bytes() <= 11_000, "{report}");
     }
     // The audit knows both ways: neither may do another step.
-    let door = value_and_grad(pendulum(1000)).budget(8_000);
+    let door = value_and_grad(pendulum(1000)).budget(11_000);
     let lowered = door.lowered(&start()).unwrap();
     let joint = {
         let program = retrograde_core::ir::simplify(&jit(pendulum(1000)).program(&start()).unwrap());
         vjp_of(&program)
     };
-    let sound = lower(&joint, 1, 1, Tape::Budget(8_000)).unwrap();
+    let sound = lower(&joint, 1, 1, Tape::Budget(11_000)).unwrap();
     assert_eq!(audit(&joint, &sound, 1), Ok(()));
     assert_eq!(print(&sound.backward), print(&lowered.backward));
     for part in 0..2 {

@@ -180,7 +180,7 @@ fn within_budget(
 ) -> Result<Lowered, LowerError> {
     let opened = open_regions(program);
     let prepare = |program: &Program| without_policies(program, Tape::Store);
-    let within = within(&opened, n_outputs, n_seeds, budget, &prepare).map_err(|e| match e {
+    let within = within(&opened, n_outputs, n_seeds, budget, prepare).map_err(|e| match e {
         NoPlan::TooLittle { least } => LowerError::Budget { budget, least, location: None },
         NoPlan::Unknown(location) => LowerError::Unbounded { location },
         NoPlan::Other(e) => e,
