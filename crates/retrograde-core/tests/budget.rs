@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use retrograde_array::rng::{Key, normal, random_bits};
 use retrograde_array::{Array, DType, array};
 use retrograde_core::exec::{Executor, Interpreter};
-use retrograde_core::ir::{Equation, Type, ValueId};
+use retrograde_core::ir::{Equation, Type, ValueId, print};
 use retrograde_core::prim::{Builder, Prim, Program, Value};
 use retrograde_core::prim::{
     add::Add, broadcast::Broadcast, concat::Concat, exp::Exp, fma::Fma, mul::Mul, sin::Sin, sum::Sum,
@@ -14,7 +14,7 @@ use retrograde_core::tape::Checkpoint;
 use retrograde_core::tape::{LowerError, Lowered, Tape, audit, lower};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::control::{scan, while_loop};
-use retrograde_core::trace::door::{grad, hvp, jit, vmap};
+use retrograde_core::trace::door::{grad, hvp, jit, value_and_grad, vmap};
 
 /// The most equations of a chain of which every way back is tried.
 const MOST: usize = 7;
@@ -306,7 +306,7 @@ fn loops_keep_as_many_states_as_fit() {
     let expected = stored.call(&start()).unwrap();
     let of_store = stored.last_tape().tape_bytes();
     let mut before = 0;
-    for part in [1, 2, 5, 20, 100] {
+    for part in [1, 2, 5, 20, 50] {
         let bytes = of_store / part + if part == 1 { 10_000 } else { 0 };
         let door = grad(pendulum(1000)).budget(bytes);
         let g = door.call(&start()).unwrap();
@@ -314,17 +314,19 @@ fn loops_keep_as_many_states_as_fit() {
         let report = door.last_tape();
         let planned = report.planned.as_ref().unwrap();
         assert!(report.tape_bytes() <= planned.planned_bytes && planned.planned_bytes <= bytes, "{report}");
-        // Most of the budget is used, and less of it means more steps again.
-        assert!(part == 1 || planned.planned_bytes + 2 * (2 * 40 * 8) > bytes, "{report}");
-        assert!(
-            report.recomputed_steps >= before && (part == 1) == (report.recomputed_steps == 0),
-            "{report}"
-        );
-        before = report.recomputed_steps;
-        assert!(
-            report.to_string().contains("chosen: loop at ")
-                && report.to_json().contains("\"budget\":{\"bytes\":")
-        );
+        let text = report.to_string();
+        if text.contains("reversed within") {
+            // So few slots fit that reversal is tried.
+            assert!(part >= 20, "{report}");
+        } else {
+            // Most of the budget is used, and less of it means more steps again.
+            assert!(part == 1 || planned.planned_bytes + 2 * (2 * 40 * 8) > bytes, "{report}");
+            assert!(report.recomputed_steps >= before, "{report}");
+            assert_eq!(part == 1, report.recomputed_steps == 0, "{report}");
+            before = report.recomputed_steps;
+        }
+        let json = report.to_json();
+        assert!(text.contains("chosen: loop at ") && json.contains("\"budget\":{\"bytes\":"), "{text}");
     }
     // The least is said, is enough, and a byte less is refused.
     let refused = |bytes: usize| grad(pendulum(1000)).budget(bytes).call(&start()).map(|_| ());
@@ -336,6 +338,87 @@ fn loops_keep_as_many_states_as_fit() {
     let n = least(&message);
     assert_eq!(refused(n), Ok(()));
     assert_eq!(least(&refused(n - 1).unwrap_err().to_string()), n);
+}
+
+/// A pendulum in which an addition destroys half of the bits.
+fn wild(n_steps: usize, start_at: f64) -> impl Fn((Var, Var)) -> Var {
+    move |(q, p)| {
+        let (q, p) = scan(n_steps).repeat((q + start_at, p), |(q, p)| {
+            let p = p - 0.1 * (q * q).sin() + 1e8 - 1e8;
+            (q + 0.1 * p, p)
+        });
+        (q * p).sum()
+    }
+}
+
+#[test]
+fn bits_that_do_not_suffice_give_way_to_the_slots_in_reserve() {
+    let gentle = |(q, p): (Var, Var)| {
+        let (q, p) = scan(1000).repeat((q, p), |(q, p)| {
+            let p = p - 0.001 * q.sin();
+            (q + 0.001 * p, p)
+        });
+        (q * p).sum()
+    };
+    let door = grad(gentle).budget(8_000);
+    let (found, expected) = (door.call(&start()).unwrap(), grad(gentle).call(&start()).unwrap());
+    assert!(found.0.bits_eq(&expected.0) && found.1.bits_eq(&expected.1));
+    let report = door.last_tape();
+    assert_eq!((report.inverse_steps, report.recomputed_steps), (1000, 0), "{report}");
+    for start_at in [0.0, 1e300] {
+        // Many bits, or from the second step on what is not finite.
+        let expected = grad(wild(1000, start_at)).call(&start()).unwrap();
+        let door = value_and_grad(wild(1000, start_at)).budget(11_000);
+        let lowered = door.lowered(&start()).unwrap();
+        assert!(print(&lowered.forward).contains("plan=reverse-within-"), "{start_at}");
+        let (_, g) = door.call(&start()).unwrap();
+        assert!(g.0.bits_eq(&expected.0) && g.1.bits_eq(&expected.1), "{start_at}");
+        let report = door.last_tape();
+        assert_eq!((report.inverse_steps, report.stack_bits()), (0, 0), "{report}");
+        assert!(report.recomputed_steps > 1000 && report.tape_bytes() <= 11_000, "{report}");
+    }
+    // The audit knows both ways: neither may do another step.
+    let door = value_and_grad(pendulum(1000)).budget(11_000);
+    let lowered = door.lowered(&start()).unwrap();
+    let joint = {
+        let program = retrograde_core::ir::simplify(&jit(pendulum(1000)).program(&start()).unwrap());
+        vjp_of(&program)
+    };
+    let sound = lower(&joint, 1, 1, Tape::Budget(11_000)).unwrap();
+    assert_eq!(audit(&joint, &sound, 1), Ok(()));
+    assert_eq!(print(&sound.backward), print(&lowered.backward));
+    for part in 0..2 {
+        let mut broken = sound.clone();
+        let program = if part == 0 { &mut broken.forward } else { &mut broken.backward };
+        let mut n_changed = 0;
+        for e in &mut program.equations {
+            let plain = match &mut e.op {
+                Prim::Record(record) => &mut record.plain,
+                Prim::Replay(replay) => &mut replay.plain,
+                _ => continue,
+            };
+            let mut other = (**plain.as_ref().unwrap()).clone();
+            for e in other.equations.iter_mut().filter(|e| e.op == Sin.into()) {
+                e.op = Exp.into();
+                n_changed += 1;
+            }
+            *plain = Some(other.into());
+        }
+        assert!(n_changed > 0 && audit(&joint, &broken, 1).is_err(), "part {part}");
+    }
+}
+
+/// Value and gradient of a program with two inputs and one result, (inputs, seed -> value, slopes).
+fn vjp_of(program: &Program) -> Program {
+    use retrograde_core::transform::{LinearProgram, linearize, transpose};
+    let lin = linearize(program, &[true, true], &[true]);
+    let back = transpose(&LinearProgram::new(lin.linear, lin.n_residuals).unwrap());
+    let mut b = Builder::new();
+    let inputs: Vec<ValueId> = program.input_types().into_iter().map(|ty| b.input(ty)).collect();
+    let seed = b.input(program.output_types()[0].clone());
+    let forward = b.inline(&lin.forward, &inputs);
+    let slopes = b.inline(&back, &[&forward[1..], &[seed]].concat());
+    retrograde_core::ir::simplify(&b.finish([&forward[..1], &slopes].concat()))
 }
 
 /// Newton's iteration for square roots from far away: how often depends on x.

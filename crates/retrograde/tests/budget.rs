@@ -207,9 +207,6 @@ fn expect_parts(name: &str, loss: impl Fn(Vec<Var>) -> Var + Copy, inputs: &Vec<
         );
         assert!(planned.planned_bytes <= bytes && report.tape_bytes() <= held);
         assert_eq!(report.recomputed_steps, recomputed_steps);
-        println!(
-            "{name} / {part}: store {of_store}, budget {bytes}, held {held}, {planned:?}, {recomputed_steps} steps again"
-        );
     }
 }
 

@@ -6,6 +6,7 @@
 //! number of steps is not known before, also that number.
 
 use super::bodies::build;
+use super::body::copy_state;
 use super::replay::Plan;
 use super::scan::{Scan, Stacks, carried};
 use super::schedule::kept_on_the_way;
@@ -24,6 +25,8 @@ pub struct Record {
     pub cond: Option<Arc<Program>>,
     /// (constants, carries, xs) -> (carries, ys); for reversal by updates with the bits behind the parameters and behind the carries.
     pub body: Arc<Program>,
+    /// Reversal within a number of bits: the body without them, for when they do not suffice.
+    pub plain: Option<Arc<Program>>,
     /// Number of steps; `None` for a `while`.
     pub length: Option<usize>,
     /// Whether the steps run last to first.
@@ -63,12 +66,12 @@ impl States {
     fn new(cx: &mut dyn Evaluate, record: &Record, result: usize) -> Result<States, EvalError> {
         let (plan, length) = (record.plan, record.length);
         let (at, distance) = match (plan, length) {
-            (Plan::Slots(slots), Some(n)) => (Some(kept_on_the_way(n, slots)), 1),
+            (Plan::Slots(slots) | Plan::ReverseWithin { slots, .. }, Some(n)) => (Some(kept_on_the_way(n, slots)), 1),
             (Plan::Every(k), Some(_)) => (None, k.max(1)),
             _ => (None, 1),
         };
         let stacks = match length {
-            Some(n) if !plan.reverses() => {
+            Some(n) if plan.n_states(n) > 0 => {
                 let types = record.state_types();
                 let types = types.iter().map(|ty| ty.stacked(plan.n_states(n)));
                 types.enumerate().map(|(i, ty)| cx.room(result + i, &ty)).collect::<Result<_, _>>()?
@@ -145,11 +148,15 @@ impl Rules for Record {
         if let Some(cond) = &self.cond {
             fields.push(("cond", Field::Program(cond.clone())));
         }
+        if let Some(plain) = &self.plain {
+            fields.push(("plain", Field::Program(plain.clone())));
+        }
         fields.push(("body", Field::Program(self.body.clone())));
         fields
     }
     fn parse(args: &mut Args) -> Result<Self, String> {
         Ok(Record {
+            plain: args.optional_program("plain")?,
             length: args.optional_size("length")?,
             reverse: args.bool("reverse")?,
             n_cond_consts: args.size("cond_consts")?,
@@ -161,7 +168,7 @@ impl Rules for Record {
         })
     }
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
-        let reverses = self.plan == Plan::Reverse;
+        let reverses = self.plan.passes_bits();
         let body_in = self.body.input_types();
         let n_head = self.n_consts.saturating_add(self.n_carry);
         if body_in.len() < n_head + usize::from(reverses) || self.body.outputs.len() < self.n_carry + usize::from(reverses) {
@@ -175,6 +182,13 @@ impl Rules for Record {
         }
         // The rules of the plain loop hold for the body without its bits.
         let plain = Arc::new(if reverses { without_bits(&self.body, self.n_carry) } else { (*self.body).clone() });
+        if self.plain.is_some() != matches!(self.plan, Plan::ReverseWithin { .. }) {
+            return Err(Mismatch::new("expected a plain body for reversal within a number of bits, and only for that"));
+        }
+        if let Some(own) = &self.plain {
+            super::bodies::expect_types("parameter of the plain body", &own.input_types(), &plain.input_types())?;
+            super::bodies::expect_types("result of the plain body", &own.output_types(), &plain.output_types())?;
+        }
         let mut out = match &self.cond {
             Some(cond) => {
                 let n_cond_consts = self.n_cond_consts;
@@ -187,6 +201,10 @@ impl Rules for Record {
         };
         match self.plan {
             Plan::Reverse | Plan::ReverseStep { .. } => out.push(Type::bits()),
+            Plan::ReverseWithin { .. } => {
+                out.push(Type::bits());
+                out.extend(self.state_types().iter().map(Type::list));
+            }
             Plan::Every(_) | Plan::Slots(_) => {
                 let stack = |ty: &Type| self.length.map_or_else(|| ty.list(), |n| ty.stacked(self.plan.n_states(n)));
                 out.extend(self.state_types().iter().map(stack));
@@ -198,7 +216,9 @@ impl Rules for Record {
         Ok(out)
     }
     fn eval(&self, cx: &mut dyn Evaluate, mut inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
-        let reverses = self.plan == Plan::Reverse;
+        // Whether the steps still pass bits along: within a number of them not for longer than they suffice.
+        let passes_bits = self.plan.passes_bits();
+        let mut reverses = passes_bits;
         let (nc, n_consts, n_carry) = (self.n_cond_consts, self.n_consts, self.n_carry);
         let head = n_consts + n_carry;
         let xs: Vec<Array> = inputs.split_off(nc + head).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
@@ -209,25 +229,30 @@ impl Rules for Record {
         }
         let bits = head + xs.len();
         let mut feeds: Feeds = (0..n_carry).map(|i| (i, n_consts + i)).collect();
-        if reverses {
+        if passes_bits {
             feeds.push((n_carry, bits));
         }
         let mut body = cx.prepare(&self.body, feeds);
+        let mut plain = self.plain.as_ref().map(|plain| cx.prepare(plain, (0..n_carry).map(|i| (i, n_consts + i)).collect()));
+        if let Some(plain) = &mut plain {
+            of_body.iter().enumerate().for_each(|(i, value)| plain.set(i, value.clone()));
+        }
         let mut whole = match self.plan {
             Plan::ReverseStep { corrections } => Some(Recorder::new(cx, &self.body, &of_body, n_carry, corrections)),
             _ => None,
         };
         of_body.into_iter().enumerate().for_each(|(i, value)| body.set(i, value));
-        if reverses {
+        if passes_bits {
             body.set(bits, Value::Bits(BitStack::default()));
         }
-        let first_y = n_carry + usize::from(reverses);
+        let first_y = n_carry + usize::from(passes_bits);
         let mut ys = match self.length {
             Some(n) => Stacks::new(cx, &self.body, first_y, n_carry, n)?,
             None => Stacks::growing(cx, &self.body, first_y, n_carry)?,
         };
         let n_ys = self.body.outputs.len() - first_y;
-        let mut states = States::new(cx, self, n_carry + n_ys)?;
+        let mut states = States::new(cx, self, n_carry + n_ys + usize::from(passes_bits))?;
+        let mut before: Vec<Value> = vec![];
         let mut step_idx = 0;
         loop {
             let go_on = match (&mut cond, self.length) {
@@ -249,12 +274,38 @@ impl Rules for Record {
             if let Some(whole) = &mut whole {
                 whole.before(&*body, &xs, row);
             }
-            body.run(cx).inspect_err(|_| cx.failed_in_step(step_idx))?;
+            match plain.take() {
+                Some(mut other) => {
+                    copy_state(&mut before, (n_consts..head).map(|carry| body.parameter(carry)));
+                    if cx.attempt(&mut *body) {
+                        plain = Some(other);
+                    } else {
+                        // A state that cannot be reversed, or a mistake, which the plain step meets too.
+                        before.drain(..).enumerate().for_each(|(i, value)| other.set(n_consts + i, value));
+                        xs.iter().enumerate().for_each(|(i, x)| other.set_row(head + i, x, row));
+                        other.run(cx).inspect_err(|_| cx.failed_in_step(step_idx))?;
+                        (body, reverses) = (other, false);
+                        ys.starts_at(n_carry);
+                    }
+                }
+                None => body.run(cx).inspect_err(|_| cx.failed_in_step(step_idx))?,
+            }
             ys.write(&*body, row);
             if let Some(whole) = &mut whole {
                 whole.record(cx, &*body)?;
             }
             body.advance();
+            if let Plan::ReverseWithin { bits: most, .. } = self.plan
+                && let Some(mut other) = plain.take()
+            {
+                if matches!(body.parameter(bits), Value::Bits(found) if found.len_bits() > most) {
+                    (n_consts..head).for_each(|carry| other.set(carry, body.parameter(carry).clone()));
+                    (body, reverses) = (other, false);
+                    ys.starts_at(n_carry);
+                } else {
+                    plain = Some(other);
+                }
+            }
             step_idx += 1;
         }
         let mut results = carried(cx, &*body, n_consts..head)?;
@@ -262,12 +313,20 @@ impl Rules for Record {
         let bits = match whole {
             Some(whole) => Some(whole.finish()),
             None if reverses => Some(body.take(bits).into_bits()?),
+            None if passes_bits => Some(BitStack::default()),
             None => None,
         };
         match bits {
             Some(mut bits) => {
                 bits.shrink();
                 results.push(Value::Bits(bits));
+                if self.plain.is_some() && reverses {
+                    // The reserve, unused.
+                    let empty = |ty: &Type| Value::Array(Array::zeros(ty.dtype, ty.stacked(0).shape));
+                    results.extend(self.state_types().iter().map(empty));
+                } else if self.plain.is_some() {
+                    results.extend(states.finish(self)?);
+                }
             }
             None => results.extend(states.finish(self)?),
         }
@@ -283,7 +342,9 @@ impl Rules for Record {
         panic!("policies are lowered last; this is a bug in retrograde")
     }
     fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
-        Record { cond: self.cond.as_ref().map(|p| Arc::new(f(p))), body: Arc::new(f(&self.body)), ..self.clone() }
+        let cond = self.cond.as_ref().map(|p| Arc::new(f(p)));
+        let plain = self.plain.as_ref().map(|p| Arc::new(f(p)));
+        Record { cond, plain, body: Arc::new(f(&self.body)), ..self.clone() }
     }
     fn rows() -> Vec<Row> {
         let v = Type::array(DType::F64, [2]);
@@ -293,6 +354,7 @@ impl Rules for Record {
         });
         let op = Record {
             cond: None,
+            plain: None,
             body: Arc::new(body),
             length: Some(5),
             reverse: false,

@@ -34,6 +34,14 @@ pub enum Plan {
         /// How many corrections of a guess there are at most.
         corrections: usize,
     },
+    /// As `Reverse`, as long as the bits stay within a number; otherwise, and where a state cannot be reversed, the states of
+    /// the schedule for so many slots, which are kept in reserve on the way.
+    ReverseWithin {
+        /// Most bits.
+        bits: usize,
+        /// Slots of the reserve.
+        slots: usize,
+    },
 }
 
 impl fmt::Display for Plan {
@@ -43,6 +51,7 @@ impl fmt::Display for Plan {
             Plan::Slots(n) => write!(f, "slots-{n}"),
             Plan::Reverse => write!(f, "reverse"),
             Plan::ReverseStep { corrections } => write!(f, "reverse-step-{corrections}"),
+            Plan::ReverseWithin { bits, slots } => write!(f, "reverse-within-{bits}-slots-{slots}"),
         }
     }
 }
@@ -52,13 +61,17 @@ impl Plan {
     pub fn n_states(self, n_steps: usize) -> usize {
         match self {
             Plan::Every(k) => n_steps.div_ceil(k.max(1)),
-            Plan::Slots(slots) => kept_on_the_way(n_steps, slots).len(),
+            Plan::Slots(slots) | Plan::ReverseWithin { slots, .. } => kept_on_the_way(n_steps, slots).len(),
             Plan::Reverse | Plan::ReverseStep { .. } => 0,
         }
     }
     /// Whether states are reconstructed from the last one.
     pub fn reverses(self) -> bool {
-        matches!(self, Plan::Reverse | Plan::ReverseStep { .. })
+        matches!(self, Plan::Reverse | Plan::ReverseStep { .. } | Plan::ReverseWithin { .. })
+    }
+    /// Whether the steps of the loop pass a bit stack along.
+    pub fn passes_bits(self) -> bool {
+        matches!(self, Plan::Reverse | Plan::ReverseWithin { .. })
     }
 }
 
@@ -68,12 +81,18 @@ impl FromStr for Plan {
         if s == "reverse" {
             return Ok(Plan::Reverse);
         }
+        let within = s.strip_prefix("reverse-within-").and_then(|rest| rest.split_once("-slots-"));
+        if let Some((bits, slots)) = within
+            && let (Ok(bits), Ok(slots @ 1..)) = (bits.parse(), slots.parse())
+        {
+            return Ok(Plan::ReverseWithin { bits, slots });
+        }
         let number = |prefix| s.strip_prefix(prefix).and_then(|k| k.parse::<usize>().ok()).filter(|k| *k > 0);
         match (number("every-"), number("slots-"), number("reverse-step-")) {
             (Some(k), _, _) => Ok(Plan::Every(k)),
             (_, Some(n), _) => Ok(Plan::Slots(n)),
             (_, _, Some(corrections)) => Ok(Plan::ReverseStep { corrections }),
-            _ => Err(format!("found plan `{s}`, expected `reverse`, `reverse-step-N`, `every-N` or `slots-N`")),
+            _ => Err(format!("found plan `{s}`, expected `reverse`, `reverse-step-N`, `reverse-within-N-slots-N`, `every-N` or `slots-N`")),
         }
     }
 }
@@ -96,6 +115,8 @@ pub struct Replay {
     pub step: Arc<Program>,
     /// Reversal of whole steps with carries that are no floats: (constants, carries after, xs) -> those carries before.
     pub exact: Option<Arc<Program>>,
+    /// Reversal within a number of bits: (constants, carries, xs) -> carries, for the reserve.
+    pub plain: Option<Arc<Program>>,
     /// (constants, carries before, xs, sweep constants, sweep carries, sweep xs) -> (sweep carries, sweep ys)
     pub back: Arc<Program>,
     /// Number of steps; `None`: on the tape.
@@ -163,7 +184,11 @@ struct Sweep {
 
 impl Replay {
     fn n_tape(&self) -> usize {
-        let states = if self.plan.reverses() { 2 * self.n_carry + 1 } else { self.n_carry };
+        let states = match self.plan {
+            Plan::ReverseWithin { .. } => 3 * self.n_carry + 1,
+            plan if plan.reverses() => 2 * self.n_carry + 1,
+            _ => self.n_carry,
+        };
         states + usize::from(self.length.is_none())
     }
     /// The parameters of the step that hold the state.
@@ -382,6 +407,9 @@ impl Rules for Replay {
         if let Some(exact) = &self.exact {
             fields.push(("exact", Field::Program(exact.clone())));
         }
+        if let Some(plain) = &self.plain {
+            fields.push(("plain", Field::Program(plain.clone())));
+        }
         fields.push(("back", Field::Program(self.back.clone())));
         fields
     }
@@ -397,6 +425,7 @@ impl Rules for Replay {
             plan: args.word("plan")?.parse()?,
             step: args.program("step")?,
             exact: args.optional_program("exact")?,
+            plain: args.optional_program("plain")?,
             back: args.program("back")?,
         })
     }
@@ -417,6 +446,11 @@ impl Rules for Replay {
                 expected.extend(carry.iter().chain(carry).cloned());
                 expected.push(Type::bits());
             }
+            Plan::ReverseWithin { .. } => {
+                expected.extend(carry.iter().chain(carry).cloned());
+                expected.push(Type::bits());
+                expected.extend(carry.iter().map(Type::list));
+            }
             Plan::Every(_) | Plan::Slots(_) => {
                 expected.extend(carry.iter().map(|ty| self.length.map_or_else(|| ty.list(), |n| ty.stacked(self.plan.n_states(n)))))
             }
@@ -430,7 +464,14 @@ impl Rules for Replay {
         bodies::expect_types("operand", inputs, &expected)?;
         let mut step_in = back[..self.n_consts + self.n_carry + self.n_xs].to_vec();
         let mut step_out = carry.to_vec();
-        if self.plan == Plan::Reverse {
+        if self.plain.is_some() != matches!(self.plan, Plan::ReverseWithin { .. }) {
+            return Err(Mismatch::new("expected a plain step for reversal within a number of bits, and only for that"));
+        }
+        if let Some(plain) = &self.plain {
+            bodies::expect_types("parameter of the plain step", &plain.input_types(), &step_in)?;
+            bodies::expect_types("result of the plain step", &plain.output_types(), carry)?;
+        }
+        if self.plan.passes_bits() {
             step_in.push(Type::bits());
             step_out.push(Type::bits());
         }
@@ -465,10 +506,20 @@ impl Rules for Replay {
         let mut of_sweep = xs.split_off(self.n_xs);
         let sweep_xs = arrays(of_sweep.split_off(self.n_sweep_consts + self.n_sweep_carry))?;
         let mut feeds: Feeds = (0..self.n_carry).map(|i| (i, self.n_consts + i)).collect();
-        if self.plan == Plan::Reverse {
+        // The reserve is used where it is there.
+        let reserve = match self.plan {
+            Plan::ReverseWithin { .. } => tape.split_off(2 * self.n_carry + 1),
+            _ => vec![],
+        };
+        let is_used = reserve.iter().any(|stack| stack.array().shape().first().is_some_and(|rows| *rows > 0));
+        let program = match &self.plain {
+            Some(plain) if is_used => plain,
+            _ => &self.step,
+        };
+        if self.plan.passes_bits() && !is_used {
             feeds.push((self.n_carry, self.n_consts + self.n_carry + self.n_xs));
         }
-        let mut step = cx.prepare(&self.step, feeds);
+        let mut step = cx.prepare(program, feeds);
         let first = self.n_consts + self.n_carry + self.n_xs;
         let carries = first + self.n_sweep_consts..first + self.n_sweep_consts + self.n_sweep_carry;
         let mut back = cx.prepare(&self.back, carries.clone().enumerate().collect());
@@ -486,6 +537,11 @@ impl Rules for Replay {
                 let stride = if self.length.is_some() { k } else { online_stride(n_steps) };
                 self.sweep_from_checkpoints(cx, &mut sweep, stride)?;
             }
+            Plan::ReverseWithin { slots, .. } if is_used => {
+                sweep.tape = reserve;
+                self.sweep_in_slots(cx, &mut sweep, slots)?;
+            }
+            Plan::ReverseWithin { .. } => self.sweep_from_the_end(cx, &mut sweep)?,
             Plan::Slots(slots) => self.sweep_in_slots(cx, &mut sweep, slots)?,
         }
         let mut results = carried(cx, &*sweep.back, carries)?;
@@ -500,7 +556,8 @@ impl Rules for Replay {
     }
     fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
         let exact = self.exact.as_ref().map(|p| Arc::new(f(p)));
-        Replay { step: Arc::new(f(&self.step)), exact, back: Arc::new(f(&self.back)), ..self.clone() }
+        let plain = self.plain.as_ref().map(|p| Arc::new(f(p)));
+        Replay { step: Arc::new(f(&self.step)), exact, plain, back: Arc::new(f(&self.back)), ..self.clone() }
     }
     fn rows() -> Vec<Row> {
         // x' = x + sin c; the sweep adds up x · x'.
@@ -518,6 +575,7 @@ impl Rules for Replay {
         let op = Replay {
             step: Arc::new(advance),
             exact: None,
+            plain: None,
             back: Arc::new(back),
             length: Some(5),
             reverse: false,
@@ -547,10 +605,11 @@ mod tests {
 
     #[test]
     fn plans_parse() {
-        for plan in [Plan::Every(7), Plan::Slots(3), Plan::Reverse, Plan::ReverseStep { corrections: 8 }] {
+        let within = Plan::ReverseWithin { bits: 0, slots: 2 };
+        for plan in [Plan::Every(7), Plan::Slots(3), Plan::Reverse, Plan::ReverseStep { corrections: 8 }, within] {
             assert_eq!(plan.to_string().parse(), Ok(plan));
         }
-        for wrong in ["every-0", "slots-0", "reverse-step-0", "reverse-step-", "reverse-"] {
+        for wrong in ["every-0", "slots-0", "reverse-step-0", "reverse-step-", "reverse-", "reverse-within-1-slots-0", "reverse-within--slots-1"] {
             assert!(wrong.parse::<Plan>().is_err(), "{wrong}");
         }
     }

@@ -446,6 +446,10 @@ impl Stacks {
         stacks.stacks.iter_mut().for_each(Array::clear_rows);
         Ok(stacks)
     }
+    /// From now on the slices are the results of a body from `first` on.
+    pub(super) fn starts_at(&mut self, first: usize) {
+        self.first = first;
+    }
     /// Keeps the slices of the last step as that number `row`.
     pub(super) fn write(&mut self, body: &dyn Body, row: usize) {
         for (i, stack) in self.stacks.iter_mut().enumerate() {

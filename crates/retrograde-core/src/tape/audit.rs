@@ -418,13 +418,25 @@ impl Auditor {
             consts,
             inits,
             xs,
-            has_bits: op.plan == Plan::Reverse,
+            has_bits: op.plan.passes_bits(),
         };
         let running = self.iterate(&l)?;
         let mut results = self.results(&running, op.n_carry);
         let states: Vec<Term> = (0..op.n_carry).map(|i| self.stack(&running, running.carries[i])).collect();
+        if let Some(plain) = &op.plain {
+            // What runs once the bits do not suffice.
+            let running = self.iterate(&Loop { body: plain, has_bits: false, ..l })?;
+            let own: Vec<Term> = (0..op.n_carry).map(|i| self.stack(&running, running.carries[i])).collect();
+            let found = self.results(&running, op.n_carry);
+            if let Some((&found, &expected)) =
+                found.iter().chain(&own).zip(results.iter().chain(&states)).find(|(a, b)| a != b)
+            {
+                let reason = self.terms.difference(found, expected);
+                return self.wrong(format!("the plain step is another one: {reason}"));
+            }
+        }
         match op.plan {
-            Plan::Reverse | Plan::ReverseStep { .. } => {
+            Plan::Reverse | Plan::ReverseStep { .. } | Plan::ReverseWithin { .. } => {
                 results.push(self.terms.make(Node::Bits(self.recorded.len()), &Type::bits()));
                 self.recorded.push(Recorded {
                     plan: op.plan,
@@ -435,10 +447,17 @@ impl Auditor {
                     inits: inits.to_vec(),
                     claims,
                     lasts: results[..op.n_carry].to_vec(),
-                    states,
+                    states: states.clone(),
                     length: running.length,
                     reverse: op.reverse,
                 });
+                if let (Plan::ReverseWithin { slots, .. }, Some(n)) = (op.plan, op.length) {
+                    let rule = Kept::Binomial(slots);
+                    for states in states {
+                        let ty = self.terms.ty(states).unstacked().stacked(rule.n_states(n));
+                        results.push(self.terms.make(Node::Checkpoints { states, rule }, &ty));
+                    }
+                }
             }
             Plan::Every(_) | Plan::Slots(_) => {
                 let rule = Kept::of(op.plan, op.length.is_some());
@@ -459,7 +478,11 @@ impl Auditor {
 
     fn replay(&mut self, op: &Replay, operands: &[Term]) -> Result<Vec<Term>, AuditError> {
         let (consts, rest) = operands.split_at(op.n_consts);
-        let n_tape = if op.plan.reverses() { 2 * op.n_carry + 1 } else { op.n_carry };
+        let n_tape = match op.plan {
+            Plan::ReverseWithin { .. } => 3 * op.n_carry + 1,
+            plan if plan.reverses() => 2 * op.n_carry + 1,
+            _ => op.n_carry,
+        };
         let (tape, rest) = rest.split_at(n_tape);
         let (length, rest) = match op.length {
             Some(n) => (Length::Known(n), rest),
@@ -472,6 +495,17 @@ impl Auditor {
             Plan::Every(_) | Plan::Slots(_) => self.states_from_checkpoints(op, length, consts, tape, xs)?,
             Plan::Reverse | Plan::ReverseStep { .. } => {
                 self.states_from_the_end(op, length, consts, tape, xs)?
+            }
+            Plan::ReverseWithin { slots, .. } => {
+                // Both ways have to lead to the same states.
+                let (tape, reserve) = tape.split_at(2 * op.n_carry + 1);
+                let states = self.states_from_the_end(op, length, consts, tape, xs)?;
+                let Some(plain) = &op.plain else { return self.unproved("no plain step for the reserve") };
+                let in_slots = Replay { plan: Plan::Slots(slots), step: plain.clone(), ..op.clone() };
+                if self.states_from_checkpoints(&in_slots, length, consts, reserve, xs)? != states {
+                    return self.wrong("the states in reserve are not those that are reversed");
+                }
+                states
             }
         };
         // The rest is a scan over the states: `back` has them where its carries stand.

@@ -117,7 +117,7 @@ pub(super) fn entry(program: &Program, v: ValueId, producer: Option<usize>, ty: 
     let ty = ty.clone();
     let policy = match equation.map(|e| &e.op) {
         Some(Prim::Record(r)) => match r.plan {
-            Plan::Reverse | Plan::ReverseStep { .. } => Tape::Reverse,
+            Plan::Reverse | Plan::ReverseStep { .. } | Plan::ReverseWithin { .. } => Tape::Reverse,
             Plan::Slots(slots) => Checkpoint::Slots(slots).into(),
             Plan::Every(1) if r.length.is_some_and(|n| n > 1) => Tape::Recompute,
             Plan::Every(_) => Checkpoint::Sqrt.into(),

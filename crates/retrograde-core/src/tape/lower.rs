@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::budget::{NoPlan, Planned, Within, slots_within, within};
+use super::budget::{NoPlan, Planned, Within, bits_and_reserve, slots_within, within};
 use super::cut::{Parts, TapeEntry, cut};
 use super::minimise::Repeat;
 use super::regions::{open_regions, recompute_regions};
@@ -16,7 +16,7 @@ use crate::prim::replay::{Plan, Replay};
 use crate::prim::scan::Scan;
 use crate::prim::whole_step::CORRECTIONS;
 use crate::prim::{Builder, Checkpoint, Prim, Program, Tape, bodies};
-use crate::transform::{Derived, Refusal, invert, invert_exact};
+use crate::transform::{Derived, Inverse, Refusal, invert, invert_exact};
 
 /// A lowered program in two parts.
 #[derive(Clone, Debug)]
@@ -180,7 +180,7 @@ fn within_budget(
 ) -> Result<Lowered, LowerError> {
     let opened = open_regions(program);
     let prepare = |program: &Program| without_policies(program, Tape::Store);
-    let within = within(&opened, n_outputs, n_seeds, budget, &prepare).map_err(|e| match e {
+    let within = within(&opened, n_outputs, n_seeds, budget, prepare).map_err(|e| match e {
         NoPlan::TooLittle { least } => LowerError::Budget { budget, least, location: None },
         NoPlan::Unknown(location) => LowerError::Unbounded { location },
         NoPlan::Other(e) => e,
@@ -233,6 +233,7 @@ struct Recorded {
     tape: Vec<ValueId>,
     step: Arc<Program>,
     exact: Option<Arc<Program>>,
+    plain: Option<Arc<Program>>,
     plan: Plan,
 }
 
@@ -377,7 +378,7 @@ fn record(
     let body = bodies::restrict(l.body, &all, &kept);
     let mut inputs = inputs.to_vec();
     let carries = || bodies::restrict(l.body, &all, &l.body.outputs[..l.n_carry]);
-    let mut exact = None;
+    let (mut exact, mut plain_body) = (None, None);
     let (body, step, plan) = match policy {
         Tape::Reverse => match invert(&body, l.n_consts, l.n_carry) {
             Ok(inverse) => {
@@ -399,6 +400,12 @@ fn record(
                 (Arc::new(body), Arc::new(carries()), Plan::ReverseStep { corrections: CORRECTIONS })
             }
         },
+        Tape::Budget(budget) if let Some((plan, inverse)) = reversal_within(budget, &body, l) => {
+            let (record, inverse) = (Arc::new(inverse.record), Arc::new(inverse.inverse));
+            found.reverse(&record, &inverse, l.n_consts, l.n_carry, vec![], equation.location);
+            plain_body = Some(Arc::new(body));
+            (record, inverse, plan)
+        }
         Tape::Checkpoint(_) | Tape::Recompute | Tape::Store | Tape::Budget(_) => {
             let plan = match (policy, l.length) {
                 (Tape::Budget(budget), length) => {
@@ -419,6 +426,7 @@ fn record(
     };
     let op = Record {
         cond: l.cond.cloned(),
+        plain: plain_body.clone(),
         body,
         length: l.length,
         reverse: l.reverse,
@@ -438,7 +446,16 @@ fn record(
         tape.extend(results[..l.n_carry].iter().chain(first));
     }
     tape.extend(of_tape);
-    Ok(Recorded { tape, step, exact, plan })
+    Ok(Recorded { tape, step, exact, plain: plain_body.map(|_| Arc::new(carries())), plan })
+}
+
+/// Reversal for a loop with a budget, where it is worth trying: steps are turned round update by update, with all carries
+/// inverted.
+fn reversal_within(budget: usize, body: &Program, l: &Loop<'_>) -> Option<(Plan, Inverse)> {
+    let state = &body.input_types()[l.n_consts..l.n_consts + l.n_carry];
+    let (bits, slots) = bits_and_reserve(budget, state, l.length)?;
+    let inverse = invert(body, l.n_consts, l.n_carry).ok().filter(|inverse| inverse.derived.is_empty())?;
+    Some((Plan::ReverseWithin { bits, slots }, inverse))
 }
 
 /// Lets the loop start only where its derived carries are what the others give: see Note [derived carries] in `invert`.
@@ -501,6 +518,7 @@ fn replay(
     let op = Replay {
         step: recorded.step.clone(),
         exact: recorded.exact.clone(),
+        plain: recorded.plain.clone(),
         back: Arc::new(back),
         length: l.length,
         reverse: l.reverse,

@@ -72,7 +72,7 @@ pub(super) fn operation(program: &Program, v: ValueId) -> Option<(&'static str, 
         Prim::While(w) => in_body(&w.body, w.n_body_consts, w.n_carry(), idx),
         Prim::Record(r) => {
             // Behind the carries, a body that is recorded for reversal has the bits.
-            let n_bits = usize::from(r.plan == Plan::Reverse);
+            let n_bits = usize::from(r.plan.passes_bits());
             let n_ys = r.body.outputs.len() - r.n_carry - n_bits;
             let at = match idx.checked_sub(r.n_carry) {
                 None => Some(idx),

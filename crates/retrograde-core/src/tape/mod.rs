@@ -8,13 +8,17 @@
 mod annotate;
 mod audit;
 mod budget;
+mod chain;
 mod cut;
+mod emit;
 mod flow;
+mod held;
 mod lower;
 mod made;
 mod minimise;
 mod regions;
 mod report;
+mod splits;
 mod trim;
 
 pub use crate::prim::{Checkpoint, Tape};

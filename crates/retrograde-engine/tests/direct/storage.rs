@@ -2,7 +2,7 @@
 
 use retrograde_array::{Array, DType, Scratch, ops};
 use retrograde_core::ir::{Op, Type};
-use retrograde_core::prim::{EvalError, Evaluate, Prim, Program, Value};
+use retrograde_core::prim::{Body, EvalError, Evaluate, Prim, Program, Value};
 use retrograde_engine::direct::resolve;
 use retrograde_sample::Draws;
 
@@ -44,6 +44,9 @@ struct NoBodies;
 impl Evaluate for NoBodies {
     fn run(&mut self, _: &Program, _: Vec<Value>) -> Result<Vec<Value>, EvalError> {
         unreachable!("these primitives have no bodies")
+    }
+    fn attempt(&mut self, _: &mut dyn Body) -> bool {
+        false
     }
 }
 
