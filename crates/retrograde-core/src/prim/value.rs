@@ -4,6 +4,7 @@ use super::Program;
 use retrograde_array::bits::BitStack;
 use retrograde_array::lattice::LatticeError;
 use retrograde_array::lost::LostError;
+use retrograde_array::ops::NotOnGrid;
 use retrograde_array::{Array, ArrayError};
 
 /// A value at run time: an array (of a list, stacked along a leading axis) or a bit stack.
@@ -80,6 +81,9 @@ pub enum EvalError {
     /// A value that has no place on its lattice.
     #[error(transparent)]
     Lattice(#[from] LatticeError),
+    /// A coefficient that no grid of `Tape::Quantise` holds.
+    #[error("quantise: {0}")]
+    NotOnGrid(#[from] NotOnGrid),
     /// A loop that will be reversed does not start as its steps go on.
     #[error(
         "part {carry} of the state is a function of the other parts after every step, so reversal computes it from them, but the \

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::cut::{Parts, TapeEntry, cut};
 use super::minimise::Repeat;
+use super::quantise;
 use super::regions::{open_regions, recompute_regions};
 use super::trim::trim;
 use crate::ir::{Equation, Location, Op, ValueId, check, simplify};
@@ -34,6 +35,13 @@ pub struct Lowered {
     pub n_recorded: usize,
     /// The derived inverses, each to be run forwards before it is used (`exec::verify`).
     pub reversals: Vec<Reversal>,
+}
+
+impl Lowered {
+    /// Whether something on the tape is kept in fewer bits, rounded at random.
+    pub fn quantises(&self) -> bool {
+        self.tape.iter().any(|entry| matches!(entry.policy, Tape::Quantise { .. }))
+    }
 }
 
 /// A loop step and the inverse derived from it.
@@ -82,7 +90,14 @@ pub enum LowerError {
     /// `Reverse` on a step that cannot be turned round.
     #[error("{0}")]
     NotReversible(Refusal, Option<Location>),
+    /// `Quantise` with a number of bits that there is not.
+    #[error("`Tape::Quantise`: found {0} bits, expected 1 to 8; write `Tape::Quantise {{ bits: 8, seed }}`")]
+    Bits(u8),
 }
+
+/// Said in the notes of a report.
+const NOTHING_QUANTISED: &str =
+    "quantise: nothing is kept in fewer bits: no cotangent is multiplied by a value that would be kept and is large enough";
 
 /// Lowers a simplified (inputs.., seeds.. -> outputs.., rest..): the first `n_outputs` results must not depend on the last
 /// `n_seeds` inputs. Loops without a policy of their own get `default`.
@@ -119,6 +134,17 @@ pub fn lower(
     default: Tape,
 ) -> Result<Lowered, LowerError> {
     let mut found = Found::default();
+    if let Some(bits) = quantise::impossible_bits(program, default) {
+        return Err(LowerError::Bits(bits));
+    }
+    let quantises = quantise::is_asked_for(program, default);
+    let with_pairs;
+    let program = if quantises {
+        (with_pairs, found.notes) = quantise::insert_pairs(program, n_seeds, default);
+        &with_pairs
+    } else {
+        program
+    };
     // Programs without loops are already simplified and stay as they are.
     let lowered = if program.equations.iter().any(|e| e.op.has_bodies()) {
         simplify(&loops(program, default, &mut found)?)
@@ -129,7 +155,11 @@ pub fn lower(
     let repeat = if default == Tape::Recompute { Repeat::All } else { Repeat::Cheap };
     let Parts { forward, backward, tape } = cut(&lowered, n_outputs, n_seeds, repeat);
     let Found { n_recorded, notes, reversals } = found;
-    Ok(Lowered { forward, backward, n_outputs, tape, notes, n_recorded, reversals })
+    let mut lowered = Lowered { forward, backward, n_outputs, tape, notes, n_recorded, reversals };
+    if quantises && !lowered.quantises() {
+        lowered.notes.push(NOTHING_QUANTISED.into());
+    }
+    Ok(lowered)
 }
 
 /// What the pass needs of a loop.
@@ -180,7 +210,7 @@ struct Recorded {
 
 /// Replaces each pair of a loop and the sweep over its residuals.
 fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program, LowerError> {
-    let program = &trim(&recompute_regions(&open_regions(program)), default);
+    let program = &quantise::dissolve_stacks(&trim(&recompute_regions(&open_regions(program)), default));
     let mut made_by: HashMap<ValueId, (usize, usize)> = HashMap::new();
     for (e, equation) in program.equations.iter().enumerate() {
         for (i, v) in equation.outputs.iter().enumerate() {
@@ -195,7 +225,7 @@ fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program,
         for x in xs {
             let Some(&(maker, result)) = made_by.get(x) else { continue };
             let Some(l) = as_loop(&program.equations[maker].op) else { continue };
-            if result < l.n_carry || l.policy.unwrap_or(default) == Tape::Store || l.length != sweep.length {
+            if result < l.n_carry || l.policy.unwrap_or(default).stores() || l.length != sweep.length {
                 continue;
             }
             if l.length.is_none() && l.cond.is_none() {
@@ -341,7 +371,7 @@ fn record(
                 (Arc::new(body), Arc::new(carries()), Plan::ReverseStep { corrections: CORRECTIONS })
             }
         },
-        Tape::Checkpoint(_) | Tape::Recompute | Tape::Store => {
+        Tape::Checkpoint(_) | Tape::Recompute | Tape::Store | Tape::Quantise { .. } => {
             let plan = match (policy, l.length) {
                 (Tape::Checkpoint(Checkpoint::Slots(slots)), _) => Plan::Slots(slots.max(1)),
                 (Tape::Checkpoint(Checkpoint::Sqrt), Some(n)) => Plan::Every(n.isqrt().max(1)),

@@ -22,6 +22,9 @@ pub struct EntryBytes {
     pub bits: Option<usize>,
     /// The loop that left it, an index into the loops of the report.
     pub loop_idx: Option<usize>,
+    /// Of the grids of quantised coefficients: half the largest distance of points, which no standard deviation of an entry
+    /// exceeds.
+    pub largest_deviation: Option<f64>,
 }
 
 impl EntryBytes {
@@ -103,6 +106,9 @@ pub struct TapeReport {
     /// Evaluations of steps on guesses of the state before them, where whole steps are reversed: on the way forwards and
     /// back.
     pub inverse_evaluations: u64,
+    /// Under `Quantise`: the most that the variance of the derivative along the direction asked for last can be, in the mean over
+    /// draws (`variance_bound` of a front door).
+    pub variance_bound: Option<f64>,
     /// Loops whose policy could not be followed, or by another mechanism than the first, and why.
     pub notes: Vec<String>,
 }
@@ -151,6 +157,7 @@ impl TapeReport {
                 bytes,
                 bits,
                 loop_idx,
+                largest_deviation: largest_deviation(entry.policy, value),
             });
         }
         report
@@ -212,9 +219,10 @@ impl TapeReport {
     pub fn to_json(&self) -> String {
         let entries = list(&self.entries, |e| {
             let (place, bits, of_loop) = (text_or_null(&e.place), or_null(e.bits), or_null(e.loop_idx));
+            let deviation = or_null(e.largest_deviation);
             let (ty, op, policy) = (quote(&e.ty), quote(e.op), quote(&e.policy.to_string()));
             format!(
-                "{{\"type\":{ty},\"op\":{op},\"place\":{place},\"policy\":{policy},\"bytes\":{},\"bits\":{bits},\"loop\":{of_loop}}}",
+                "{{\"type\":{ty},\"op\":{op},\"place\":{place},\"policy\":{policy},\"bytes\":{},\"bits\":{bits},\"loop\":{of_loop},\"largest_deviation\":{deviation}}}",
                 e.bytes
             )
         });
@@ -228,13 +236,14 @@ impl TapeReport {
             )
         });
         format!(
-            "{{\"tape_bytes\":{},\"peak_bytes\":{},\"stack_bits\":{},\"recomputed_steps\":{},\"inverse_steps\":{},\"inverse_evaluations\":{},\"by_policy\":{},\"by_line\":{},\"loops\":{loops},\"entries\":{entries},\"notes\":{}}}",
+            "{{\"tape_bytes\":{},\"peak_bytes\":{},\"stack_bits\":{},\"recomputed_steps\":{},\"inverse_steps\":{},\"inverse_evaluations\":{},\"variance_bound\":{},\"by_policy\":{},\"by_line\":{},\"loops\":{loops},\"entries\":{entries},\"notes\":{}}}",
             self.tape_bytes(),
             self.peak_bytes(),
             self.stack_bits(),
             self.recomputed_steps,
             self.inverse_steps,
             self.inverse_evaluations,
+            or_null(self.variance_bound),
             object(&self.by_policy()),
             list(&self.by_line(), |(line, totals)| format!(
                 "{{\"line\":{},\"bytes\":{}}}",
@@ -244,6 +253,14 @@ impl TapeReport {
             list(&self.notes, |note| quote(note)),
         )
     }
+}
+
+/// Half the largest distance of points, if `value` is grids.
+fn largest_deviation(policy: Tape, value: &Value) -> Option<f64> {
+    let Tape::Quantise { .. } = policy else { return None };
+    let Value::Array(array) = value else { return None };
+    let grids = array.to_vec::<f32>()?;
+    Some(grids.chunks_exact(2).map(|grid| f64::from(grid[1])).fold(0.0, f64::max) / 2.0)
 }
 
 /// The value of a key, which is added where it is missing.
@@ -305,6 +322,9 @@ impl fmt::Display for TapeReport {
             if let Some(bits) = e.bits {
                 write!(f, " ({bits} bits)")?;
             }
+            if let Some(deviation) = e.largest_deviation {
+                write!(f, " (standard deviation of an entry at most {deviation:.2e})")?;
+            }
             writeln!(f)?;
         }
         if !self.entries.is_empty() {
@@ -327,6 +347,9 @@ impl fmt::Display for TapeReport {
             write!(f, ", evaluations of steps inside inverses: {}", self.inverse_evaluations)?;
         }
         writeln!(f)?;
+        if let Some(bound) = self.variance_bound {
+            writeln!(f, "variance of the derivative along the direction asked for: at most {bound:.3e} in the mean over draws")?;
+        }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
         }

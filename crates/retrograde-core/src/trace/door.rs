@@ -30,7 +30,7 @@ use super::{Error, Var};
 use crate::exec::{Counters, Executor, Interpreter, verify};
 use crate::ir::{Diagnostic, Diagnostics, Location, Type, simplify};
 use crate::prim::{Program, Tape, Value, bodies};
-use crate::tape::{Lowered, TapeReport, annotate, audit, lower};
+use crate::tape::{LowerError, Lowered, TapeReport, annotate, audit, lower, reseeded, variance_bound};
 use crate::transform::{self, Standard, linearize};
 use retrograde_array::{Array, Scalar};
 
@@ -64,6 +64,8 @@ struct Core<F, Args> {
     f: F,
     /// `None` until the user says one: then loops of an outer program keep theirs.
     policy: Option<Tape>,
+    /// Of the draws of `Tape::Quantise`, in place of the policy's.
+    seed: Mutex<Option<u64>>,
     location: Location,
     cache: Mutex<HashMap<Vec<(String, Type)>, AnyEntry>>,
     last: Mutex<TapeReport>,
@@ -86,6 +88,7 @@ where
         Core {
             f,
             policy: None,
+            seed: Mutex::default(),
             location: caller(),
             cache: Mutex::default(),
             last: Mutex::default(),
@@ -133,8 +136,11 @@ where
         let active = self.active(&leaves, wrt)?;
         let (joint, n_outputs, seeds) = derive(&program, &active, kind, self.location)?;
         let joint = if kind == Kind::Jit { joint } else { simplify(&joint) };
-        let lowered = lower(&joint, n_outputs, seeds.len(), self.policy.unwrap_or_default())?;
-        if cfg!(debug_assertions) && lowered.n_recorded > 0 {
+        let lowered = lower(&joint, n_outputs, seeds.len(), self.policy.unwrap_or_default()).map_err(|e| match e {
+            LowerError::Bits(_) => Diagnostic::new(e.to_string(), Some(self.location)).into(),
+            e => Error::from(e),
+        })?;
+        if cfg!(debug_assertions) && (lowered.n_recorded > 0 || lowered.quantises()) {
             audit(&joint, &lowered, seeds.len())?;
         }
         for reversal in &lowered.reversals {
@@ -178,7 +184,11 @@ where
     ) -> Result<(Vec<Array>, Vec<Value>, Counters), Error> {
         let lowered = &entry.compiled.lowered;
         let values = inputs.iter().cloned().map(Value::Array).collect();
-        let (mut out, counters) = Interpreter::default().run(&lowered.forward, values)?;
+        let seed = *self.seed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut out, counters) = match seed.filter(|_| lowered.quantises()) {
+            Some(seed) => Interpreter::default().run(&reseeded(&lowered.forward, seed), values)?,
+            None => Interpreter::default().run(&lowered.forward, values)?,
+        };
         let tape = out.split_off(lowered.n_outputs);
         Ok((out.iter().map(|v| v.array().clone()).collect(), tape, counters))
     }
@@ -197,6 +207,26 @@ where
         let (rest, back) = backward(&entry.compiled, inputs, tape, ones(&entry.compiled.seeds))?;
         self.note(report, &[forward, back]);
         Ok((out, rest))
+    }
+
+    /// See `variance_bound` of the doors.
+    fn variance_bound(
+        &self,
+        entry: &Entry<F::Output>,
+        inputs: &[Array],
+        weights: Vec<Array>,
+    ) -> Result<Option<f64>, Error> {
+        let compiled = &entry.compiled;
+        let Some(program) = variance_bound(&compiled.lowered) else { return Ok(None) };
+        let (_, tape, _) = self.forward(entry, inputs)?;
+        let of_arrays = |arrays: Vec<Array>| arrays.into_iter().map(Value::Array).collect::<Vec<_>>();
+        let operands = [of_arrays(inputs.to_vec()), tape.clone(), of_arrays(ones(&compiled.seeds)), of_arrays(weights)];
+        let (out, _) = Interpreter::default().run(&program, operands.concat())?;
+        let bound = out[0].array().item::<f64>();
+        let mut report = TapeReport::new(&compiled.lowered, &tape);
+        report.variance_bound = bound;
+        self.note(report, &[]);
+        Ok(bound)
     }
 
     /// Keeps what a run had to say.
@@ -409,6 +439,23 @@ macro_rules! settings {
             self.core.cache = Mutex::default();
             self
         }
+        /// Draws from another seed from now on, under [`Tape::Quantise`], without compiling again: for each step of a training run.
+        ///
+        /// ```
+        /// use retrograde_core::prim::Tape;
+        /// use retrograde_core::trace::{Var, door::grad};
+        /// use retrograde_array::{Array, array};
+        /// let slope = grad(|x: Var| x.sin().exp().sum()).tape(Tape::Quantise { bits: 2, seed: 0 });
+        /// let x = Array::vector((0..100).map(f64::from).collect::<Vec<_>>());
+        /// let first = slope.call(&x)?;
+        /// assert!(first.bits_eq(&slope.call(&x)?)); // the same seed, the same bits
+        /// slope.reseed(1);
+        /// assert!(!first.bits_eq(&slope.call(&x)?));
+        /// # Ok::<(), retrograde_core::trace::Error>(())
+        /// ```
+        pub fn reseed(&self, seed: u64) {
+            *self.core.seed.lock().unwrap_or_else(PoisonError::into_inner) = Some(seed);
+        }
         /// What deserves a look in the function traced last, such as large captured arrays.
         pub fn warnings(&self) -> Vec<Diagnostic> {
             self.core.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -618,6 +665,37 @@ where
         let seeds = ones(&entry.compiled.seeds);
         let (gradients, counters) = backward(&entry.compiled, &Core::<F, Args>::arrays(inputs), tape, seeds)?;
         Ok((like_argument::<Args, I>(inputs, gradients), counters))
+    }
+    /// The most that the variance of the gradient along `direction` (its inner product with that) can be under
+    /// [`Tape::Quantise`], in the mean over draws; evaluated at the draws of the seed at hand, and noted in the tape report.
+    /// `None` where nothing is drawn, or some loop computes its states again. What it rests on: [`variance_bound`].
+    ///
+    /// # Errors
+    /// See [`grad`].
+    ///
+    /// ```
+    /// use retrograde_core::prim::Tape;
+    /// use retrograde_core::trace::{Var, door::value_and_grad};
+    /// use retrograde_array::{Array, array};
+    /// let loss = value_and_grad(|x: Var| x.sin().exp().sum()).tape(Tape::Quantise { bits: 8, seed: 0 });
+    /// let x = Array::vector((0..100).map(f64::from).collect::<Vec<_>>());
+    /// let ones = Array::vector(vec![1.0; 100]);
+    /// let bound = loss.variance_bound(&x, &ones)?.unwrap();
+    /// // A hundred entries, each with a deviation of about half a hundredth.
+    /// assert!(bound > 0.0 && bound < 100.0 * 0.02 * 0.02);
+    /// assert_eq!(loss.last_tape().variance_bound, Some(bound));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn variance_bound(
+        &self,
+        inputs: Args::Refs<'_>,
+        direction: &Arrays<Args, I>,
+    ) -> Result<Option<f64>, Error> {
+        let weights = expect_like("direction", direction, "argument", Args::pick(inputs), caller())?;
+        let weights = weights.into_iter().filter(|a| a.dtype().is_float()).collect();
+        let entry = self.entry(inputs)?;
+        self.core.variance_bound(&entry, &Core::<F, Args>::arrays(inputs), weights)
     }
     /// Inside traced code.
     ///

@@ -77,7 +77,10 @@ impl From<AuditError> for Error {
 
 impl From<LowerError> for Error {
     fn from(e: LowerError) -> Error {
-        let LowerError::NotReversible(refusal, of_loop) = e;
+        let (refusal, of_loop) = match e {
+            LowerError::NotReversible(refusal, of_loop) => (refusal, of_loop),
+            LowerError::Bits(_) => return Diagnostic::new(e.to_string(), None).into(),
+        };
         Diagnostic::new(refusal.message, refusal.location.or(of_loop))
             .help(
                 "change parts of the state that are no floats only by what can be undone, as in `n + 1`, \
