@@ -16,7 +16,7 @@ use retrograde_core::ir::{Op, Type, ValueId};
 use retrograde_core::prim::quantise::Quantise;
 use retrograde_core::prim::{self, Builder, Prim, Program, Value};
 use retrograde_core::tape::{Lowered, Tape, reseeded, variance_bound};
-use retrograde_core::trace::control::scan_over;
+use retrograde_core::trace::control::{scan_over, taped};
 use retrograde_core::trace::door::value_and_grad;
 use retrograde_core::trace::var::constant;
 use retrograde_core::trace::{Error, Var};
@@ -52,18 +52,20 @@ pub struct Network {
     pub lowered: Lowered,
 }
 
-/// Dense, layer norm, LSTM, a head that is gated twice by the same gate, squared error; f32 throughout.
+/// Dense, layer norm, LSTM, a gate that multiplies twice, dense, squared error; f32 throughout. The gates may have a policy of
+/// their own.
 ///
 /// # Errors
 /// None that is not a bug.
-pub fn network(size: Size, policy: Tape) -> Result<Network, Error> {
+pub fn network(size: Size, policy: Tape, of_gates: Option<Tape>) -> Result<Network, Error> {
     let Size { batch, width, steps } = size;
     let keys = Key::from_seed(2016).split(10);
     let draw = |i: usize, shape: &[usize], scale: f64| {
         let ty = Type::array(DType::F64, shape);
         let values = normal(keys[i], shape.to_vec());
         let scale = Array::full(DType::F64, ty.shape, Scalar::F64(scale));
-        let scaled = ops::binary(ops::Binary::Mul, &values, &scale).expect("equal shapes; this is a bug in retrograde");
+        let scaled = ops::binary(ops::Binary::Mul, &values, &scale)
+            .expect("equal shapes; this is a bug in retrograde");
         ops::convert(&scaled, DType::F32)
     };
     let fan_in = 1.0 / (width as f64).sqrt();
@@ -90,8 +92,15 @@ pub fn network(size: Size, policy: Tape) -> Result<Network, Error> {
             ((h, c), h)
         };
         let ((h, _), _) = scan_over().run((zeros, zeros), x, step);
-        let gate = h.dot(gate).logistic();
-        let miss = (h * gate * gate).dot(head) - constant(&target);
+        let gated = |[h, gate]: [Var; 2]| {
+            let gate = h.dot(gate).logistic();
+            h * gate * gate
+        };
+        let h = match of_gates {
+            Some(policy) => taped(policy, gated, [h, gate]),
+            None => gated([h, gate]),
+        };
+        let miss = h.dot(head) - constant(&target);
         (miss * miss).mean()
     };
     let lowered = value_and_grad(loss).tape(policy).lowered(&inputs)?;
@@ -156,8 +165,8 @@ const BOUND_DRAWS: u64 = 10;
 /// use retrograde_core::tape::Tape;
 /// use retrograde_sample::lossy::{LEVELS, Size, judge, network};
 /// let size = Size { batch: 2, width: 8, steps: 3 };
-/// let exact = network(size, Tape::Store)?;
-/// let lossy = network(size, Tape::Quantise { bits: 4, seed: 0 })?;
+/// let exact = network(size, Tape::Store, None)?;
+/// let lossy = network(size, Tape::Quantise { bits: 4, seed: 0 }, None)?;
 /// let verdict = judge(&exact, &lossy, LEVELS[0], 0)?;
 /// assert!(verdict.accepts() && verdict.is_powerful() && verdict.is_within_bounds(), "{verdict:?}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -204,7 +213,9 @@ pub fn judge(
     let mean: Vec<f64> = (0..PROJECTIONS).map(|k| samples.iter().map(|s| s[k]).sum::<f64>() / n).collect();
     let covariance: Vec<Vec<f64>> = (0..PROJECTIONS)
         .map(|i| {
-            let of = |j: usize| samples.iter().map(|s| (s[i] - mean[i]) * (s[j] - mean[j])).sum::<f64>() / (n - 1.0);
+            let of = |j: usize| {
+                samples.iter().map(|s| (s[i] - mean[i]) * (s[j] - mean[j])).sum::<f64>() / (n - 1.0)
+            };
             (0..PROJECTIONS).map(of).collect()
         })
         .collect();
@@ -293,8 +304,11 @@ pub fn rounding_to_nearest(forward: &Program) -> Program {
         map[v.index()] = Some(b.input(forward.ty(v).clone()));
     }
     for equation in &forward.equations {
-        let mut inputs: Vec<ValueId> =
-            equation.inputs.iter().map(|v| map[v.index()].expect("defined before use; this is a bug in retrograde")).collect();
+        let mut inputs: Vec<ValueId> = equation
+            .inputs
+            .iter()
+            .map(|v| map[v.index()].expect("defined before use; this is a bug in retrograde"))
+            .collect();
         let op = match &equation.op {
             Prim::Quantise(op) => {
                 inputs[0] = nearest(&mut b, inputs[0], op);
@@ -305,7 +319,10 @@ pub fn rounding_to_nearest(forward: &Program) -> Program {
         let outputs = b.emit(op, &inputs);
         equation.outputs.iter().zip(outputs).for_each(|(v, o)| map[v.index()] = Some(o));
     }
-    let outputs = forward.outputs.iter().map(|v| map[v.index()].expect("defined before use; this is a bug in retrograde"));
+    let outputs = forward
+        .outputs
+        .iter()
+        .map(|v| map[v.index()].expect("defined before use; this is a bug in retrograde"));
     let outputs = outputs.collect();
     b.finish(outputs)
 }

@@ -60,7 +60,8 @@ pub fn quantise(x: &Array, bits: u8, key: Key) -> Result<(Array, Array), NotOnGr
     let mut grids: Vec<f32> = Vec::with_capacity(2 * values.len().div_ceil(QUANTISE_BLOCK));
     for (b, block) in values.chunks(QUANTISE_BLOCK).enumerate() {
         let first = b * QUANTISE_BLOCK;
-        let grid = Grid::of(block, bits, dtype).map_err(|i| NotOnGrid { entry: first + i, found: block[i] })?;
+        let grid =
+            Grid::of(block, bits, dtype).map_err(|i| NotOnGrid { entry: first + i, found: block[i] })?;
         grids.extend([grid.low, grid.step]);
         for (i, (&value, word)) in block.iter().zip(&words[first..]).enumerate() {
             put(&mut codes, first + i, bits, grid.code(value, *word));
@@ -145,7 +146,8 @@ impl Grid {
         if self.step == 0.0 {
             return 0;
         }
-        let mut code = ((x - f64::from(self.low)) / f64::from(self.step)).clamp(0.0, f64::from(self.levels)) as u8;
+        let mut code =
+            ((x - f64::from(self.low)) / f64::from(self.step)).clamp(0.0, f64::from(self.levels)) as u8;
         // Rounding of the quotient or of the points may have missed by one.
         while code > 0 && self.point(code) > x {
             code -= 1;
@@ -189,7 +191,10 @@ mod tests {
             for bits in 1..=8_u8 {
                 let x = convert(&normal(Key::from_seed(3), [3, 211]), dtype);
                 let (codes, grids) = quantise(&x, bits, Key::from_seed(bits.into())).unwrap();
-                assert_eq!((codes.size_bytes(), grids.shape()[0]), ((633 * usize::from(bits)).div_ceil(8), 3));
+                assert_eq!(
+                    (codes.size_bytes(), grids.shape()[0]),
+                    ((633 * usize::from(bits)).div_ceil(8), 3)
+                );
                 let y = dequantise(&codes, &grids, bits, dtype, x.shape());
                 let wide = |a: &Array| convert(a, DType::F64).to_vec::<f64>().unwrap();
                 let steps = grids.to_vec::<f32>().unwrap();
@@ -203,7 +208,8 @@ mod tests {
                 let (codes, grids) = quantise(&y, bits, Key::from_seed(99)).unwrap();
                 if dtype == DType::F64 {
                     let again = dequantise(&codes, &grids, bits, dtype, x.shape());
-                    let off = wide(&again).iter().zip(wide(&y)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                    let off =
+                        wide(&again).iter().zip(wide(&y)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                     assert!(off <= 8.0 * f64::from(steps[1]), "{bits}: {off}");
                 }
             }
@@ -220,7 +226,8 @@ mod tests {
             let mut step = 0.0_f64;
             for seed in 0..DRAWS {
                 let (codes, grids) = quantise(&x, bits, Key::from_seed(7).fold_in(seed)).unwrap();
-                step = f64::from(grids.to_vec::<f32>().unwrap()[1]).max(f64::from(grids.to_vec::<f32>().unwrap()[3]));
+                step = f64::from(grids.to_vec::<f32>().unwrap()[1])
+                    .max(f64::from(grids.to_vec::<f32>().unwrap()[3]));
                 let y = dequantise(&codes, &grids, bits, DType::F64, x.shape()).to_vec::<f64>().unwrap();
                 sums.iter_mut().zip(y).for_each(|(s, y)| *s += y);
             }

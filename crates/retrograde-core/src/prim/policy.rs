@@ -108,7 +108,16 @@ mod tests {
         for policy in [Tape::Store, Tape::Recompute, Tape::Reverse].into_iter().chain(others) {
             assert_eq!(policy.to_string().parse(), Ok(policy));
         }
-        for wrong in ["checkpoint-0", "checkpoint-", "checkpoint--1", "quantise-0", "quantise-9", "quantise-", "Store", ""] {
+        for wrong in [
+            "checkpoint-0",
+            "checkpoint-",
+            "checkpoint--1",
+            "quantise-0",
+            "quantise-9",
+            "quantise-",
+            "Store",
+            "",
+        ] {
             assert!(wrong.parse::<Tape>().unwrap_err().contains("expected one of"), "{wrong}");
         }
     }

@@ -751,7 +751,12 @@ impl Auditor {
     }
 
     /// Operands: a value and, inside a loop, the number of the step. See Note [draws].
-    fn quantise(&mut self, op: &Quantise, operands: &[Term], types: &[&Type]) -> Result<Vec<Term>, AuditError> {
+    fn quantise(
+        &mut self,
+        op: &Quantise,
+        operands: &[Term],
+        types: &[&Type],
+    ) -> Result<Vec<Term>, AuditError> {
         let in_loop = operands.iter().any(|&t| self.terms.facts(t).binder > 0);
         let counts = operands.get(1).is_some_and(|&step| {
             let node = self.terms.node(step);
@@ -777,7 +782,8 @@ impl Auditor {
                 }
                 _ => {
                     let found = self.terms.describe(operands[i]);
-                    return self.wrong(format!("operand {i}: found {found}, expected result {i} of a quantise"));
+                    return self
+                        .wrong(format!("operand {i}: found {found}, expected result {i} of a quantise"));
                 }
             }
         }

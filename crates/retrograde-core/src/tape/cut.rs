@@ -53,8 +53,13 @@ pub(super) fn cut(program: &Program, n_outputs: usize, n_seeds: usize, repeat: R
     };
     let mut at_hand = vec![false; program.types.len()];
     program.inputs.iter().for_each(|v| at_hand[v.index()] = true);
-    let mut needed: Vec<ValueId> =
-        seconds(program).into_iter().flat_map(|e| &program.equations[e].inputs).chain(rest).copied().filter(|v| !after[v.index()]).collect();
+    let mut needed: Vec<ValueId> = seconds(program)
+        .into_iter()
+        .flat_map(|e| &program.equations[e].inputs)
+        .chain(rest)
+        .copied()
+        .filter(|v| !after[v.index()])
+        .collect();
     needed.sort_unstable();
     needed.dedup();
     let producer = producers(program);

@@ -96,8 +96,7 @@ pub enum LowerError {
 }
 
 /// Said in the notes of a report.
-const NOTHING_QUANTISED: &str =
-    "quantise: nothing is kept in fewer bits: no cotangent is multiplied by a value that would be kept and is large enough";
+const NOTHING_QUANTISED: &str = "quantise: nothing is kept in fewer bits: no cotangent is multiplied by a value that would be kept and is large enough";
 
 /// Lowers a simplified (inputs.., seeds.. -> outputs.., rest..): the first `n_outputs` results must not depend on the last
 /// `n_seeds` inputs. Loops without a policy of their own get `default`.

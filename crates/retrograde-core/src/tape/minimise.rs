@@ -120,7 +120,8 @@ pub(super) fn bytes_of(program: &Program, producer: &[Option<usize>], v: ValueId
 /// What stands on the tape for these values, the pairs in two parts.
 pub(super) fn in_parts(program: &Program, kept: &[ValueId]) -> Vec<ValueId> {
     let producer = producers(program);
-    let parts = |v: &ValueId| pair(program, &producer, *v).map_or_else(|| vec![*v], |(_, parts)| parts.to_vec());
+    let parts =
+        |v: &ValueId| pair(program, &producer, *v).map_or_else(|| vec![*v], |(_, parts)| parts.to_vec());
     kept.iter().flat_map(parts).collect()
 }
 

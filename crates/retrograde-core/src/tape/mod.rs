@@ -26,5 +26,5 @@ pub use cut::TapeEntry;
 pub use lower::{LowerError, Lowered, Reversal, lower};
 pub use made::LoopSize;
 pub use quantise::reseeded;
-pub use variance::variance_bound;
 pub use report::{EntryBytes, LoopBytes, TapeReport};
+pub use variance::variance_bound;

@@ -82,7 +82,11 @@ pub(super) fn impossible_bits(program: &Program, default: Tape) -> Option<u8> {
 }
 
 /// The value behind a pair, if `v` is one's result; and the codes and the grids.
-pub(super) fn pair(program: &Program, producer: &[Option<usize>], v: ValueId) -> Option<(ValueId, [ValueId; 2])> {
+pub(super) fn pair(
+    program: &Program,
+    producer: &[Option<usize>],
+    v: ValueId,
+) -> Option<(ValueId, [ValueId; 2])> {
     let of = |v: ValueId| producer[v.index()].map(|e| &program.equations[e]);
     let outer = of(v).filter(|e| matches!(e.op, Prim::Dequantise(_)))?;
     let inner = of(outer.inputs[0]).filter(|e| matches!(e.op, Prim::Quantise(_)))?;
@@ -90,7 +94,11 @@ pub(super) fn pair(program: &Program, producer: &[Option<usize>], v: ValueId) ->
 }
 
 /// The `quantise` that a value comes from, which may stand in the body of a loop.
-pub(super) fn quantiser<'a>(program: &'a Program, equation: &'a Equation<Prim>, v: ValueId) -> Option<&'a Quantise> {
+pub(super) fn quantiser<'a>(
+    program: &'a Program,
+    equation: &'a Equation<Prim>,
+    v: ValueId,
+) -> Option<&'a Quantise> {
     match &equation.op {
         Prim::Quantise(op) => Some(op),
         Prim::Scan(scan) => {
@@ -157,7 +165,13 @@ pub fn reseeded(program: &Program, seed: u64) -> Program {
 
 /// The regions opened that a pair may stand in, and the policy that each equation stands under.
 fn opened(program: &Program, default: Tape) -> (Program, Vec<Tape>) {
-    fn copy(b: &mut Builder, program: &Program, operands: &[ValueId], policy: Tape, policies: &mut Vec<Tape>) -> Vec<ValueId> {
+    fn copy(
+        b: &mut Builder,
+        program: &Program,
+        operands: &[ValueId],
+        policy: Tape,
+        policies: &mut Vec<Tape>,
+    ) -> Vec<ValueId> {
         let mut map: Vec<Option<ValueId>> = vec![None; program.types.len()];
         program.inputs.iter().zip(operands).for_each(|(v, o)| map[v.index()] = Some(*o));
         let saved = b.location;
@@ -369,37 +383,45 @@ impl<'a> Planner<'a> {
         let equation = &program.equations[e];
         let head = sweep.n_consts + sweep.n_carry;
         let Some(length) = sweep.length else {
-            self.note(equation, e, "a loop of unknown length has no number of the step to draw by: stored exactly");
+            self.note(
+                equation,
+                e,
+                "a loop of unknown length has no number of the step to draw by: stored exactly",
+            );
             return vec![];
         };
         // The result of which loop a row is, if it is; and in how many bits to draw it.
-        let operand = |i: usize| -> Option<(Option<(usize, usize)>, u8, u64)> {
-            let v = equation.inputs[i];
-            let at = self.producer[v.index()]?;
-            let maker = &program.equations[at];
-            let of_loop = match &maker.op {
-                Prim::Scan(l) => maker.outputs.iter().position(|o| *o == v).filter(|y| *y >= l.n_carry).map(|y| (l, y)),
-                _ => None,
-            };
-            let policy = match of_loop {
-                Some((l, _)) => l.policy.unwrap_or(self.policies[at]),
-                None => sweep.policy.unwrap_or(self.policies[e]),
-            };
-            let Tape::Quantise { bits, seed } = policy else { return None };
-            if self.given_up.exact.contains(&Of::Operand(e, i)) {
-                return None;
-            }
-            match of_loop {
-                Some((l, y)) => {
-                    let inside = l.body.outputs[y];
-                    let of = producers(&l.body)[inside.index()].map(|m| l.body.equations[m].inputs.is_empty());
-                    let is_constant = of.unwrap_or(false);
-                    (l.length == Some(length) && !is_constant && saves(l.body.ty(inside), bits))
-                        .then_some((Some((at, y)), bits, seed))
+        let operand =
+            |i: usize| -> Option<(Option<(usize, usize)>, u8, u64)> {
+                let v = equation.inputs[i];
+                let at = self.producer[v.index()]?;
+                let maker = &program.equations[at];
+                let of_loop = match &maker.op {
+                    Prim::Scan(l) => {
+                        maker.outputs.iter().position(|o| *o == v).filter(|y| *y >= l.n_carry).map(|y| (l, y))
+                    }
+                    _ => None,
+                };
+                let policy = match of_loop {
+                    Some((l, _)) => l.policy.unwrap_or(self.policies[at]),
+                    None => sweep.policy.unwrap_or(self.policies[e]),
+                };
+                let Tape::Quantise { bits, seed } = policy else { return None };
+                if self.given_up.exact.contains(&Of::Operand(e, i)) {
+                    return None;
                 }
-                None => (self.is_worth_drawing(v, bits)).then_some((None, bits, seed)),
-            }
-        };
+                match of_loop {
+                    Some((l, y)) => {
+                        let inside = l.body.outputs[y];
+                        let of =
+                            producers(&l.body)[inside.index()].map(|m| l.body.equations[m].inputs.is_empty());
+                        let is_constant = of.unwrap_or(false);
+                        (l.length == Some(length) && !is_constant && saves(l.body.ty(inside), bits))
+                            .then_some((Some((at, y)), bits, seed))
+                    }
+                    None => (self.is_worth_drawing(v, bits)).then_some((None, bits, seed)),
+                }
+            };
         let body = &sweep.body;
         let lin = in_body(sweep, linear);
         let producer = producers(body);
@@ -522,7 +544,9 @@ fn linearly(op: &Prim, marks: &[bool], n_results: usize) -> Option<Vec<bool>> {
 /// The operand that a product multiplies its linear operand by.
 fn factor(op: &Prim, linear: &[bool]) -> Option<usize> {
     match (op, linear) {
-        (Prim::Mul(_) | Prim::StrongMul(_) | Prim::DotGeneral(_) | Prim::Conv(_), [a, b]) if a != b => Some(usize::from(*a)),
+        (Prim::Mul(_) | Prim::StrongMul(_) | Prim::DotGeneral(_) | Prim::Conv(_), [a, b]) if a != b => {
+            Some(usize::from(*a))
+        }
         _ => None,
     }
 }
@@ -567,12 +591,14 @@ fn write(program: &Program, plan: &Plan) -> Program {
         for (at, input) in inputs.iter_mut().enumerate() {
             let Some(read) = plan.reads.get(&(e, at)) else { continue };
             let x = defined(&map, read.of);
-            let coefficient = *drawn.entry(read.draw.number).or_insert_with(|| emit_pair(&mut b, x, None, read.draw));
+            let coefficient =
+                *drawn.entry(read.draw.number).or_insert_with(|| emit_pair(&mut b, x, None, read.draw));
             *input = moved(&mut b, coefficient, &read.moves);
         }
         let outputs = match (&equation.op, plan.of_loops.get(&e), plan.sweeps.get(&e)) {
             (Prim::Scan(l), Some(rows), None) => {
-                let length = l.length.expect("only loops of known length draw rows; this is a bug in retrograde");
+                let length =
+                    l.length.expect("only loops of known length draw rows; this is a bug in retrograde");
                 let steps = Iota { ty: Type::array(DType::I64, [length]), axis: 0 };
                 inputs.push(b.emit1(steps.into(), &[]));
                 let mut outputs = b.emit(drawing_loop(l, rows).into(), &inputs);
@@ -583,7 +609,8 @@ fn write(program: &Program, plan: &Plan) -> Program {
             (Prim::Scan(sweep), None, Some(rows)) => {
                 for &(draw, operand) in &rows.rows {
                     let x = inputs[operand];
-                    inputs.push(*drawn.entry(draw.number).or_insert_with(|| emit_pair(&mut b, x, None, draw)));
+                    inputs
+                        .push(*drawn.entry(draw.number).or_insert_with(|| emit_pair(&mut b, x, None, draw)));
                 }
                 b.emit(reading_sweep(sweep, rows).into(), &inputs)
             }

@@ -348,7 +348,10 @@ impl fmt::Display for TapeReport {
         }
         writeln!(f)?;
         if let Some(bound) = self.variance_bound {
-            writeln!(f, "variance of the derivative along the direction asked for: at most {bound:.3e} in the mean over draws")?;
+            writeln!(
+                f,
+                "variance of the derivative along the direction asked for: at most {bound:.3e} in the mean over draws"
+            )?;
         }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;

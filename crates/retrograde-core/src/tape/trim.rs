@@ -149,7 +149,8 @@ impl<'a> Pair<'a> {
         let stays = |y: usize| y >= of_loop.n_carry && is_read(y) && !ys.contains(&Some(y));
         let stays = (0..loop_eqn.outputs.len()).map(stays).collect();
         let producer = producers(of_loop.body);
-        let is_drawn = |y: &usize| quantise::pair(of_loop.body, &producer, of_loop.body.outputs[*y]).is_some();
+        let is_drawn =
+            |y: &usize| quantise::pair(of_loop.body, &producer, of_loop.body.outputs[*y]).is_some();
         let has_drawn = ys.iter().flatten().any(is_drawn);
         let pair = Pair { program, loop_eqn, sweep_eqn, of_loop, of_sweep, ys, stays, producer, has_drawn };
         pair.ys.iter().any(Option::is_some).then_some(pair)

@@ -80,31 +80,39 @@ fn follow(
                 vec![of_codes.get(&equation.inputs[0]).cloned().unwrap_or_default()]
             }
             Prim::Scan(scan) if is_codes || random.contains(&true) => {
-                let operand = |v: &ValueId| (of_codes.get(v).cloned().unwrap_or_default(), holds[v.index()].clone());
+                let operand =
+                    |v: &ValueId| (of_codes.get(v).cloned().unwrap_or_default(), holds[v.index()].clone());
                 let operands: Vec<(Draws, Draws)> = equation.inputs.iter().map(operand).collect();
-                through(scan, &operands, n_loops).map_err(|(inner, reason)| at(format!("{inner}: {reason}")))?
+                through(scan, &operands, n_loops)
+                    .map_err(|(inner, reason)| at(format!("{inner}: {reason}")))?
             }
             Prim::Replay(replay) if !is_codes && random.contains(&true) => {
                 let held: Vec<Draws> = equation.inputs.iter().map(|v| holds[v.index()].clone()).collect();
-                replayed(replay, &held, n_loops).map_err(|(inner, reason)| at(format!("{inner}: {reason}")))?
+                replayed(replay, &held, n_loops)
+                    .map_err(|(inner, reason)| at(format!("{inner}: {reason}")))?
             }
             _ if is_codes => return Err(at("codes are taken for numbers".into())),
             _ if !random.contains(&true) => vec![Draws::new(); equation.outputs.len()],
             Prim::Call(call) => {
-                let of = |sets: &dyn Fn(&ValueId) -> Draws| equation.inputs.iter().map(sets).collect::<Vec<_>>();
+                let of =
+                    |sets: &dyn Fn(&ValueId) -> Draws| equation.inputs.iter().map(sets).collect::<Vec<_>>();
                 let held = of(&|v| holds[v.index()].clone());
                 follow(&call.body, &of(&|_| Draws::new()), &held, n_loops)
                     .map_err(|(inner, reason)| at(format!("{inner}: {reason}")))?
             }
             Prim::Cond(cond) if !random[0] => {
-                let held: Vec<Draws> = equation.inputs[1..].iter().map(|v| holds[v.index()].clone()).collect();
+                let held: Vec<Draws> =
+                    equation.inputs[1..].iter().map(|v| holds[v.index()].clone()).collect();
                 let none = vec![Draws::new(); held.len()];
-                let mut results = follow(&cond.if_true, &none, &held, n_loops).map_err(|(_, reason)| at(reason))?;
+                let mut results =
+                    follow(&cond.if_true, &none, &held, n_loops).map_err(|(_, reason)| at(reason))?;
                 let no = follow(&cond.if_false, &none, &held, n_loops).map_err(|(_, reason)| at(reason))?;
                 results.iter_mut().zip(no).for_each(|(yes, no)| yes.extend(no));
                 results
             }
-            Prim::Mul(_) | Prim::StrongMul(_) | Prim::DotGeneral(_) | Prim::Conv(_) if random == [true, true] => {
+            Prim::Mul(_) | Prim::StrongMul(_) | Prim::DotGeneral(_) | Prim::Conv(_)
+                if random == [true, true] =>
+            {
                 let [a, b] = [0, 1].map(|i| &holds[equation.inputs[i].index()]);
                 if let Some((number, _)) = a.intersection(b).next() {
                     return Err(at(format!("draw {number} is in both factors of a product")));
@@ -166,14 +174,20 @@ fn through(
             }
         }
         if !grew {
-            let outside = |draws: &Draws| draws.iter().map(|&(n, of)| (n, if of == Some(id) { None } else { of })).collect();
+            let outside = |draws: &Draws| {
+                draws.iter().map(|&(n, of)| (n, if of == Some(id) { None } else { of })).collect()
+            };
             return Ok(results.iter().map(outside).collect());
         }
     }
 }
 
 /// Through the sweep over a loop whose states are computed again: what the states are made of holds no draws.
-fn replayed(replay: &Replay, operands: &[Draws], n_loops: &mut usize) -> Result<Vec<Draws>, (String, String)> {
+fn replayed(
+    replay: &Replay,
+    operands: &[Draws],
+    n_loops: &mut usize,
+) -> Result<Vec<Draws>, (String, String)> {
     let n_xs = replay.back.inputs.len() - replay.n_consts - replay.n_carry - replay.n_xs;
     let (of_states, of_sweep) = operands.split_at(operands.len() - n_xs);
     if of_states.iter().any(|held| !held.is_empty()) {

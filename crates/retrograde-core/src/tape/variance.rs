@@ -67,7 +67,8 @@ pub fn variance_bound(lowered: &Lowered) -> Option<Program> {
         let mut r = Rule { b, cx: &Standard };
         let one = r.full(&Type::array(DType::F64, []), 1.0);
         let slopes = r.b.inline(&transposed, &[&residuals[..], &[one]].concat());
-        let terms: Vec<ValueId> = drawn.iter().zip(slopes).map(|(d, slope)| d.variance(&mut r, p, slope)).collect();
+        let terms: Vec<ValueId> =
+            drawn.iter().zip(slopes).map(|(d, slope)| d.variance(&mut r, p, slope)).collect();
         let sum = terms.into_iter().reduce(|a, b| r.add(a, b));
         vec![sum.expect("there are draws")]
     }))

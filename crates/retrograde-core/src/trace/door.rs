@@ -136,10 +136,11 @@ where
         let active = self.active(&leaves, wrt)?;
         let (joint, n_outputs, seeds) = derive(&program, &active, kind, self.location)?;
         let joint = if kind == Kind::Jit { joint } else { simplify(&joint) };
-        let lowered = lower(&joint, n_outputs, seeds.len(), self.policy.unwrap_or_default()).map_err(|e| match e {
-            LowerError::Bits(_) => Diagnostic::new(e.to_string(), Some(self.location)).into(),
-            e => Error::from(e),
-        })?;
+        let lowered =
+            lower(&joint, n_outputs, seeds.len(), self.policy.unwrap_or_default()).map_err(|e| match e {
+                LowerError::Bits(_) => Diagnostic::new(e.to_string(), Some(self.location)).into(),
+                e => Error::from(e),
+            })?;
         if cfg!(debug_assertions) && (lowered.n_recorded > 0 || lowered.quantises()) {
             audit(&joint, &lowered, seeds.len())?;
         }
@@ -220,7 +221,8 @@ where
         let Some(program) = variance_bound(&compiled.lowered) else { return Ok(None) };
         let (_, tape, _) = self.forward(entry, inputs)?;
         let of_arrays = |arrays: Vec<Array>| arrays.into_iter().map(Value::Array).collect::<Vec<_>>();
-        let operands = [of_arrays(inputs.to_vec()), tape.clone(), of_arrays(ones(&compiled.seeds)), of_arrays(weights)];
+        let operands =
+            [of_arrays(inputs.to_vec()), tape.clone(), of_arrays(ones(&compiled.seeds)), of_arrays(weights)];
         let (out, _) = Interpreter::default().run(&program, operands.concat())?;
         let bound = out[0].array().item::<f64>();
         let mut report = TapeReport::new(&compiled.lowered, &tape);

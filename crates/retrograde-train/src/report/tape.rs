@@ -192,7 +192,16 @@ mod tests {
 
     fn entry(line: usize, policy: Tape, bytes: usize) -> EntryBytes {
         let place = Some(format!("/a/long<path>/of/\"x\"&.rs:{line}:9"));
-        EntryBytes { ty: "f64[2]".into(), op: "sin", place, policy, bytes, bits: None, loop_idx: None, largest_deviation: None }
+        EntryBytes {
+            ty: "f64[2]".into(),
+            op: "sin",
+            place,
+            policy,
+            bytes,
+            bits: None,
+            loop_idx: None,
+            largest_deviation: None,
+        }
     }
 
     fn report(entries: Vec<EntryBytes>) -> TapeReport {
