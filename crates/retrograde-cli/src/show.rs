@@ -25,7 +25,8 @@ pub(crate) struct ShowArgs {
     /// Applies a transform: jvp, linearize, transpose, vmap=N, grad, simplify, lower; may be repeated.
     #[arg(long, value_name = "TRANSFORM")]
     after: Vec<Transform>,
-    /// Lowers at the end under a policy: store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse.
+    /// Lowers at the end under a policy: store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse,
+    /// quantise-B for B bits.
     #[arg(long, value_name = "POLICY")]
     policy: Option<Tape>,
     /// Prints where equations were written, as far as known.

@@ -41,7 +41,8 @@ pub(crate) struct BenchArgs {
     /// Steps; each case has its own default.
     #[arg(long, value_name = "N", value_parser = in_range(1, MAX_STEPS))]
     steps: Option<usize>,
-    /// What the gradient remembers: store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse.
+    /// What the gradient remembers: store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse,
+    /// quantise-B for B bits.
     #[arg(long, value_name = "POLICY")]
     tape: Option<Tape>,
     /// Bodies of `nbody`, the sun included [default: 8].

@@ -130,7 +130,7 @@ fn entry(program: &Program, v: ValueId, producer: Option<usize>) -> TapeEntry {
             Plan::Every(1) if r.length.is_some_and(|n| n > 1) => Tape::Recompute,
             Plan::Every(_) => Checkpoint::Sqrt.into(),
         },
-        Some(_) if let Some(op) = equation.and_then(|e| quantiser(program, e, v)) => {
+        Some(_) if let Some(op) = equation.and_then(|e| quantiser(e, v)) => {
             Tape::Quantise { bits: op.bits, seed: op.seed }
         }
         _ => Tape::Store,

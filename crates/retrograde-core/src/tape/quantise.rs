@@ -94,22 +94,17 @@ pub(super) fn pair(
 }
 
 /// The `quantise` that a value comes from, which may stand in the body of a loop.
-pub(super) fn quantiser<'a>(
-    program: &'a Program,
-    equation: &'a Equation<Prim>,
-    v: ValueId,
-) -> Option<&'a Quantise> {
+pub(super) fn quantiser(equation: &Equation<Prim>, v: ValueId) -> Option<&Quantise> {
     match &equation.op {
         Prim::Quantise(op) => Some(op),
         Prim::Scan(scan) => {
-            let at = equation.outputs.iter().position(|o| *o == v)?;
+            let at = equation.outputs.iter().position(|o| *o == v).filter(|at| *at >= scan.n_carry)?;
             let inside = scan.body.outputs[at];
             let maker = scan.body.equations.iter().find(|e| e.outputs.contains(&inside))?;
-            if at < scan.n_carry { None } else { quantiser(&scan.body, maker, inside) }
+            quantiser(maker, inside)
         }
         _ => None,
     }
-    .filter(|_| program.equations.iter().any(|e| e.outputs.contains(&v)))
 }
 
 /// The program without the pairs whose result `goes`.
