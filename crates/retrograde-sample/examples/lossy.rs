@@ -13,8 +13,8 @@ use retrograde_sample::lossy::{
 };
 use serde_json::{Value, json};
 
-/// 32 examples of 32 elements.
-const SIZE: Size = Size { batch: 32, width: 32, steps: 32 };
+/// 8 sequences of 16 elements of 32 numbers.
+const SIZE: Size = Size { batch: 8, width: 32, steps: 16 };
 /// Arrays of one block each, for what breaks the law.
 const SMALL: Size = Size { batch: 4, width: 16, steps: 6 };
 const FIRST_SEED: u64 = 2021;
