@@ -39,6 +39,18 @@ pub struct Lowered {
 
 impl Lowered {
     /// Whether something on the tape is kept in fewer bits, rounded at random.
+    ///
+    /// ```
+    /// use retrograde_core::{ir::parse, tape::{Tape, lower}};
+    /// let program = parse("program(x:f64[9], s:f64[9]) {
+    ///   a:f64[9] = sin x
+    ///   b:f64[9] = mul s a
+    ///   return a, b
+    /// }")?;
+    /// assert!(lower(&program, 1, 1, Tape::Quantise { bits: 8, seed: 0 })?.quantises());
+    /// assert!(!lower(&program, 1, 1, Tape::Store)?.quantises());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn quantises(&self) -> bool {
         self.tape.iter().any(|entry| matches!(entry.policy, Tape::Quantise { .. }))
     }

@@ -36,7 +36,6 @@ use retrograde_array::ops::QUANTISE_BLOCK;
 ///   return a, c
 /// }")?;
 /// let lowered = lower(&program, 1, 1, Tape::Quantise { bits: 8, seed: 0 })?;
-/// assert!(lowered.quantises());
 /// // x, codes, grids, the seed and a weight for each entry of c.
 /// assert_eq!(variance_bound(&lowered).unwrap().inputs.len(), 5);
 /// assert!(variance_bound(&lower(&program, 1, 1, Tape::Store)?).is_none());
