@@ -15,9 +15,7 @@ fn of(bits: u8) -> Network {
 /// By as many draws as `LEVELS` says at this place.
 fn judged(lossy: &Network, level: usize) -> Verdict {
     let exact = network(SIZE, Tape::Store, None).unwrap();
-    let verdict = judge(&exact, lossy, LEVELS[level], 7).unwrap();
-    eprintln!("{verdict:?}");
-    verdict
+    judge(&exact, lossy, LEVELS[level], 7).unwrap()
 }
 
 /// How many draws a power of 0.9 takes is part of the verdict, from the covariance that was found: 400 for 4 bits and more.

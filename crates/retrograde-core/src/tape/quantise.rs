@@ -267,6 +267,8 @@ impl GivenUp {
 
 /// An operand of an equation.
 type Use = (usize, usize);
+/// The equation of a loop, and one of its results.
+type Stack = (usize, usize);
 
 /// How a use reads its coefficient: moved by these equations from the value that is drawn.
 #[derive(Clone, Debug)]
@@ -387,7 +389,7 @@ impl<'a> Planner<'a> {
         };
         // The result of which loop a row is, if it is; and in how many bits to draw it.
         let operand =
-            |i: usize| -> Option<(Option<(usize, usize)>, u8, u64)> {
+            |i: usize| -> Option<(Option<Stack>, u8, u64)> {
                 let v = equation.inputs[i];
                 let at = self.producer[v.index()]?;
                 let maker = &program.equations[at];
@@ -422,7 +424,7 @@ impl<'a> Planner<'a> {
         let producer = producers(body);
         let mut held: Vec<Draws> = vec![Draws::default(); body.types.len()];
         let mut rows = Rows::default();
-        let mut planned: Vec<(Draw, Option<(usize, usize)>, usize)> = vec![];
+        let mut planned: Vec<(Draw, Option<Stack>, usize)> = vec![];
         let mut n_drawn = self.drawn.len();
         for (at_eqn, inner) in body.equations.iter().enumerate() {
             let marks: Vec<bool> = inner.inputs.iter().map(|v| lin[v.index()]).collect();
