@@ -561,6 +561,8 @@ WITHOUT = {
     "replay": "only lowering writes it, after every derivative",
     "pack_bits": "only lowering writes it, after every derivative",
     "unpack_bits": "only lowering writes it, after every derivative",
+    "quantise": "only lowering writes it, after every derivative",
+    "dequantise": "only lowering writes it, after every derivative",
 }
 
 

@@ -26,7 +26,7 @@ pub(crate) struct ShowArgs {
     #[arg(long, value_name = "TRANSFORM")]
     after: Vec<Transform>,
     /// Lowers at the end under a policy: store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse,
-    /// budget=N for N bytes, such as budget=64KiB.
+    /// budget=N for N bytes, such as budget=64KiB, or quantise-B for B bits.
     #[arg(long, value_name = "POLICY")]
     policy: Option<Tape>,
     /// Prints where equations were written, as far as known.

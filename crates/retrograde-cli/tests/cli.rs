@@ -186,9 +186,10 @@ fn show_reads_what_it_prints() {
     }
     let two = succeed(temp.path(), &["show", file, "--after", "linearize"]);
     assert!(two.contains("# forward: ") && two.contains("# linear: "), "{two}");
-    for policy in ["store", "checkpoint-sqrt", "reverse"] {
+    for policy in ["store", "checkpoint-sqrt", "reverse", "quantise-8"] {
         let text = succeed(temp.path(), &["show", file, "--after", "grad", "--policy", policy]);
         assert!(text.contains("# backward: ") && text.contains("# tape: "), "{text}");
+        assert_eq!(policy == "quantise-8", text.contains("quantise[bits=8, seed=0, draw=0]"), "{text}");
     }
 }
 
@@ -236,6 +237,7 @@ fn bench_nbody_is_exact_under_every_policy() {
         ];
         let figures = last_json(&succeed(temp.path(), &args));
         assert_eq!(figures["bit_identical"], true, "{figures}");
+        assert_eq!(figures["law"], "exact", "{figures}");
         assert_eq!(
             figures["start_recovered"],
             if policy == "reverse" { Value::Bool(true) } else { Value::Null }
@@ -246,6 +248,9 @@ fn bench_nbody_is_exact_under_every_policy() {
         let bits = figures["bits_per_value_step"].as_f64().unwrap();
         assert!(if policy == "reverse" { bits < 0.04 } else { bits > 0.04 }, "{figures}");
     }
+    let lossy = ["bench", "neural-ode", "--steps", "10", "--tape", "quantise-8", "--repeats", "1", "--json"];
+    let figures = last_json(&succeed(temp.path(), &lossy));
+    assert_eq!((&figures["law"], &figures["bit_identical"]), (&Value::from("inexact"), &Value::Bool(false)));
     let table = succeed(temp.path(), &["bench", "nbody", "--bodies", "3", "--steps", "10", "--repeats", "1"]);
     assert!(table.contains("bit_identical        true") && table.contains("\ntape: "), "{table}");
     for wrong in [

@@ -32,6 +32,8 @@ use retrograde_core::transform::{LinearProgram, jvp, linearize, transpose, vmap}
 const SQRT: Tape = Tape::Checkpoint(Checkpoint::Sqrt);
 const SLOTS: Tape = Tape::Checkpoint(Checkpoint::Slots(3));
 const POLICIES: [Tape; 5] = [Tape::Store, Tape::Recompute, SQRT, SLOTS, Tape::Reverse];
+/// Of two f64: two bytes and a grid of eight.
+const LOSSY: Tape = Tape::Quantise { bits: 8, seed: 0 };
 
 fn vec2() -> Type {
     Type::array(DType::F64, [2])
@@ -153,7 +155,7 @@ fn accept(name: &str, program: &Program, policies: &[Tape]) {
         ("vmap of jvp of vjp", vmap_of(&jvp_of(&grad), 2)),
     ];
     for (what, case) in &cases {
-        for &policy in policies {
+        for policy in policies.iter().copied().chain([LOSSY]) {
             let lowered = match lower(&case.program, case.n_outputs, case.n_seeds, policy) {
                 Ok(lowered) => lowered,
                 Err(e) => {
@@ -885,7 +887,7 @@ fn run(l: &Lowered, inputs: &[Value], seeds: &[Value]) -> Option<Vec<Value>> {
 #[test]
 fn random_programs_are_proved_and_broken_ones_refused() {
     let mut d = Draws(0x9e37_79b9_7f4a_7c15);
-    let (mut n_broken, mut n_accepted, mut n_refused) = (0, 0, 0);
+    let (mut n_broken, mut n_accepted, mut n_refused, mut n_lossy) = (0, 0, 0, 0);
     let start = std::time::Instant::now();
     let mut round = 0;
     while round < 40 || (start.elapsed().as_millis() < 800 && round < 2000) {
@@ -895,6 +897,16 @@ fn random_programs_are_proved_and_broken_ones_refused() {
         if d.below(8) == 0 {
             case = jvp_of(&case);
         }
+        let lossy = lower(&case.program, case.n_outputs, case.n_seeds, LOSSY).unwrap();
+        n_lossy += usize::from(lossy.quantises());
+        assert_eq!(
+            audit(&case.program, &lossy, case.n_seeds),
+            Ok(()),
+            "{}\n{}\n{}",
+            print(&case.program),
+            print(&lossy.forward),
+            print(&lossy.backward)
+        );
         for policy in POLICIES {
             let Ok(l) = lower(&case.program, case.n_outputs, case.n_seeds, policy) else { continue };
             let verdict = audit(&case.program, &l, case.n_seeds);
@@ -935,8 +947,8 @@ fn random_programs_are_proved_and_broken_ones_refused() {
         }
     }
     assert!(
-        n_broken > 50 && n_refused * 2 > n_broken,
-        "{n_broken} broken, {n_refused} refused, {n_accepted} equal"
+        n_broken > 50 && n_refused * 2 > n_broken && n_lossy > 10,
+        "{n_broken} broken, {n_refused} refused, {n_accepted} equal, {n_lossy} lossy"
     );
 }
 

@@ -408,6 +408,28 @@ fn check_lowered(program: &Program, row: &Row, draw: &mut Draw) {
             let out = go(row.op.clone(), &row.inputs, values(&floats));
             assert_eq!(out.len(), program.outputs.len());
         }
+        // Back from their codes, values are between the points beside them.
+        Prim::Quantise(op) => {
+            let ty = &row.inputs[0];
+            let parts = go(row.op.clone(), &row.inputs, values(&floats));
+            let (bits, dtype, shape) = (op.bits, ty.dtype, ty.shape.to_vec());
+            let back = Prim::from(retrograde_core::prim::dequantise::Dequantise { bits, dtype, shape });
+            let back = go(back, &program.output_types(), parts.clone()).remove(0);
+            let steps = parts[1].array().to_vec::<f32>().unwrap();
+            let widest = steps.chunks(2).map(|grid| f64::from(grid[1])).fold(0.0, f64::max);
+            let wide = |a: &Array| ops::convert(a, DType::F64).to_vec::<f64>().unwrap();
+            for (found, expected) in wide(back.array()).iter().zip(wide(&floats[0])) {
+                assert!((found - expected).abs() <= 1.0001 * widest, "{what}: {found}, expected {expected}");
+            }
+        }
+        Prim::Dequantise(_) => {
+            let zeros = row.inputs.iter().map(|ty| Value::Array(Array::zeros(ty.dtype, ty.shape.clone())));
+            let out = go(row.op.clone(), &row.inputs, zeros.collect());
+            assert_eq!(
+                out[0].array(),
+                &Array::zeros(program.output_types()[0].dtype, out[0].array().shape().clone())
+            );
+        }
         // Unpacked again they are what they were.
         Prim::PackBits(_) => {
             let packed = go(row.op.clone(), &row.inputs, values(&floats)).remove(0);

@@ -69,7 +69,7 @@ fn gradients_agree_to_the_bit_and_reversal_keeps_little() {
         assert!(value.bits_eq(first_value) && same(&g, first), "{policy} changes bits");
         match policy {
             Tape::Store => assert!(report.tape_bytes() > 1_000_000),
-            Tape::Budget(_) => unreachable!("not among those above"),
+            Tape::Budget(_) | Tape::Quantise { .. } => unreachable!("not among those above"),
             // The states, and no step once more.
             Tape::Recompute => {
                 assert!(report.tape_bytes() <= (n_steps + 1) * 48 * 8, "{report}");
@@ -150,7 +150,7 @@ fn batches_of_gradients_agree_to_the_bit_and_follow_the_policy() {
             Tape::Store | Tape::Recompute => assert_eq!(steps, (0, 0)),
             Tape::Checkpoint(_) => assert_eq!(steps, (10_000 - 100, 0)),
             Tape::Reverse => assert_eq!(steps, (0, 10_000)),
-            Tape::Budget(_) => unreachable!("not among those above"),
+            Tape::Budget(_) | Tape::Quantise { .. } => unreachable!("not among those above"),
         }
         assert!(report.notes.is_empty(), "{report}");
     }
@@ -182,7 +182,7 @@ fn gradients_of_batches_agree_to_the_bit_and_keep_little() {
         let report = door.last_tape();
         match policy {
             Tape::Store => assert!(report.tape_bytes() > 2_000_000),
-            Tape::Budget(_) => unreachable!("not among those above"),
+            Tape::Budget(_) | Tape::Quantise { .. } => unreachable!("not among those above"),
             Tape::Recompute => assert!(report.tape_bytes() <= 2 * (n_steps + 1) * 48 * 8, "{report}"),
             Tape::Checkpoint(_) => assert!(report.tape_bytes() <= 2 * 101 * 48 * 8, "{report}"),
             Tape::Reverse => {

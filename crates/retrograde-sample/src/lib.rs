@@ -21,6 +21,7 @@ pub mod derivative;
 mod drawing;
 mod draws;
 pub mod hex;
+pub mod lossy;
 mod sample;
 
 pub use draws::Draws;

@@ -11,8 +11,19 @@ use crate::drawing::Drawing;
 use crate::{Draws, choice};
 
 /// What only `tape::lower` writes: never drawn.
-pub const LOWERED: &[&str] =
-    &["retain", "restore", "spill", "expand", "agree", "record", "replay", "pack_bits", "unpack_bits"];
+pub const LOWERED: &[&str] = &[
+    "retain",
+    "restore",
+    "spill",
+    "expand",
+    "agree",
+    "record",
+    "replay",
+    "pack_bits",
+    "unpack_bits",
+    "quantise",
+    "dequantise",
+];
 
 /// Derivatives above this size say more about rounding than about rules: the program is drawn again.
 const LARGEST: f64 = 1e6;

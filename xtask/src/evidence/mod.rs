@@ -57,6 +57,12 @@ pub const CASES: &[Case] = &[
         holds: tapes::revnet_holds,
     },
     Case {
+        name: "quantise",
+        about: "a network with layer norm and an LSTM, 2, 4 and 8 bits: T² accepts the mean gradient at power 0.9 against a 5 % bias, the variance is within its bound, and broken draws are refused",
+        run: tapes::quantise,
+        holds: tapes::quantise_holds,
+    },
+    Case {
         name: "trace",
         about: "tracing, simplifying and lowering 5000 equations: under 50 ms",
         run: programs::trace,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{at_most, last_object_of, number};
+use super::{at_least, at_most, last_object_of, number};
 
 /// T of the pendulum, and the fewest steps forward that 16 slots allow: Griewank and Walther 2000, t(10⁶, 16).
 const PENDULUM_STEPS: u32 = 1_000_000;
@@ -56,6 +56,33 @@ pub(super) fn revnet_holds(results: &Value) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) fn quantise(root: &Path) -> Result<Value, String> {
+    last_object_of(root, "run --release --quiet --package retrograde-sample --example lossy")
+}
+
+pub(super) fn quantise_holds(results: &Value) -> Result<(), String> {
+    let stored = number(&results["store"], "tape_bytes")?;
+    for bits in [2, 4, 8] {
+        let name = format!("quantise-{bits}");
+        let found = &results[&name];
+        if found["accepted"] != true || found["within_bounds"] != true {
+            return Err(format!("{name}: the mean or a variance is not what it should be: {found}"));
+        }
+        let needed = number(found, "noncentrality_for_power_0.9")?;
+        at_least(found, "noncentrality_of_5_percent", needed)?;
+        at_most(found, "tape_bytes", stored)?;
+    }
+    for broken in ["broken: rounded to nearest", "broken: one draw in two factors"] {
+        if results[broken]["accepted"] != false {
+            return Err(format!("{broken}: was accepted"));
+        }
+    }
+    match results["gates alone, 1 bit"]["accepted"] == true {
+        true => Ok(()),
+        false => Err("the draws that were broken were refused before".into()),
+    }
+}
+
 fn bits_agree(name: &str, figures: &Value) -> Result<(), String> {
     if figures["bit_identical"] == true {
         return Ok(());
@@ -66,6 +93,34 @@ fn bits_agree(name: &str, figures: &Value) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bias_that_is_accepted_is_refused() {
+        let mut good = json!({ "store": { "tape_bytes": 100 }, "gates alone, 1 bit": { "accepted": true } });
+        for bits in [2, 4, 8] {
+            good[format!("quantise-{bits}")] = json!({
+                "accepted": true, "within_bounds": true, "tape_bytes": 50,
+                "noncentrality_of_5_percent": 22.0, "noncentrality_for_power_0.9": 21.0,
+            });
+        }
+        for broken in ["broken: rounded to nearest", "broken: one draw in two factors"] {
+            good[broken] = json!({ "accepted": false });
+        }
+        assert_eq!(quantise_holds(&good), Ok(()));
+        for (case, key, value) in [
+            ("quantise-2", "accepted", json!(false)),
+            ("quantise-4", "within_bounds", json!(false)),
+            ("quantise-8", "noncentrality_of_5_percent", json!(20.0)),
+            ("quantise-8", "tape_bytes", json!(101)),
+            ("broken: rounded to nearest", "accepted", json!(true)),
+            ("broken: one draw in two factors", "accepted", Value::Null),
+            ("gates alone, 1 bit", "accepted", json!(false)),
+        ] {
+            let mut bad = good.clone();
+            bad[case][key] = value;
+            assert!(quantise_holds(&bad).is_err(), "{case} {key}");
+        }
+    }
 
     #[test]
     fn a_step_too_many_is_refused() {

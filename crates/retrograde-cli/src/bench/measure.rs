@@ -23,6 +23,8 @@ pub(super) struct Figures {
     pub(super) steps: usize,
     pub(super) threads: usize,
     pub(super) policy: String,
+    /// `exact`: the bits of the reference are promised; `inexact`: its mean is.
+    pub(super) law: &'static str,
     pub(super) primal_s: f64,
     pub(super) gradient_s: f64,
     pub(super) ratio: f64,
@@ -106,6 +108,7 @@ pub(super) fn measure(task: Task, repeats: usize, threads: usize) -> Result<(Fig
         steps: task.n_steps,
         threads,
         policy: task.policy.to_string(),
+        law: if matches!(task.policy, Tape::Quantise { .. }) { "inexact" } else { "exact" },
         primal_s,
         gradient_s,
         ratio: gradient_s / primal_s,

@@ -98,7 +98,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", value_parser = in_range(1, MAX_STEPS))]
     steps: Option<usize>,
     /// What the gradient remembers: store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse,
-    /// budget-N for N bytes, such as budget-64KiB.
+    /// budget-N for N bytes, such as budget-64KiB, or quantise-B for B bits.
     #[arg(long, value_name = "POLICY")]
     tape: Option<Tape>,
     /// Bodies of `nbody`, the sun included [default: 8].

@@ -6,6 +6,7 @@ use crate::ir::Type;
 use retrograde_array::bits::BitStack;
 use retrograde_array::lattice::LatticeError;
 use retrograde_array::lost::LostError;
+use retrograde_array::ops::NotOnGrid;
 use retrograde_array::{Array, ArrayError};
 use std::any::Any;
 use std::sync::Arc;
@@ -91,6 +92,9 @@ pub enum EvalError {
     /// A value that has no place on its lattice.
     #[error(transparent)]
     Lattice(#[from] LatticeError),
+    /// A coefficient that no grid of `Tape::Quantise` holds.
+    #[error("quantise: {0}")]
+    NotOnGrid(#[from] NotOnGrid),
     /// A loop that will be reversed does not start as its steps go on.
     #[error(
         "part {carry} of the state is a function of the other parts after every step, so reversal computes it from them, but the \

@@ -35,6 +35,12 @@
 // read off the step, by what the carry after it is made of: the other carries after it. It has to give e at the start, and
 // the carry after a step that starts with its value. Then every state before a step has it in place of the carry.
 
+//
+// Note [draws]
+// A `dequantise` stands for the value that was quantised, so that everything else about the program is proved as if nothing
+// were rounded. What is left to prove is the law: that each draw is of one value, that a loop draws each row for
+// itself, and that no product has a draw as a factor twice, which `unbiased` follows through the backward part.
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::rc::Rc;
@@ -43,9 +49,11 @@ use std::sync::Arc;
 use retrograde_array::{Array, DType};
 
 use super::lower::Lowered;
+use super::unbiased::unbiased;
 use crate::ir::{Equation, Kind, Location, Op, Type, check};
 use crate::prim::contract::Contract;
 use crate::prim::neg::Neg;
+use crate::prim::quantise::Quantise;
 use crate::prim::record::Record;
 use crate::prim::replay::{Plan, Replay};
 use crate::prim::reshape::Reshape;
@@ -83,6 +91,14 @@ pub enum AuditError {
         /// Which equation, with those around it.
         equation: String,
         /// What it reads and what it should read.
+        reason: String,
+    },
+    /// The mean over the draws of a lossy tape is, or may be, another derivative.
+    #[error("{equation}: biased: {reason}")]
+    Biased {
+        /// Which equation.
+        equation: String,
+        /// Which factor occurs twice, or what is not linear in it.
         reason: String,
     },
     /// Neither right nor wrong can be shown.
@@ -156,7 +172,8 @@ pub fn audit(original: &Program, lowered: &Lowered, n_seeds: usize) -> Result<()
             return Err(AuditError::WrongOutput { index, equation, reason });
         }
     }
-    Ok(())
+    unbiased(forward, backward, *n_outputs, n_inputs)
+        .map_err(|(equation, reason)| AuditError::Biased { equation, reason })
 }
 
 fn same_types(part: &'static str, what: &str, found: &[Type], expected: &[Type]) -> Result<(), AuditError> {
@@ -244,6 +261,8 @@ struct Auditor {
     part: &'static str,
     path: Vec<Place>,
     recorded: Vec<Recorded>,
+    /// What each draw is of, by seed and number; see Note [draws].
+    draws: HashMap<(u64, usize), Vec<Term>>,
 }
 
 impl Auditor {
@@ -322,6 +341,8 @@ impl Auditor {
             Prim::Retain(retain) => self.retain(retain, operands, types[0]).map(|t| vec![t]),
             Prim::Restore(restore) => self.restore(restore.update, operands),
             Prim::Spill(spill) => self.spill(spill, operands, types[0]).map(|t| vec![t]),
+            Prim::Quantise(op) => self.quantise(op, operands, types),
+            Prim::Dequantise(op) => self.dequantise(op.bits, operands, types[0]).map(|t| vec![t]),
             Prim::Expand(expand) => self.expand(&Spill { by: expand.by }, operands),
             op if op.has_bodies() => self.unproved("the bodies of this operation are not understood"),
             op => Ok((0..types.len()).map(|i| self.terms.app(op, operands, i, types[i])).collect()),
@@ -761,6 +782,53 @@ impl Auditor {
             }
         }
         Ok(vec![below, v, r])
+    }
+
+    /// Operands: a value and, inside a loop, the number of the step. See Note [draws].
+    fn quantise(
+        &mut self,
+        op: &Quantise,
+        operands: &[Term],
+        types: &[&Type],
+    ) -> Result<Vec<Term>, AuditError> {
+        let in_loop = operands.iter().any(|&t| self.terms.facts(t).binder > 0);
+        let counts = operands.get(1).is_some_and(|&step| {
+            let node = self.terms.node(step);
+            let Node::Row { of, .. } = &*node else { return false };
+            matches!(&*self.terms.node(*of), Node::App { op: Prim::Iota(_), .. })
+        });
+        if in_loop && !counts {
+            return self.unproved("that the rows of a loop are drawn independently: no number of the step");
+        }
+        if self.draws.insert((op.seed, op.draw), operands.to_vec()).is_some_and(|of| of != operands) {
+            return self.wrong(format!("draw {} is of two values, which are not independent then", op.draw));
+        }
+        Ok((0..types.len()).map(|i| self.terms.app(&op.clone().into(), operands, i, types[i])).collect())
+    }
+    /// Operands: codes and grids. The value behind them: what differs is the business of `unbiased`.
+    fn dequantise(&mut self, bits: u8, operands: &[Term], ty: &Type) -> Result<Term, AuditError> {
+        let nodes = [self.terms.node(operands[0]), self.terms.node(operands[1])];
+        let mut behind = vec![];
+        for (i, node) in nodes.iter().enumerate() {
+            match &**node {
+                Node::App { op: Prim::Quantise(op), inputs, result } if op.bits == bits && *result == i => {
+                    behind.push((op.draw, inputs.clone()));
+                }
+                _ => {
+                    let found = self.terms.describe(operands[i]);
+                    return self
+                        .wrong(format!("operand {i}: found {found}, expected result {i} of a quantise"));
+                }
+            }
+        }
+        if behind[0] != behind[1] {
+            return self.wrong("the codes of one draw on the grids of another");
+        }
+        let x = behind[0].1[0];
+        if self.terms.ty(x) != ty {
+            return self.wrong(format!("found {ty}, quantised as {}", self.terms.ty(x)));
+        }
+        Ok(x)
     }
 
     /// Residuals say what guesses miss that a step makes. They are made right again if the guesses are the same, which

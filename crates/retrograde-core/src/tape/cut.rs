@@ -1,7 +1,8 @@
 //! Cuts a program where the seeds come in. What crosses the cut is the tape: as little as residual minimisation allows.
 
 use super::made::{LoopSize, operation};
-use super::minimise::{Repeat, choose, kept_bytes, packs, producers, rebuild};
+use super::minimise::{Repeat, bytes_of, choose, in_parts, packs, producers, rebuild};
+use super::quantise::{dissolve, quantiser};
 use crate::ir::{Equation, Kind, Location, Type, ValueId, builder, check};
 use crate::prim::pack_bits::PackBits;
 use crate::prim::replay::Plan;
@@ -40,24 +41,35 @@ pub(super) fn cut(program: &Program, n_outputs: usize, n_seeds: usize, repeat: R
     let n_inputs = program.inputs.len() - n_seeds;
     let is_seed: Vec<bool> = (0..program.inputs.len()).map(|i| i >= n_inputs).collect();
     let mut after = bodies::depending(program, &is_seed);
-    let (outputs, rest) = program.outputs.split_at(n_outputs);
+    let rest = &program.outputs[n_outputs..];
     for equation in &program.equations {
         if equation.outputs.iter().any(|v| after[v.index()]) {
             equation.outputs.iter().for_each(|v| after[v.index()] = true);
         }
     }
-    let second: Vec<&Equation<Prim>> =
-        program.equations.iter().filter(|e| e.outputs.iter().any(|v| after[v.index()])).collect();
+    let seconds = |program: &'_ Program| -> Vec<usize> {
+        let is_second = |e: &usize| program.equations[*e].outputs.iter().any(|v| after[v.index()]);
+        (0..program.equations.len()).filter(is_second).collect()
+    };
     let mut at_hand = vec![false; program.types.len()];
     program.inputs.iter().for_each(|v| at_hand[v.index()] = true);
-    let mut needed: Vec<ValueId> =
-        second.iter().flat_map(|e| &e.inputs).chain(rest).copied().filter(|v| !after[v.index()]).collect();
+    let mut needed: Vec<ValueId> = seconds(program)
+        .into_iter()
+        .flat_map(|e| &program.equations[e].inputs)
+        .chain(rest)
+        .copied()
+        .filter(|v| !after[v.index()])
+        .collect();
     needed.sort_unstable();
     needed.dedup();
-    let cost = |v: ValueId| if at_hand[v.index()] { 0 } else { kept_bytes(program.ty(v)) };
-    let kept = choose(program, &needed, repeat, &cost);
-
     let producer = producers(program);
+    let cost = |v: ValueId| if at_hand[v.index()] { 0 } else { bytes_of(program, &producer, v) };
+    let kept = choose(program, &needed, repeat, &cost);
+    let program = &dissolve(program, &|v| !kept.contains(&v));
+    let kept = in_parts(program, &kept);
+    let (outputs, rest) = program.outputs.split_at(n_outputs);
+    let second: Vec<&Equation<Prim>> = seconds(program).into_iter().map(|e| &program.equations[e]).collect();
+
     let kept_type = |v: ValueId| {
         if packs(program.ty(v)) { PackBits::packed(program.ty(v)) } else { program.ty(v).clone() }
     };
@@ -122,6 +134,9 @@ pub(super) fn entry(program: &Program, v: ValueId, producer: Option<usize>, ty: 
             Plan::Every(1) if r.length.is_some_and(|n| n > 1) => Tape::Recompute,
             Plan::Every(_) => Checkpoint::Sqrt.into(),
         },
+        Some(_) if let Some(op) = equation.and_then(|e| quantiser(e, v)) => {
+            Tape::Quantise { bits: op.bits, seed: op.seed }
+        }
         _ => Tape::Store,
     };
     let bytes = (ty.kind == Kind::Array).then(|| ty.size_bytes());

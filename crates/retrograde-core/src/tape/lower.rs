@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::budget::{NoPlan, Planned, Within, bits_and_reserve, slots_within, within};
 use super::cut::{Parts, TapeEntry, cut};
 use super::minimise::Repeat;
+use super::quantise;
 use super::regions::{open_regions, recompute_regions};
 use super::trim::trim;
 use crate::ir::{Equation, Location, Op, ValueId, check, simplify};
@@ -37,6 +38,25 @@ pub struct Lowered {
     pub reversals: Vec<Reversal>,
     /// What was planned, under a budget.
     pub planned: Option<Planned>,
+}
+
+impl Lowered {
+    /// Whether something on the tape is kept in fewer bits, rounded at random.
+    ///
+    /// ```
+    /// use retrograde_core::{ir::parse, tape::{Tape, lower}};
+    /// let program = parse("program(x:f64[9], s:f64[9]) {
+    ///   a:f64[9] = sin x
+    ///   b:f64[9] = mul s a
+    ///   return a, b
+    /// }")?;
+    /// assert!(lower(&program, 1, 1, Tape::Quantise { bits: 8, seed: 0 })?.quantises());
+    /// assert!(!lower(&program, 1, 1, Tape::Store)?.quantises());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn quantises(&self) -> bool {
+        self.tape.iter().any(|entry| matches!(entry.policy, Tape::Quantise { .. }))
+    }
 }
 
 /// A loop step and the inverse derived from it.
@@ -85,6 +105,14 @@ pub enum LowerError {
     /// `Reverse` on a step that cannot be turned round.
     #[error("{0}")]
     NotReversible(Refusal, Option<Location>),
+    /// `Quantise` with a number of bits that there is not.
+    #[error("`Tape::Quantise`: found {bits} bits, expected 1 to 8")]
+    Bits {
+        /// What was asked for.
+        bits: u8,
+        /// Where.
+        location: Option<Location>,
+    },
     /// A budget that is too small.
     #[error(
         "a budget of {budget} bytes for the tape and what is computed again: the least possible is {least} bytes"
@@ -108,12 +136,18 @@ pub enum LowerError {
 impl LowerError {
     /// With the place of what was asked for, where it was the whole program and no loop of it.
     pub(crate) fn at(mut self, place: Location) -> LowerError {
-        if let LowerError::Budget { location, .. } | LowerError::Unbounded { location } = &mut self {
+        if let LowerError::Budget { location, .. }
+        | LowerError::Unbounded { location }
+        | LowerError::Bits { location, .. } = &mut self
+        {
             location.get_or_insert(place);
         }
         self
     }
 }
+
+/// Said in the notes of a report.
+const NOTHING_QUANTISED: &str = "quantise: nothing is kept in fewer bits: no cotangent is multiplied by a value that would be kept and is large enough";
 
 /// Lowers a simplified (inputs.., seeds.. -> outputs.., rest..): the first `n_outputs` results must not depend on the last
 /// `n_seeds` inputs. Loops without a policy of their own get `default`.
@@ -152,16 +186,35 @@ pub fn lower(
     if let Tape::Budget(bytes) = default {
         return within_budget(program, n_outputs, n_seeds, bytes);
     }
-    let (lowered, found) = without_policies(program, default)?;
+    let (lowered, found) = without_policies(program, n_seeds, default)?;
     let repeat = if default == Tape::Recompute { Repeat::All } else { Repeat::Cheap };
     let Parts { forward, backward, tape } = cut(&lowered, n_outputs, n_seeds, repeat);
     let Found { n_recorded, notes, reversals } = found;
-    Ok(Lowered { forward, backward, n_outputs, tape, notes, n_recorded, reversals, planned: None })
+    let mut lowered =
+        Lowered { forward, backward, n_outputs, tape, notes, n_recorded, reversals, planned: None };
+    if quantise::is_asked_for(program, default) && !lowered.quantises() {
+        lowered.notes.push(NOTHING_QUANTISED.into());
+    }
+    Ok(lowered)
 }
 
 /// The program whose loops do as their policies say.
-fn without_policies(program: &Program, default: Tape) -> Result<(Program, Found), LowerError> {
+fn without_policies(
+    program: &Program,
+    n_seeds: usize,
+    default: Tape,
+) -> Result<(Program, Found), LowerError> {
     let mut found = Found::default();
+    if let Some(bits) = quantise::impossible_bits(program, default) {
+        return Err(LowerError::Bits { bits, location: None });
+    }
+    let with_pairs;
+    let program = if quantise::is_asked_for(program, default) {
+        (with_pairs, found.notes) = quantise::insert_pairs(program, n_seeds, default);
+        &with_pairs
+    } else {
+        program
+    };
     // Programs without loops are already simplified and stay as they are.
     let lowered = if program.equations.iter().any(|e| e.op.has_bodies()) {
         simplify(&loops(program, default, &mut found)?)
@@ -179,7 +232,7 @@ fn within_budget(
     budget: usize,
 ) -> Result<Lowered, LowerError> {
     let opened = open_regions(program);
-    let prepare = |program: &Program| without_policies(program, Tape::Store);
+    let prepare = |program: &Program| without_policies(program, n_seeds, Tape::Store);
     let within = within(&opened, n_outputs, n_seeds, budget, prepare).map_err(|e| match e {
         NoPlan::TooLittle { least } => LowerError::Budget { budget, least, location: None },
         NoPlan::Unknown(location) => LowerError::Unbounded { location },
@@ -239,7 +292,7 @@ struct Recorded {
 
 /// Replaces each pair of a loop and the sweep over its residuals.
 fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program, LowerError> {
-    let program = &trim(&recompute_regions(&open_regions(program)), default);
+    let program = &quantise::dissolve_stacks(&trim(&recompute_regions(&open_regions(program)), default));
     let mut made_by: HashMap<ValueId, (usize, usize)> = HashMap::new();
     for (e, equation) in program.equations.iter().enumerate() {
         for (i, v) in equation.outputs.iter().enumerate() {
@@ -254,7 +307,7 @@ fn loops(program: &Program, default: Tape, found: &mut Found) -> Result<Program,
         for x in xs {
             let Some(&(maker, result)) = made_by.get(x) else { continue };
             let Some(l) = as_loop(&program.equations[maker].op) else { continue };
-            if result < l.n_carry || l.policy.unwrap_or(default) == Tape::Store || l.length != sweep.length {
+            if result < l.n_carry || l.policy.unwrap_or(default).stores() || l.length != sweep.length {
                 continue;
             }
             if l.length.is_none() && l.cond.is_none() {
@@ -406,7 +459,7 @@ fn record(
             plain_body = Some(Arc::new(body));
             (record, inverse, plan)
         }
-        Tape::Checkpoint(_) | Tape::Recompute | Tape::Store | Tape::Budget(_) => {
+        Tape::Checkpoint(_) | Tape::Recompute | Tape::Store | Tape::Budget(_) | Tape::Quantise { .. } => {
             let plan = match (policy, l.length) {
                 (Tape::Budget(budget), length) => {
                     let state = &l.body.input_types()[l.n_consts..l.n_consts + l.n_carry];

@@ -81,7 +81,7 @@ pub(super) fn operation(program: &Program, v: ValueId) -> Option<(&'static str, 
             };
             at.and_then(|at| in_body(&r.body, r.n_consts, r.n_carry, at))
         }
-        Prim::PackBits(_) => operation(program, equation.inputs[0]),
+        Prim::PackBits(_) | Prim::Quantise(_) => operation(program, equation.inputs[0]),
         _ => None,
     };
     let (op, place) = made.unwrap_or((equation.op.name(), None));

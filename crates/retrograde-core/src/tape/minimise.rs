@@ -8,6 +8,7 @@
 //! bytes alone as costs.
 
 use super::flow::{Graph, UNBOUNDED};
+use super::quantise::pair;
 use crate::ir::{Equation, Kind, Type, ValueId};
 use crate::prim::{Prim, Program};
 use retrograde_array::DType;
@@ -42,6 +43,7 @@ fn is_loop(op: &Prim) -> bool {
             | Prim::Spill(_)
             | Prim::Expand(_)
             | Prim::Agree(_)
+            | Prim::Quantise(_)
     )
 }
 
@@ -107,6 +109,22 @@ pub(super) fn kept_bytes(ty: &Type) -> u64 {
     }
 }
 
+/// What a value weighs: what a pair makes, its codes and grids; see Note [pairs].
+pub(super) fn bytes_of(program: &Program, producer: &[Option<usize>], v: ValueId) -> u64 {
+    match pair(program, producer, v) {
+        Some((_, codes_and_grids)) => codes_and_grids.iter().map(|v| kept_bytes(program.ty(*v))).sum(),
+        None => kept_bytes(program.ty(v)),
+    }
+}
+
+/// What stands on the tape for these values, the pairs in two parts.
+pub(super) fn in_parts(program: &Program, kept: &[ValueId]) -> Vec<ValueId> {
+    let producer = producers(program);
+    let parts =
+        |v: &ValueId| pair(program, &producer, *v).map_or_else(|| vec![*v], |(_, parts)| parts.to_vec());
+    kept.iter().flat_map(parts).collect()
+}
+
 /// What to keep so that `needed` can be had again: ids of `program`, in the order of their definition. `cost` says what a
 /// value costs to keep; 0 where it is at hand anyway. Each kept or free value is reached from `needed` by equations that
 /// `repeat` allows.
@@ -137,6 +155,12 @@ pub(super) fn choose(
             continue;
         }
         graph.edge(near, far, bytes);
+        // A pair may be kept, or dissolved where its operand is there.
+        if let Some((x, _)) = pair(program, &producer, v) {
+            graph.edge(2 * x.index() + 1, near, UNBOUNDED);
+            stack.push(x);
+            continue;
+        }
         match producer[v.index()].map(|e| &program.equations[e]) {
             Some(equation) if repeat.allows(&equation.op) => {
                 for u in &equation.inputs {

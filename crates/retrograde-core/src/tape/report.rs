@@ -23,6 +23,9 @@ pub struct EntryBytes {
     pub bits: Option<usize>,
     /// The loop that left it, an index into the loops of the report.
     pub loop_idx: Option<usize>,
+    /// Of the grids of quantised coefficients: half the largest distance of points, which no standard deviation of an entry
+    /// exceeds.
+    pub largest_deviation: Option<f64>,
 }
 
 impl EntryBytes {
@@ -104,6 +107,9 @@ pub struct TapeReport {
     /// Evaluations of steps on guesses of the state before them, where whole steps are reversed: on the way forwards and
     /// back.
     pub inverse_evaluations: u64,
+    /// Under `Quantise`: the most that the variance of the derivative along the direction asked for last can be, in the mean over
+    /// draws (`variance_bound` of a front door).
+    pub variance_bound: Option<f64>,
     /// Loops whose policy could not be followed, or by another mechanism than the first, and why.
     pub notes: Vec<String>,
     /// What was planned, under a budget.
@@ -115,13 +121,21 @@ pub struct TapeReport {
 pub(crate) struct HeldSize {
     bytes: usize,
     bits: Option<usize>,
+    largest_deviation: Option<f64>,
 }
 
 impl HeldSize {
-    /// That of `value`.
-    pub(crate) fn of(value: &Value) -> HeldSize {
+    /// That of `value`, kept by this policy.
+    pub(crate) fn of(policy: Tape, value: &Value) -> HeldSize {
         let bits = if let Value::Bits(bits) = value { Some(bits.len_bits()) } else { None };
-        HeldSize { bytes: value.size_bytes(), bits }
+        HeldSize { bytes: value.size_bytes(), bits, largest_deviation: largest_deviation(policy, value) }
+    }
+    /// Those of the entries of a tape.
+    pub(crate) fn of_tape<'a>(
+        lowered: &'a Lowered,
+        tape: &'a [Value],
+    ) -> impl Iterator<Item = HeldSize> + 'a {
+        lowered.tape.iter().zip(tape).map(|(entry, value)| HeldSize::of(entry.policy, value))
     }
 }
 
@@ -138,14 +152,14 @@ impl TapeReport {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(lowered: &Lowered, tape: &[Value]) -> TapeReport {
-        TapeReport::of_sizes(lowered, &tape.iter().map(HeldSize::of).collect::<Vec<_>>())
+        TapeReport::of_sizes(lowered, &HeldSize::of_tape(lowered, tape).collect::<Vec<_>>())
     }
     /// From the lowered program and the sizes of what its first part left.
     pub(crate) fn of_sizes(lowered: &Lowered, tape: &[HeldSize]) -> TapeReport {
         let (notes, planned) = (lowered.notes.clone(), lowered.planned.clone());
         let mut report = TapeReport { notes, planned, ..TapeReport::default() };
         let mut ids = vec![];
-        for (entry, &HeldSize { bytes, bits }) in lowered.tape.iter().zip(tape) {
+        for (entry, &HeldSize { bytes, bits, largest_deviation }) in lowered.tape.iter().zip(tape) {
             let loop_idx = entry.of_loop.as_ref().map(|size| {
                 let idx = ids.iter().position(|id| *id == size.id).unwrap_or_else(|| {
                     ids.push(size.id);
@@ -172,6 +186,7 @@ impl TapeReport {
                 bytes,
                 bits,
                 loop_idx,
+                largest_deviation,
             });
         }
         report
@@ -237,9 +252,10 @@ impl TapeReport {
     pub fn to_json(&self) -> String {
         let entries = list(&self.entries, |e| {
             let (place, bits, of_loop) = (text_or_null(&e.place), or_null(e.bits), or_null(e.loop_idx));
+            let deviation = or_null(e.largest_deviation);
             let (ty, op, policy) = (quote(&e.ty), quote(e.op), quote(&e.policy.to_string()));
             format!(
-                "{{\"type\":{ty},\"op\":{op},\"place\":{place},\"policy\":{policy},\"bytes\":{},\"bits\":{bits},\"loop\":{of_loop}}}",
+                "{{\"type\":{ty},\"op\":{op},\"place\":{place},\"policy\":{policy},\"bytes\":{},\"bits\":{bits},\"loop\":{of_loop},\"largest_deviation\":{deviation}}}",
                 e.bytes
             )
         });
@@ -263,13 +279,14 @@ impl TapeReport {
             )
         });
         format!(
-            "{{\"tape_bytes\":{},\"peak_bytes\":{},\"stack_bits\":{},\"recomputed_steps\":{},\"inverse_steps\":{},\"inverse_evaluations\":{},\"by_policy\":{},\"by_line\":{},\"loops\":{loops},\"entries\":{entries},\"notes\":{},\"budget\":{budget}}}",
+            "{{\"tape_bytes\":{},\"peak_bytes\":{},\"stack_bits\":{},\"recomputed_steps\":{},\"inverse_steps\":{},\"inverse_evaluations\":{},\"variance_bound\":{},\"by_policy\":{},\"by_line\":{},\"loops\":{loops},\"entries\":{entries},\"notes\":{},\"budget\":{budget}}}",
             self.tape_bytes(),
             self.peak_bytes(),
             self.stack_bits(),
             self.recomputed_steps,
             self.inverse_steps,
             self.inverse_evaluations,
+            or_null(self.variance_bound),
             object(&self.by_policy()),
             list(&self.by_line(), |(line, totals)| format!(
                 "{{\"line\":{},\"bytes\":{}}}",
@@ -279,6 +296,14 @@ impl TapeReport {
             list(&self.notes, |note| quote(note)),
         )
     }
+}
+
+/// Half the largest distance of points, if `value` is grids.
+fn largest_deviation(policy: Tape, value: &Value) -> Option<f64> {
+    let Tape::Quantise { .. } = policy else { return None };
+    let Value::Array(array) = value else { return None };
+    let grids = array.to_vec::<f32>()?;
+    Some(grids.chunks_exact(2).map(|grid| f64::from(grid[1])).fold(0.0, f64::max) / 2.0)
 }
 
 /// The value of a key, which is added where it is missing.
@@ -350,6 +375,9 @@ impl fmt::Display for TapeReport {
             if let Some(bits) = e.bits {
                 write!(f, " ({bits} bits)")?;
             }
+            if let Some(deviation) = e.largest_deviation {
+                write!(f, " (standard deviation of an entry at most {deviation:.2e})")?;
+            }
             writeln!(f)?;
         }
         if !self.entries.is_empty() {
@@ -372,6 +400,12 @@ impl fmt::Display for TapeReport {
             write!(f, ", evaluations of steps inside inverses: {}", self.inverse_evaluations)?;
         }
         writeln!(f)?;
+        if let Some(bound) = self.variance_bound {
+            writeln!(
+                f,
+                "variance of the derivative along the direction asked for: at most {bound:.3e} in the mean over draws"
+            )?;
+        }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
         }

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::minimise::{Repeat, choose, kept_bytes, packs, producers, rebuild};
+use super::minimise::{Repeat, bytes_of, choose, in_parts, packs, producers, rebuild};
+use super::quantise;
 use crate::ir::{Equation, Type, ValueId, builder};
 use crate::prim::pack_bits::PackBits;
 use crate::prim::scan::Scan;
@@ -30,7 +31,7 @@ pub(super) fn trim(program: &Program, default: Tape) -> Program {
         makers.dedup();
         for maker in makers {
             let is_stored = Sides::of(&program.equations[maker].op)
-                .is_some_and(|l| l.policy.unwrap_or(default) == Tape::Store && l.length == length);
+                .is_some_and(|l| l.policy.unwrap_or(default).stores() && l.length == length);
             if is_stored && let Some(trimmed) = trimmed(&program, maker, sweep) {
                 program = trimmed;
             }
@@ -88,6 +89,10 @@ struct Pair<'a> {
     ys: Vec<Option<usize>>,
     /// The ys of the loop that somebody else reads.
     stays: Vec<bool>,
+    /// The equation that makes each value of the loop's body.
+    producer: Vec<Option<usize>>,
+    /// Whether the sweep reads what a pair of `quantise` and `dequantise` makes.
+    has_drawn: bool,
 }
 
 /// Where the sweep finds a value of the loop's body.
@@ -105,16 +110,22 @@ enum Source {
 fn trimmed(program: &Program, maker: usize, sweep: usize) -> Option<Program> {
     let pair = Pair::new(program, maker, sweep)?;
     let body = pair.of_loop.body;
-    let mut needed: Vec<ValueId> = pair.ys.iter().flatten().map(|&y| body.outputs[y]).collect();
-    needed.sort_unstable();
-    needed.dedup();
+    let needed = pair.needed();
     let kept = choose(body, &needed, Repeat::Cheap, &|v| pair.cost(v));
     let total = |values: &[ValueId]| values.iter().map(|v| pair.cost(*v)).fold(0, u64::saturating_add);
-    if total(&kept) >= total(&needed) {
+    if !pair.has_drawn && total(&kept) >= total(&needed) {
         return None;
     }
-    let starts = pair.starts(&kept, &needed);
+    // Of the pairs of `quantise` and `dequantise` those stay that are kept.
     let mut program = program.clone();
+    let body = Arc::new(quantise::dissolve(body, &|v| needed.contains(&v) && !kept.contains(&v)));
+    let kept = in_parts(&body, &kept);
+    if let Prim::Scan(scan) = &mut program.equations[maker].op {
+        scan.body = body;
+    }
+    let settled = program.clone();
+    let pair = Pair::new(&settled, maker, sweep)?;
+    let starts = pair.starts(&kept, &pair.needed());
     let stacks = pair.shorten_loop(&mut program, maker, &starts);
     program.equations[sweep] = pair.rebuilding_sweep(&starts, &stacks);
     Some(program)
@@ -137,8 +148,21 @@ impl<'a> Pair<'a> {
         let is_read = |y: usize| n_uses.contains_key(&loop_eqn.outputs[y]);
         let stays = |y: usize| y >= of_loop.n_carry && is_read(y) && !ys.contains(&Some(y));
         let stays = (0..loop_eqn.outputs.len()).map(stays).collect();
-        let pair = Pair { program, loop_eqn, sweep_eqn, of_loop, of_sweep, ys, stays };
+        let producer = producers(of_loop.body);
+        let is_drawn =
+            |y: &usize| quantise::pair(of_loop.body, &producer, of_loop.body.outputs[*y]).is_some();
+        let has_drawn = ys.iter().flatten().any(is_drawn);
+        let pair = Pair { program, loop_eqn, sweep_eqn, of_loop, of_sweep, ys, stays, producer, has_drawn };
         pair.ys.iter().any(Option::is_some).then_some(pair)
+    }
+
+    /// The values of the loop's body that the sweep reads.
+    fn needed(&self) -> Vec<ValueId> {
+        let mut needed: Vec<ValueId> =
+            self.ys.iter().flatten().map(|&y| self.of_loop.body.outputs[y]).collect();
+        needed.sort_unstable();
+        needed.dedup();
+        needed
     }
 
     /// Where the sweep finds a value, and whether it or its tape has that anyway.
@@ -156,7 +180,8 @@ impl<'a> Pair<'a> {
             }
         }
         match (0..body.outputs.len()).find(|&y| body.outputs[y] == v && self.stays[y]) {
-            Some(y) => (Source::Stack(self.loop_eqn.outputs[y]), true),
+            // Whoever else reads it may have it in fewer bits, so it need not be on the tape.
+            Some(y) => (Source::Stack(self.loop_eqn.outputs[y]), !self.has_drawn),
             None => (Source::New, false),
         }
     }
@@ -164,7 +189,7 @@ impl<'a> Pair<'a> {
     /// Bytes that a value of the loop's body adds to the tape.
     fn cost(&self, v: ValueId) -> u64 {
         let n_steps = self.of_loop.length.map_or(SOME_STEPS, |n| n.max(1) as u64);
-        let bytes = kept_bytes(self.of_loop.body.ty(v));
+        let bytes = bytes_of(self.of_loop.body, &self.producer, v);
         match self.source(v) {
             (_, true) => 0,
             (Source::Const(_), _) => bytes,

@@ -37,7 +37,7 @@ use super::{Error, Var};
 use crate::exec::{self, Counters, Executor, Interpreter, verify};
 use crate::ir::{Diagnostic, Diagnostics, Location, Type, simplify};
 use crate::prim::{Program, Tape, Value, bodies};
-use crate::tape::{HeldSize, Lowered, TapeReport, annotate, audit, lower};
+use crate::tape::{HeldSize, Lowered, TapeReport, annotate, audit, lower, reseeded, variance_bound};
 use crate::transform::{self, Standard, linearize};
 use retrograde_array::{Array, Scalar};
 
@@ -77,6 +77,7 @@ struct LastRun {
     lowered: Option<Arc<Lowered>>,
     tape: Vec<HeldSize>,
     counters: Counters,
+    variance_bound: Option<f64>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -90,6 +91,8 @@ struct Core<F, Args> {
     /// `None` until the user says one: then loops of an outer program keep theirs.
     policy: Option<Tape>,
     executor: Arc<dyn Executor>,
+    /// Of the draws of `Tape::Quantise`, in place of the policy's.
+    seed: Mutex<Option<u64>>,
     location: Location,
     cache: Cache,
     last: Mutex<LastRun>,
@@ -113,6 +116,7 @@ where
             f,
             policy: None,
             executor: Arc::new(Interpreter::default()),
+            seed: Mutex::default(),
             location: caller(),
             cache: Mutex::default(),
             last: Mutex::default(),
@@ -165,7 +169,9 @@ where
         let policy = self.policy.unwrap_or_default();
         let lowered =
             lower(&joint, n_outputs, seeds.len(), policy).map_err(|e| Error::from(e.at(self.location)))?;
-        if cfg!(debug_assertions) && (lowered.n_recorded > 0 || lowered.planned.is_some()) {
+        if cfg!(debug_assertions)
+            && (lowered.n_recorded > 0 || lowered.planned.is_some() || lowered.quantises())
+        {
             audit(&joint, &lowered, seeds.len())?;
         }
         for reversal in &lowered.reversals {
@@ -216,31 +222,56 @@ where
         entry: &Entry<F::Output>,
         inputs: Vec<Array>,
     ) -> Result<(Vec<Array>, Vec<Value>, Counters), Error> {
-        let (mut out, counters) = entry.compiled.forward.run(values(inputs))?;
-        let tape = out.split_off(entry.compiled.lowered.n_outputs);
+        let Compiled { lowered, forward, .. } = &entry.compiled;
+        let seed = *self.seed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut out, counters) = match seed.filter(|_| lowered.quantises()) {
+            Some(seed) => self.executor.run(&reseeded(&lowered.forward, seed), values(inputs))?,
+            None => forward.run(values(inputs))?,
+        };
+        let tape = out.split_off(lowered.n_outputs);
         Ok((arrays(out), tape, counters))
     }
 
     /// A program that has only the first half.
     fn primal(&self, entry: &Entry<F::Output>, inputs: Vec<Array>) -> Result<Vec<Array>, Error> {
         let (out, tape, counters) = self.forward(entry, inputs)?;
-        self.note(entry, tape.iter().map(HeldSize::of), &[counters]);
+        self.note(entry, HeldSize::of_tape(&entry.compiled.lowered, &tape), &[counters]);
         Ok(out)
     }
 
     /// Both halves, with seeds of one.
     fn run(&self, entry: &Entry<F::Output>, inputs: Vec<Array>) -> Result<(Vec<Array>, Vec<Array>), Error> {
         let (out, tape, forward) = self.forward(entry, inputs.clone())?;
-        let sizes: Vec<HeldSize> = tape.iter().map(HeldSize::of).collect();
+        let sizes: Vec<HeldSize> = HeldSize::of_tape(&entry.compiled.lowered, &tape).collect();
         let (rest, back) = backward(&entry.compiled, inputs, tape, entry.compiled.ones.clone())?;
         self.note(entry, sizes.into_iter(), &[forward, back]);
         Ok((out, rest))
+    }
+
+    /// See `variance_bound` of the doors.
+    fn variance_bound(
+        &self,
+        entry: &Entry<F::Output>,
+        inputs: &[Array],
+        weights: Vec<Array>,
+    ) -> Result<Option<f64>, Error> {
+        let compiled = &entry.compiled;
+        let Some(program) = variance_bound(&compiled.lowered) else { return Ok(None) };
+        let (_, tape, _) = self.forward(entry, inputs.to_vec())?;
+        let operands =
+            [values(inputs.to_vec()), tape.clone(), values(compiled.ones.clone()), values(weights)];
+        let (out, _) = self.executor.run(&program, operands.concat())?;
+        let bound = out[0].array().item::<f64>();
+        self.note(entry, HeldSize::of_tape(&compiled.lowered, &tape), &[]);
+        lock(&self.last).variance_bound = bound;
+        Ok(bound)
     }
 
     /// Keeps what a run had to say.
     fn note(&self, entry: &Entry<F::Output>, tape: impl Iterator<Item = HeldSize>, runs: &[Counters]) {
         let mut last = lock(&self.last);
         last.lowered = Some(entry.compiled.lowered.clone());
+        last.variance_bound = None;
         last.tape.clear();
         last.tape.extend(tape);
         last.counters = Counters {
@@ -308,6 +339,7 @@ where
             recomputed_steps: last.counters.recomputed_steps,
             inverse_steps: last.counters.inverse_steps,
             inverse_evaluations: last.counters.inverse_evaluations,
+            variance_bound: last.variance_bound,
             ..TapeReport::of_sizes(lowered, &last.tape)
         }
     }
@@ -478,6 +510,24 @@ macro_rules! settings {
         /// bit of the result; a budget that is too small is an error that says the least possible one.
         pub fn budget(self, bytes: usize) -> Self {
             self.tape(Tape::Budget(bytes))
+        }
+        /// Draws from another seed from now on, under [`Tape::Quantise`], without tracing or lowering again: for each step of a
+        /// training run.
+        ///
+        /// ```
+        /// use retrograde_core::prim::Tape;
+        /// use retrograde_core::trace::{Var, door::grad};
+        /// use retrograde_array::{Array, array};
+        /// let slope = grad(|x: Var| x.sin().exp().sum()).tape(Tape::Quantise { bits: 2, seed: 0 });
+        /// let x = Array::vector((0..100).map(f64::from).collect::<Vec<_>>());
+        /// let first = slope.call(&x)?;
+        /// assert!(first.bits_eq(&slope.call(&x)?)); // the same seed, the same bits
+        /// slope.reseed(1);
+        /// assert!(!first.bits_eq(&slope.call(&x)?));
+        /// # Ok::<(), retrograde_core::trace::Error>(())
+        /// ```
+        pub fn reseed(&self, seed: u64) {
+            *self.core.seed.lock().unwrap_or_else(PoisonError::into_inner) = Some(seed);
         }
         /// What deserves a look in the function traced last, such as large captured arrays.
         pub fn warnings(&self) -> Vec<Diagnostic> {
@@ -689,6 +739,37 @@ where
         let seeds = entry.compiled.ones.clone();
         let (gradients, counters) = backward(&entry.compiled, Core::<F, Args>::arrays(inputs), tape, seeds)?;
         Ok((like_argument::<Args, I>(inputs, gradients), counters))
+    }
+    /// The most that the variance of the gradient along `direction` (its inner product with that) can be under
+    /// [`Tape::Quantise`], in the mean over draws; evaluated at the draws of the seed at hand, and noted in the tape report.
+    /// `None` where nothing is drawn, or some loop computes its states again. What it rests on: [`variance_bound`].
+    ///
+    /// # Errors
+    /// See [`grad`].
+    ///
+    /// ```
+    /// use retrograde_core::prim::Tape;
+    /// use retrograde_core::trace::{Var, door::value_and_grad};
+    /// use retrograde_array::{Array, array};
+    /// let loss = value_and_grad(|x: Var| x.sin().exp().sum()).tape(Tape::Quantise { bits: 8, seed: 0 });
+    /// let x = Array::vector((0..100).map(f64::from).collect::<Vec<_>>());
+    /// let ones = Array::vector(vec![1.0; 100]);
+    /// let bound = loss.variance_bound(&x, &ones)?.unwrap();
+    /// // A hundred entries, each with a deviation of about half a hundredth.
+    /// assert!(bound > 0.0 && bound < 100.0 * 0.02 * 0.02);
+    /// assert_eq!(loss.last_tape().variance_bound, Some(bound));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn variance_bound(
+        &self,
+        inputs: Args::Refs<'_>,
+        direction: &Arrays<Args, I>,
+    ) -> Result<Option<f64>, Error> {
+        let weights = expect_like("direction", direction, "argument", Args::pick(inputs), caller())?;
+        let weights = weights.into_iter().filter(|a| a.dtype().is_float()).collect();
+        let entry = self.entry(inputs)?;
+        self.core.variance_bound(&entry, &Core::<F, Args>::arrays(inputs), weights)
     }
     /// Inside traced code.
     ///

@@ -85,6 +85,9 @@ impl From<LowerError> for Error {
                  or say `.tape(Checkpoint::Sqrt)` for this loop"
                     .into(),
             ),
+            LowerError::Bits { location, .. } => {
+                (location, "write `Tape::Quantise { bits: 8, seed }`".into())
+            }
             LowerError::Budget { least, location, .. } => (
                 location,
                 format!("say `.budget({least})` or more; smaller arrays, or fewer at a time, need less"),

@@ -78,6 +78,8 @@ pub(crate) fn is_lowered(op: &Prim) -> bool {
         Prim::Record(_)
             | Prim::Replay(_)
             | Prim::Retain(_)
+            | Prim::Quantise(_)
+            | Prim::Dequantise(_)
             | Prim::Restore(_)
             | Prim::Spill(_)
             | Prim::Expand(_)

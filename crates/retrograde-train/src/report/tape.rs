@@ -22,15 +22,15 @@ const MAX_LETTERS: usize = 44;
 
 /// Colours of `style.css`, under names that cannot meet those of a page around the drawing.
 const STYLE: &str = "<style>
-.tape { --paper: #fff; --ink: #1a1a1a; --soft: #5c5c5c; --store: #0072b2; --recompute: #009e73; --checkpoint: #d55e00; --reverse: #b5569a; }
+.tape { --paper: #fff; --ink: #1a1a1a; --soft: #5c5c5c; --store: #0072b2; --recompute: #009e73; --checkpoint: #d55e00; --reverse: #b5569a; --quantise: #8a7300; }
 @media (prefers-color-scheme: dark) {
-  .tape { --paper: #15171a; --ink: #e8e8e6; --soft: #a3a6aa; --store: #56b4e9; --recompute: #2fc79a; --checkpoint: #f08a3c; --reverse: #dd8fc3; }
+  .tape { --paper: #15171a; --ink: #e8e8e6; --soft: #a3a6aa; --store: #56b4e9; --recompute: #2fc79a; --checkpoint: #f08a3c; --reverse: #dd8fc3; --quantise: #e3c84a; }
 }
 .tape text { font: 11px system-ui, sans-serif; fill: var(--ink); }
 .tape .tape-bytes { fill: var(--soft); }
 .tape-paper { fill: var(--paper); }
 .tape-store { fill: var(--store); } .tape-recompute { fill: var(--recompute); }
-.tape-checkpoint { fill: var(--checkpoint); } .tape-reverse { fill: var(--reverse); }
+.tape-checkpoint { fill: var(--checkpoint); } .tape-reverse { fill: var(--reverse); } .tape-quantise { fill: var(--quantise); }
 </style>
 ";
 
@@ -161,6 +161,7 @@ fn class(policy: Tape) -> &'static str {
         // A budget becomes one of the others.
         Tape::Checkpoint(_) | Tape::Budget(_) => "tape-checkpoint",
         Tape::Reverse => "tape-reverse",
+        Tape::Quantise { .. } => "tape-quantise",
     }
 }
 
@@ -192,7 +193,16 @@ mod tests {
 
     fn entry(line: usize, policy: Tape, bytes: usize) -> EntryBytes {
         let place = Some(format!("/a/long<path>/of/\"x\"&.rs:{line}:9"));
-        EntryBytes { ty: "f64[2]".into(), op: "sin", place, policy, bytes, bits: None, loop_idx: None }
+        EntryBytes {
+            ty: "f64[2]".into(),
+            op: "sin",
+            place,
+            policy,
+            bytes,
+            bits: None,
+            loop_idx: None,
+            largest_deviation: None,
+        }
     }
 
     fn report(entries: Vec<EntryBytes>) -> TapeReport {
