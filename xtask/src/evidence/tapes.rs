@@ -11,6 +11,9 @@ const PENDULUM_STEPS: u32 = 1_000_000;
 const LEAST_FORWARD_STEPS: f64 = 7_918_425.0;
 /// Depths of the reversible network.
 const BLOCKS: [u32; 3] = [10, 100, 1000];
+/// Steps of training, and for each γ the bits for each weight and step: log2(1/γ) is 0.1520 and 0.0145.
+const MOMENTUM_STEPS: u32 = 100_000;
+const MOMENTUM: [(&str, f64); 2] = [("9/10", 0.155), ("99/100", 0.016)];
 /// Bits for each activation and update.
 const MAX_NETWORK_BITS: f64 = 0.3;
 
@@ -56,6 +59,27 @@ pub(super) fn revnet_holds(results: &Value) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) fn momentum(root: &Path) -> Result<Value, String> {
+    let mut results = json!({});
+    for (gamma, _) in MOMENTUM {
+        results[gamma] = bench(root, &format!("momentum --steps {MOMENTUM_STEPS} --gamma {gamma}"))?;
+    }
+    Ok(results)
+}
+
+pub(super) fn momentum_holds(results: &Value) -> Result<(), String> {
+    for (gamma, bound) in MOMENTUM {
+        let figures = &results[gamma];
+        bits_agree(gamma, figures)?;
+        if figures["start_recovered"] != true {
+            return Err(format!("{gamma}: the first weights were not recovered"));
+        }
+        at_most(figures, "bits_per_value_step", bound)?;
+        number(figures, "plain_bits_per_value_step")?;
+    }
+    Ok(())
+}
+
 fn bits_agree(name: &str, figures: &Value) -> Result<(), String> {
     if figures["bit_identical"] == true {
         return Ok(());
@@ -79,6 +103,29 @@ mod tests {
             let mut broken = good.clone();
             broken[key] = value;
             assert!(binomial_holds(&broken).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_training_run_that_keeps_too_much_is_refused() {
+        let figures = json!({
+            "bit_identical": true,
+            "start_recovered": true,
+            "bits_per_value_step": 0.015,
+            "plain_bits_per_value_step": 1.0,
+        });
+        let good = json!({ "9/10": figures, "99/100": figures });
+        assert_eq!(momentum_holds(&good), Ok(()));
+        for (gamma, key, value) in [
+            ("9/10", "bit_identical", json!(false)),
+            ("99/100", "start_recovered", Value::Null),
+            ("9/10", "bits_per_value_step", json!(0.156)),
+            ("99/100", "bits_per_value_step", json!(0.017)),
+            ("99/100", "plain_bits_per_value_step", Value::Null),
+        ] {
+            let mut broken = good.clone();
+            broken[gamma][key] = value;
+            assert!(momentum_holds(&broken).is_err(), "{gamma} {key}");
         }
     }
 

@@ -9,6 +9,7 @@ mod binomial;
 mod case;
 mod lorenz;
 mod measure;
+mod momentum;
 mod nbody;
 mod neural_ode;
 mod reference;
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use retrograde::prelude::Tape;
+use retrograde::prelude::{Contract, Tape};
 use retrograde_train::report::tape_page;
 
 use crate::failure::Failure;
@@ -47,6 +48,9 @@ pub(crate) struct BenchArgs {
     /// Bodies of `nbody`, the sun included [default: 8].
     #[arg(long, value_name = "N", value_parser = in_range(1, MAX_BODIES))]
     bodies: Option<usize>,
+    /// What is left of the velocity in each step of `momentum`, as a fraction of whole numbers [default: 9/10].
+    #[arg(long, value_name = "N/D", value_parser = fraction)]
+    gamma: Option<Contract>,
     /// Threads; the interpreter has one.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = one_thread)]
     threads: usize,
@@ -76,6 +80,14 @@ fn in_range(min: usize, max: usize) -> impl Fn(&str) -> Result<usize, String> + 
     }
 }
 
+fn fraction(text: &str) -> Result<Contract, String> {
+    // A denominator of 2^15 at most: `Contract` says why.
+    let message = || format!("found {text:?}, expected N/D with 1 <= N < D <= 32768, for example 99/100");
+    let (n, d) = text.split_once('/').ok_or_else(message)?;
+    let parsed = n.parse().ok().zip(d.parse().ok()).map(|(n, d)| Contract { n, d });
+    parsed.filter(|by| (1..by.d).contains(&by.n) && by.d <= 1 << 15).ok_or_else(message)
+}
+
 fn one_thread(text: &str) -> Result<usize, String> {
     let message = || format!("found {text:?}, expected 1: the reference interpreter runs on one thread");
     text.parse().ok().filter(|n| *n == 1).ok_or_else(message)
@@ -86,6 +98,7 @@ fn one_thread(text: &str) -> Result<usize, String> {
 struct Task {
     case: &'static Case,
     bodies: usize,
+    gamma: Contract,
     n_steps: usize,
     policy: Tape,
 }
@@ -94,19 +107,21 @@ impl Task {
     /// From what was asked for, checked against what the case knows.
     fn new(args: &BenchArgs) -> Result<Task, Failure> {
         let case = args.case;
-        if args.bodies.is_some() && case.name != nbody::CASE.name {
-            return Err(Failure::ForeignFlag {
-                flag: "--bodies",
-                belongs_to: nbody::CASE.name,
-                case: case.name,
-            });
+        for (flag, given, belongs_to) in [
+            ("--bodies", args.bodies.is_some(), nbody::CASE.name),
+            ("--gamma", args.gamma.is_some(), momentum::CASE.name),
+        ] {
+            if given && case.name != belongs_to {
+                return Err(Failure::ForeignFlag { flag, belongs_to, case: case.name });
+            }
         }
         let n_steps = args.steps.unwrap_or(case.n_steps);
         if n_steps > case.max_steps {
             return Err(Failure::TooManySteps { case: case.name, found: n_steps, most: case.max_steps });
         }
         let policy = args.tape.unwrap_or(case.policy);
-        Ok(Task { case, bodies: args.bodies.unwrap_or(nbody::BODIES), n_steps, policy })
+        let (bodies, gamma) = (args.bodies.unwrap_or(nbody::BODIES), args.gamma.unwrap_or(momentum::GAMMA));
+        Ok(Task { case, bodies, gamma, n_steps, policy })
     }
 
     fn problem(self) -> Problem {

@@ -47,11 +47,12 @@ fn problem(task: Task) -> Problem {
 mod tests {
     use super::*;
     use crate::bench::measure::gradient;
+    use crate::bench::momentum;
     use crate::bench::reference::{bits, hex};
     use retrograde::prim::Value;
 
     fn disc(bodies: usize, n_steps: usize, policy: Tape) -> Task {
-        Task { case: &CASE, bodies, n_steps, policy }
+        Task { case: &CASE, bodies, gamma: momentum::GAMMA, n_steps, policy }
     }
 
     #[test]

@@ -69,6 +69,9 @@ fn elsewhere(task: Task, policy: Tape) -> Result<String, Failure> {
     if task.case.name == super::nbody::CASE.name {
         command.args(["--bodies", &task.bodies.to_string()]);
     }
+    if task.case.name == super::momentum::CASE.name {
+        command.args(["--gamma", &format!("{}/{}", task.gamma.n, task.gamma.d)]);
+    }
     let output = command.output().map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
         return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
