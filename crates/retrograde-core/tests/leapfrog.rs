@@ -78,7 +78,7 @@ fn gradients_agree_to_the_bit_and_reversal_keeps_little() {
                 assert!(report.tape_bytes() <= 101 * 48 * 8, "{report}");
                 assert_eq!(report.recomputed_steps, 10_000 - 100);
             }
-            Tape::Reverse => {
+            Tape::Reverse | Tape::ReverseOr(_) => {
                 let bits = report.stack_bits() as f64 / (6 * BODIES * n_steps) as f64;
                 assert!(bits <= 0.03, "{bits} bits per value and step");
                 assert_eq!(report.inverse_steps, n_steps as u64);
@@ -148,7 +148,7 @@ fn batches_of_gradients_agree_to_the_bit_and_follow_the_policy() {
         match policy {
             Tape::Store | Tape::Recompute => assert_eq!(steps, (0, 0)),
             Tape::Checkpoint(_) => assert_eq!(steps, (10_000 - 100, 0)),
-            Tape::Reverse => assert_eq!(steps, (0, 10_000)),
+            Tape::Reverse | Tape::ReverseOr(_) => assert_eq!(steps, (0, 10_000)),
         }
         assert!(report.notes.is_empty(), "{report}");
     }
@@ -182,7 +182,7 @@ fn gradients_of_batches_agree_to_the_bit_and_keep_little() {
             Tape::Store => assert!(report.tape_bytes() > 2_000_000),
             Tape::Recompute => assert!(report.tape_bytes() <= 2 * (n_steps + 1) * 48 * 8, "{report}"),
             Tape::Checkpoint(_) => assert!(report.tape_bytes() <= 2 * 101 * 48 * 8, "{report}"),
-            Tape::Reverse => {
+            Tape::Reverse | Tape::ReverseOr(_) => {
                 let bits = report.stack_bits() as f64 / (2 * 6 * BODIES * n_steps) as f64;
                 assert!(bits <= 0.05, "{bits} bits per value and step");
                 assert!(report.tape_bytes() < 20_000, "{report}");

@@ -17,6 +17,35 @@ pub enum Tape {
     /// step cannot be undone one by one, the whole step is undone by iteration, at up to nine evaluations each way, and what
     /// that misses is kept, or a state for 64 steps where that is less: `prim::whole_step`.
     Reverse,
+    /// `Reverse`, and these checkpoints for each loop whose step it would refuse; the report's notes say which and why. Made by
+    /// [`Tape::or`].
+    ReverseOr(Checkpoint),
+}
+
+impl Tape {
+    /// Falls back to checkpoints where a loop cannot be reversed; other policies refuse no loop and stay what they are.
+    ///
+    /// ```
+    /// use retrograde_core::prim::{Checkpoint, Tape};
+    /// use retrograde_core::trace::{Var, control::scan, door::grad, var::constant};
+    /// use retrograde_array::{DType, array};
+    /// // A number that is halved loses a bit in each step, which no inverse brings back.
+    /// let f = |x: Var| {
+    ///     let step = |(i, x): (Var, Var)| (i / 2, x + 0.001 * i.convert(DType::F64) * x.sin());
+    ///     scan(9).repeat((constant(&array(1000_i64)), x), step).1
+    /// };
+    /// assert!(grad(f).tape(Tape::Reverse).call(&array(0.5)).is_err());
+    /// let slope = grad(f).tape(Tape::Reverse.or(Checkpoint::Sqrt));
+    /// assert_eq!(slope.call(&array(0.5))?, grad(f).call(&array(0.5))?);
+    /// assert!(slope.last_tape().notes[0].contains("checkpoint-sqrt instead of reverse"));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
+    pub fn or(self, checkpoint: Checkpoint) -> Tape {
+        match self {
+            Tape::Reverse | Tape::ReverseOr(_) => Tape::ReverseOr(checkpoint),
+            other => other,
+        }
+    }
 }
 
 /// Which states a checkpointed loop keeps.
@@ -44,6 +73,7 @@ impl fmt::Display for Tape {
             Tape::Checkpoint(Checkpoint::Sqrt) => f.write_str("checkpoint-sqrt"),
             Tape::Checkpoint(Checkpoint::Slots(n)) => write!(f, "checkpoint-{n}"),
             Tape::Reverse => f.write_str("reverse"),
+            Tape::ReverseOr(checkpoint) => write!(f, "reverse-or-{}", Tape::from(*checkpoint)),
         }
     }
 }
@@ -56,10 +86,17 @@ impl FromStr for Tape {
             "recompute" => Ok(Tape::Recompute),
             "checkpoint-sqrt" => Ok(Tape::Checkpoint(Checkpoint::Sqrt)),
             "reverse" => Ok(Tape::Reverse),
+            _ if s.starts_with("reverse-or-") => match s["reverse-or-".len()..].parse() {
+                Ok(Tape::Checkpoint(checkpoint)) => Ok(Tape::ReverseOr(checkpoint)),
+                _ => Err(format!(
+                    "found policy `{s}`, expected a checkpoint after `reverse-or-`, as in reverse-or-checkpoint-sqrt"
+                )),
+            },
             _ => match s.strip_prefix("checkpoint-").and_then(|n| n.parse().ok()) {
                 Some(n) if n > 0 => Ok(Tape::Checkpoint(Checkpoint::Slots(n))),
                 _ => Err(format!(
-                    "found policy `{s}`, expected one of store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse"
+                    "found policy `{s}`, expected one of store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse, \
+                     reverse-or-checkpoint-sqrt, reverse-or-checkpoint-N"
                 )),
             },
         }
@@ -76,6 +113,17 @@ mod tests {
             [Checkpoint::Sqrt, Checkpoint::Slots(1), Checkpoint::Slots(16)].map(Tape::Checkpoint);
         for policy in [Tape::Store, Tape::Recompute, Tape::Reverse].into_iter().chain(checkpoints) {
             assert_eq!(policy.to_string().parse(), Ok(policy));
+        }
+        for checkpoint in [Checkpoint::Sqrt, Checkpoint::Slots(16)] {
+            let policy = Tape::Reverse.or(checkpoint);
+            assert_eq!(policy.to_string().parse(), Ok(policy));
+            assert_eq!(Tape::Store.or(checkpoint), Tape::Store);
+        }
+        for wrong in ["reverse-or-", "reverse-or-store", "reverse-or-checkpoint-0"] {
+            assert!(
+                wrong.parse::<Tape>().unwrap_err().contains("as in reverse-or-checkpoint-sqrt"),
+                "{wrong}"
+            );
         }
         for wrong in ["checkpoint-0", "checkpoint-", "checkpoint--1", "Store", ""] {
             assert!(wrong.parse::<Tape>().unwrap_err().contains("expected one of"), "{wrong}");

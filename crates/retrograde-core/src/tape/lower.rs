@@ -320,8 +320,16 @@ fn record(
     let mut inputs = inputs.to_vec();
     let carries = || bodies::restrict(l.body, &all, &l.body.outputs[..l.n_carry]);
     let mut exact = None;
+    let by_checkpoints = |body: Program, checkpoint: Option<Checkpoint>| {
+        let plan = match (checkpoint, l.length) {
+            (Some(Checkpoint::Slots(slots)), _) => Plan::Slots(slots.max(1)),
+            (Some(Checkpoint::Sqrt), Some(n)) => Plan::Every(n.isqrt().max(1)),
+            _ => Plan::Every(1),
+        };
+        (Arc::new(body), Arc::new(carries()), plan)
+    };
     let (body, step, plan) = match policy {
-        Tape::Reverse => match invert(&body, l.n_consts, l.n_carry) {
+        Tape::Reverse | Tape::ReverseOr(_) => match invert(&body, l.n_consts, l.n_carry) {
             Ok(inverse) => {
                 let derived = inverse.derived;
                 let (record, inverse) = (Arc::new(inverse.record), Arc::new(inverse.inverse));
@@ -329,26 +337,34 @@ fn record(
                 found.reverse(&record, &inverse, l.n_consts, l.n_carry, derived, equation.location);
                 (record, inverse, Plan::Reverse)
             }
-            Err(refusal) => {
-                let of_rest = invert_exact(&body, l.n_consts, l.n_carry)
-                    .map_err(|r| LowerError::NotReversible(r, equation.location))?;
-                if let Some(of_rest) = of_rest {
-                    let (record, inverse) = (of_rest.inverse.record.into(), of_rest.inverse.inverse.into());
-                    found.reverse(&record, &inverse, l.n_consts, of_rest.n_carry, vec![], equation.location);
-                    exact = Some(Arc::new(of_rest.program));
+            Err(refusal) => match (invert_exact(&body, l.n_consts, l.n_carry), policy) {
+                (Ok(of_rest), _) => {
+                    if let Some(of_rest) = of_rest {
+                        let (record, inverse) =
+                            (of_rest.inverse.record.into(), of_rest.inverse.inverse.into());
+                        found.reverse(
+                            &record,
+                            &inverse,
+                            l.n_consts,
+                            of_rest.n_carry,
+                            vec![],
+                            equation.location,
+                        );
+                        exact = Some(Arc::new(of_rest.program));
+                    }
+                    note(found, equation, &format!("reversed as whole steps, by iteration: {refusal}"));
+                    (Arc::new(body), Arc::new(carries()), Plan::ReverseStep { corrections: CORRECTIONS })
                 }
-                note(found, equation, &format!("reversed as whole steps, by iteration: {refusal}"));
-                (Arc::new(body), Arc::new(carries()), Plan::ReverseStep { corrections: CORRECTIONS })
-            }
+                (Err(refusal), Tape::ReverseOr(checkpoint)) => {
+                    let instead = Tape::from(checkpoint);
+                    note(found, equation, &format!("{instead} instead of reverse: {refusal}"));
+                    by_checkpoints(body, Some(checkpoint))
+                }
+                (Err(refusal), _) => return Err(LowerError::NotReversible(refusal, equation.location)),
+            },
         },
-        Tape::Checkpoint(_) | Tape::Recompute | Tape::Store => {
-            let plan = match (policy, l.length) {
-                (Tape::Checkpoint(Checkpoint::Slots(slots)), _) => Plan::Slots(slots.max(1)),
-                (Tape::Checkpoint(Checkpoint::Sqrt), Some(n)) => Plan::Every(n.isqrt().max(1)),
-                _ => Plan::Every(1),
-            };
-            (Arc::new(body), Arc::new(carries()), plan)
-        }
+        Tape::Checkpoint(checkpoint) => by_checkpoints(body, Some(checkpoint)),
+        Tape::Recompute | Tape::Store => by_checkpoints(body, None),
     };
     let op = Record {
         cond: l.cond.cloned(),

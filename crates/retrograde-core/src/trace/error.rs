@@ -81,7 +81,8 @@ impl From<LowerError> for Error {
         Diagnostic::new(refusal.message, refusal.location.or(of_loop))
             .help(
                 "change parts of the state that are no floats only by what can be undone, as in `n + 1`, \
-                 or say `.tape(Checkpoint::Sqrt)` for this loop",
+                 or say `.tape(Checkpoint::Sqrt)` for this loop, \
+                 or `.tape(Tape::Reverse.or(Checkpoint::Sqrt))` where only some loops are like that",
             )
             .into()
     }

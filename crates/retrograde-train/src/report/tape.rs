@@ -159,7 +159,7 @@ fn class(policy: Tape) -> &'static str {
         Tape::Store => "tape-store",
         Tape::Recompute => "tape-recompute",
         Tape::Checkpoint(_) => "tape-checkpoint",
-        Tape::Reverse => "tape-reverse",
+        Tape::Reverse | Tape::ReverseOr(_) => "tape-reverse",
     }
 }
 
