@@ -35,6 +35,10 @@
 // read off the step, by what the carry after it is made of: the other carries after it. It has to give e at the start, and
 // the carry after a step that starts with its value. Then every state before a step has it in place of the carry.
 
+// Note [declared]
+// That an inverse which the user declared undoes its call is an axiom here: `exec::verify` tries it before it is used. So a call
+// of that inverse, on just what the call gave and on the same other operands, gives what the call was made with.
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::rc::Rc;
@@ -44,6 +48,7 @@ use retrograde_array::{Array, DType};
 
 use super::lower::Lowered;
 use crate::ir::{Equation, Kind, Location, Op, Type, check};
+use crate::prim::call::Call;
 use crate::prim::contract::Contract;
 use crate::prim::neg::Neg;
 use crate::prim::record::Record;
@@ -244,6 +249,16 @@ struct Auditor {
     part: &'static str,
     path: Vec<Place>,
     recorded: Vec<Recorded>,
+    declared: Vec<Declared>,
+}
+
+/// A call with an inverse that the user declared, see Note [declared].
+struct Declared {
+    inverse: Arc<Program>,
+    /// The state, then what else the inverse reads.
+    operands: Vec<Term>,
+    /// The state after it.
+    results: Vec<Term>,
 }
 
 impl Auditor {
@@ -298,7 +313,7 @@ impl Auditor {
 
     fn equation(&mut self, op: &Prim, operands: &[Term], types: &[&Type]) -> Result<Vec<Term>, AuditError> {
         match op {
-            Prim::Call(call) => self.run(&call.body, operands),
+            Prim::Call(call) => self.call(call, operands),
             Prim::CustomJvp(custom) => self.run(&custom.primal, operands),
             Prim::CustomVjp(custom) => self.run(&custom.primal, operands),
             Prim::LinearCall(call) => match &call.apply {
@@ -326,6 +341,22 @@ impl Auditor {
             op if op.has_bodies() => self.unproved("the bodies of this operation are not understood"),
             op => Ok((0..types.len()).map(|i| self.terms.app(op, operands, i, types[i])).collect()),
         }
+    }
+
+    /// See Note [declared].
+    fn call(&mut self, call: &Call, operands: &[Term]) -> Result<Vec<Term>, AuditError> {
+        let Some(inverse) = &call.inverse else { return self.run(&call.body, operands) };
+        let n = inverse.outputs.len();
+        let undoes = |d: &&Declared| {
+            d.inverse == call.body && d.results == operands[..n] && d.operands[n..] == operands[n..]
+        };
+        if let Some(undone) = self.declared.iter().find(undoes) {
+            return Ok(undone.operands[..n].to_vec());
+        }
+        let results = self.run(&call.body, operands)?;
+        let (operands, after) = (operands[..inverse.inputs.len()].to_vec(), results[..n].to_vec());
+        self.declared.push(Declared { inverse: inverse.clone(), operands, results: after });
+        Ok(results)
     }
 
     /// Reads the step of a loop once, on symbols.

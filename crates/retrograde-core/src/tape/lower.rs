@@ -15,7 +15,7 @@ use crate::prim::replay::{Plan, Replay};
 use crate::prim::scan::Scan;
 use crate::prim::whole_step::CORRECTIONS;
 use crate::prim::{Builder, Checkpoint, Prim, Program, Tape, bodies};
-use crate::transform::{Derived, Refusal, invert, invert_exact};
+use crate::transform::{Derived, Inverse, Refusal, invert, invert_exact};
 
 /// A lowered program in two parts.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ pub struct Reversal {
     pub derived: Vec<Derived>,
     /// Where the user wrote the loop.
     pub location: Option<Location>,
+    /// Whether the loop may do without, where the inverse proves wrong.
+    pub falls_back: bool,
 }
 
 /// What the pass collects on the side.
@@ -59,21 +61,6 @@ struct Found {
     n_recorded: usize,
     notes: Vec<String>,
     reversals: Vec<Reversal>,
-}
-
-impl Found {
-    fn reverse(
-        &mut self,
-        record: &Arc<Program>,
-        inverse: &Arc<Program>,
-        n_consts: usize,
-        n_carry: usize,
-        derived: Vec<Derived>,
-        location: Option<Location>,
-    ) {
-        let (record, inverse) = (record.clone(), inverse.clone());
-        self.reversals.push(Reversal { record, inverse, n_consts, n_carry, derived, location });
-    }
 }
 
 /// Why a program cannot be lowered as asked.
@@ -328,28 +315,28 @@ fn record(
         };
         (Arc::new(body), Arc::new(carries()), plan)
     };
+    let reversal = |inverse: &Inverse, n_carry: usize| Reversal {
+        record: Arc::new(inverse.record.clone()),
+        inverse: Arc::new(inverse.inverse.clone()),
+        n_consts: l.n_consts,
+        n_carry,
+        derived: inverse.derived.clone(),
+        location: equation.location,
+        falls_back: matches!(policy, Tape::ReverseOr(_)),
+    };
     let (body, step, plan) = match policy {
         Tape::Reverse | Tape::ReverseOr(_) => match invert(&body, l.n_consts, l.n_carry) {
             Ok(inverse) => {
-                let derived = inverse.derived;
-                let (record, inverse) = (Arc::new(inverse.record), Arc::new(inverse.inverse));
-                expect_derived(b, &derived, l, &mut inputs);
-                found.reverse(&record, &inverse, l.n_consts, l.n_carry, derived, equation.location);
-                (record, inverse, Plan::Reverse)
+                let reversal = reversal(&inverse, l.n_carry);
+                expect_derived(b, &inverse.derived, l, &mut inputs);
+                let parts = (reversal.record.clone(), reversal.inverse.clone(), Plan::Reverse);
+                found.reversals.push(reversal);
+                parts
             }
             Err(refusal) => match (invert_exact(&body, l.n_consts, l.n_carry), policy) {
                 (Ok(of_rest), _) => {
                     if let Some(of_rest) = of_rest {
-                        let (record, inverse) =
-                            (of_rest.inverse.record.into(), of_rest.inverse.inverse.into());
-                        found.reverse(
-                            &record,
-                            &inverse,
-                            l.n_consts,
-                            of_rest.n_carry,
-                            vec![],
-                            equation.location,
-                        );
+                        found.reversals.push(reversal(&of_rest.inverse, of_rest.n_carry));
                         exact = Some(Arc::new(of_rest.program));
                     }
                     note(found, equation, &format!("reversed as whole steps, by iteration: {refusal}"));

@@ -17,7 +17,7 @@ mod report;
 mod trim;
 
 pub use crate::prim::{Checkpoint, Tape};
-pub use annotate::annotate;
+pub use annotate::{annotate, without_inverse};
 pub use audit::{AuditError, audit};
 pub use cut::TapeEntry;
 pub use lower::{LowerError, Lowered, Reversal, lower};

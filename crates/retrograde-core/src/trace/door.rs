@@ -30,7 +30,7 @@ use super::{Error, Var};
 use crate::exec::{Counters, Executor, Interpreter, verify};
 use crate::ir::{Diagnostic, Diagnostics, Location, Type, simplify};
 use crate::prim::{Program, Tape, Value, bodies};
-use crate::tape::{Lowered, TapeReport, annotate, audit, lower};
+use crate::tape::{Lowered, TapeReport, annotate, audit, lower, without_inverse};
 use crate::transform::{self, Standard, linearize};
 use retrograde_array::{Array, Scalar};
 
@@ -133,16 +133,38 @@ where
         let active = self.active(&leaves, wrt)?;
         let (joint, n_outputs, seeds) = derive(&program, &active, kind, self.location)?;
         let joint = if kind == Kind::Jit { joint } else { simplify(&joint) };
-        let lowered = lower(&joint, n_outputs, seeds.len(), self.policy.unwrap_or_default())?;
-        if cfg!(debug_assertions) && lowered.n_recorded > 0 {
-            audit(&joint, &lowered, seeds.len())?;
-        }
-        for reversal in &lowered.reversals {
-            verify(reversal).map_err(|e| Error::Audit(e.to_string()))?;
-        }
+        let lowered = self.lowered_and_verified(joint, n_outputs, seeds.len())?;
         let entry = Arc::new(Entry { compiled: Compiled { lowered, seeds }, result });
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(key, entry.clone());
         Ok(entry)
+    }
+
+    /// Lowers a program; where an inverse that the user declared proves wrong, and the loop may do without, it does.
+    fn lowered_and_verified(
+        &self,
+        mut joint: Program,
+        n_outputs: usize,
+        n_seeds: usize,
+    ) -> Result<Lowered, Error> {
+        let mut notes = vec![];
+        loop {
+            let mut lowered = lower(&joint, n_outputs, n_seeds, self.policy.unwrap_or_default())?;
+            if cfg!(debug_assertions) && lowered.n_recorded > 0 {
+                audit(&joint, &lowered, n_seeds)?;
+            }
+            let wrong = lowered.reversals.iter().find_map(|r| Some((r.falls_back, verify(r).err()?)));
+            match wrong {
+                None => {
+                    lowered.notes.extend(notes);
+                    return Ok(lowered);
+                }
+                Some((true, e)) if e.is_declared => {
+                    notes.push(format!("{e}: not used"));
+                    joint = without_inverse(&joint, e.location);
+                }
+                Some((_, e)) => return Err(e.into()),
+            }
+        }
     }
 
     fn active(&self, leaves: &[Vec<(String, Array)>], wrt: Option<usize>) -> Result<Vec<bool>, Error> {

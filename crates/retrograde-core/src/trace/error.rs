@@ -1,6 +1,6 @@
 //! The errors of front doors.
 
-use crate::exec::RunError;
+use crate::exec::{NotAnInverse, RunError};
 use crate::ir::{Diagnostic, Diagnostics, Location};
 use crate::tape::{AuditError, LowerError};
 
@@ -66,6 +66,24 @@ impl Error {
 impl From<Diagnostic> for Error {
     fn from(diagnostic: Diagnostic) -> Error {
         Error::Trace(diagnostic.into())
+    }
+}
+
+impl From<NotAnInverse> for Error {
+    fn from(e: NotAnInverse) -> Error {
+        if !e.is_declared {
+            return Error::Audit(e.to_string());
+        }
+        let place = e.location;
+        // The place stands below the message.
+        let e = NotAnInverse { location: None, ..e };
+        Diagnostic::new(format!("reversible: {e}"), place)
+            .help(
+                "an inverse gives every bit back, also of zeros of either sign, of subnormal numbers and of huge beside tiny ones; \
+                 rounded steps have none: leave it out and they are reversed as a whole, or say \
+                 `.tape(Tape::Reverse.or(Checkpoint::Sqrt))`",
+            )
+            .into()
     }
 }
 
