@@ -129,6 +129,7 @@ struct Loop<'a> {
     n_consts: usize,
     n_carry: usize,
     policy: Option<Tape>,
+    most: Option<usize>,
 }
 
 fn as_loop(op: &Prim) -> Option<Loop<'_>> {
@@ -142,6 +143,7 @@ fn as_loop(op: &Prim) -> Option<Loop<'_>> {
             n_consts: s.n_consts,
             n_carry: s.n_carry,
             policy: s.policy,
+            most: None,
         }),
         Prim::While(w) => Some(Loop {
             body: &w.body,
@@ -152,6 +154,7 @@ fn as_loop(op: &Prim) -> Option<Loop<'_>> {
             n_consts: w.n_body_consts,
             n_carry: w.n_carry(),
             policy: w.policy,
+            most: w.most,
         }),
         _ => None,
     }
@@ -362,6 +365,7 @@ fn record(
         n_consts: l.n_consts,
         n_carry: l.n_carry,
         plan,
+        most: l.most,
     };
     let outputs = b.emit(op.into(), &inputs);
     let (results, of_tape) = outputs.split_at(keep.len());

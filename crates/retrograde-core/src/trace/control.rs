@@ -340,12 +340,28 @@ pub fn scan_over() -> ScanConfig {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WhileConfig {
     policy: Option<Tape>,
+    most: Option<usize>,
 }
 
 impl WhileConfig {
     /// What the derivative of this loop remembers, whatever the front door says.
     pub fn tape(self, policy: impl Into<Tape>) -> Self {
-        WhileConfig { policy: Some(policy.into()) }
+        WhileConfig { policy: Some(policy.into()), ..self }
+    }
+    /// How many steps the loop may take; one that would go on is an error when it runs. Changes no bit of what ends in time. Batched
+    /// lanes take steps together, so it holds for the longest.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, control::while_config, door::grad};
+    /// use retrograde_array::array;
+    /// let halved = |x: Var| while_config().at_most(20).run(x, |x| x.gt(1.0), |x| x * 0.5);
+    /// assert_eq!(grad(halved).call(&array(10.0))?, array(0.0625));
+    /// let error = grad(halved).call(&array(f64::INFINITY)).unwrap_err().to_string();
+    /// assert!(error.contains("the loop would take more than 20 steps"), "{error}");
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
+    pub fn at_most(self, n_steps: usize) -> Self {
+        WhileConfig { most: Some(n_steps), ..self }
     }
     /// Runs the loop.
     #[track_caller]
@@ -365,6 +381,7 @@ impl WhileConfig {
             n_cond_consts: cond.captures.len(),
             n_body_consts: body.captures.len(),
             policy: self.policy,
+            most: self.most,
         };
         let inputs = [cond.captures, body.captures, state].concat();
         let out = frame::record(op, &inputs, location);
@@ -381,7 +398,8 @@ impl WhileConfig {
 /// All modes differentiate through it; what its reverse keeps grows with the steps taken, see [`WhileConfig::tape`].
 ///
 /// # Errors
-/// At the front door, where `go_on` is not one truth value or a step does not return what it was given.
+/// At the front door, where `go_on` is not one truth value or a step does not return what it was given. A loop whose condition never
+/// fails runs for ever; [`WhileConfig::at_most`] makes that an error.
 ///
 /// ```
 /// use retrograde_core::trace::{Var, control::while_loop, door::{grad, jit}};
