@@ -102,8 +102,9 @@ pub(super) fn measure(task: Task, repeats: usize, threads: usize) -> Result<(Fig
     drop(tape);
 
     let n_value_steps = problem.n_values as f64 * task.n_steps as f64;
-    let remainder_bits = match &problem.beside {
-        Some(beside) if task.policy == Tape::Reverse => Some(log2_of_all(&beside.remainders, start)?),
+    let remainders = problem.beside.as_ref().and_then(|beside| beside.remainders.as_ref());
+    let remainder_bits = match remainders {
+        Some(remainders) if task.policy == Tape::Reverse => Some(log2_of_all(remainders, start)?),
         _ => None,
     };
     let n_bits = remainder_bits.unwrap_or(0.0) + kept_bits(task.policy, &report, tape_bytes);

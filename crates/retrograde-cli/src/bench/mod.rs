@@ -7,6 +7,7 @@
 
 mod binomial;
 mod case;
+mod lattice;
 mod lorenz;
 mod measure;
 mod momentum;
@@ -45,7 +46,7 @@ pub(crate) struct BenchArgs {
     /// What the gradient remembers: store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse.
     #[arg(long, value_name = "POLICY")]
     tape: Option<Tape>,
-    /// Bodies of `nbody`, the sun included [default: 8].
+    /// Bodies of `nbody` and `lattice`, the sun included [default: 8].
     #[arg(long, value_name = "N", value_parser = in_range(1, MAX_BODIES))]
     bodies: Option<usize>,
     /// What is left of the velocity in each step of `momentum`, as a fraction of whole numbers [default: 9/10].
@@ -107,13 +108,14 @@ impl Task {
     /// From what was asked for, checked against what the case knows.
     fn new(args: &BenchArgs) -> Result<Task, Failure> {
         let case = args.case;
-        for (flag, given, belongs_to) in [
-            ("--bodies", args.bodies.is_some(), nbody::CASE.name),
-            ("--gamma", args.gamma.is_some(), momentum::CASE.name),
-        ] {
-            if given && case.name != belongs_to {
-                return Err(Failure::ForeignFlag { flag, belongs_to, case: case.name });
-            }
+        let of_bodies = [nbody::CASE.name, lattice::CASE.name];
+        let foreign = match (args.bodies, args.gamma) {
+            (Some(_), _) if !of_bodies.contains(&case.name) => Some(("--bodies", nbody::CASE.name)),
+            (_, Some(_)) if case.name != momentum::CASE.name => Some(("--gamma", momentum::CASE.name)),
+            _ => None,
+        };
+        if let Some((flag, belongs_to)) = foreign {
+            return Err(Failure::ForeignFlag { flag, belongs_to, case: case.name });
         }
         let n_steps = args.steps.unwrap_or(case.n_steps);
         if n_steps > case.max_steps {

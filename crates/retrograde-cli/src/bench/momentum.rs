@@ -119,7 +119,7 @@ fn problem(task: Task) -> Problem {
         data.error(train(task, (s[0], s[1]), data).0)
     };
     let beside = Beside {
-        remainders: Rc::new(move |s: &[Var]| train(task, (s[0], s[1]), of_rest()).1),
+        remainders: Some(Rc::new(move |s: &[Var]| train(task, (s[0], s[1]), of_rest()).1)),
         plain: Rc::new(move |s: &[Var]| {
             let data = of_plain();
             data.error(train_plainly(task, (s[0], s[1]), data))
