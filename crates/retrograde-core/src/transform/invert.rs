@@ -403,7 +403,7 @@ fn record(
         twin[p.index()] = Some(if is_carry { outputs[i - n_consts] } else { inputs[i] });
     }
     twin[first_bits.index()] = Some(bits);
-    let mut retained: Vec<(Prim, Vec<ValueId>)> = vec![];
+    let mut retained: Vec<(Prim, Vec<ValueId>, Option<Location>)> = vec![];
     for equation in &inverse.equations {
         let operands = |twin: &[Option<ValueId>]| -> Vec<ValueId> {
             equation.inputs.iter().map(|v| twin[v.index()].expect("defined before use")).collect()
@@ -423,12 +423,13 @@ fn record(
                 retained.push((
                     Retain { update: *update }.into(),
                     [&[operands[1], value], &operands[2..]].concat(),
+                    equation.location,
                 ));
                 vec![bits, value]
             }
             Prim::Expand(Expand { by }) => {
                 let before = [1, 2].map(|i| at_hand[i].expect("every expanded value is listed").0);
-                retained.push((Spill { by: *by }.into(), before.to_vec()));
+                retained.push((Spill { by: *by }.into(), before.to_vec(), equation.location));
                 vec![bits, before[0], before[1]]
             }
             op => match at_hand.iter().map(|found| found.filter(|(_, negated)| !negated)).collect() {
@@ -438,7 +439,8 @@ fn record(
         };
         equation.outputs.iter().zip(results).for_each(|(v, r)| twin[v.index()] = Some(r));
     }
-    for (op, operands) in retained.into_iter().rev() {
+    for (op, operands, location) in retained.into_iter().rev() {
+        b.location = location;
         bits = b.emit1(op, &[&[bits], &operands[..]].concat());
     }
     let (carries, ys) = outputs.split_at(n_carry);
