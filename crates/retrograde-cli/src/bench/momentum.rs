@@ -132,6 +132,7 @@ fn problem(task: Task) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::case::Loss;
     use crate::bench::measure::gradient;
     use crate::bench::nbody;
     use crate::bench::reference::{bits, hex};
@@ -162,9 +163,8 @@ mod tests {
             move |w: Var| Examples { inputs: constant(&data.0), targets: constant(&data.1) }.error(w)
         });
         let first = at_start.call(&start[0]).unwrap().item::<f64>().unwrap();
-        let value = |loss: Rc<dyn Fn(&[Var]) -> Var>| {
-            jit(move |s: Vec<Var>| loss(&s)).call(&start).unwrap().item::<f64>().unwrap()
-        };
+        let value =
+            |loss: Rc<Loss>| jit(move |s: Vec<Var>| loss(&s)).call(&start).unwrap().item::<f64>().unwrap();
         let (on_lattice, in_floats) = (value(loss), value(plain));
         assert!(on_lattice < 0.05 * first, "{first} to {on_lattice}");
         assert!((on_lattice - in_floats).abs() < 1e-12, "{on_lattice} {in_floats}");
