@@ -277,6 +277,8 @@ fn every_case_of_the_bench_has_the_same_fields() {
         ("neural-ode", "3"),
         ("revnet", "5"),
         ("binomial", "300"),
+        ("momentum", "50"),
+        ("lattice", "20"),
     ] {
         let args = ["bench", case, "--steps", steps, "--repeats", "1", "--json"];
         let figures = last_json(&succeed(temp.path(), &args));
@@ -287,9 +289,25 @@ fn every_case_of_the_bench_has_the_same_fields() {
             (&Value::from("store"), &Value::from(1))
         );
         assert!(figures["peak_tape_bytes"].as_u64() >= figures["tape_bytes"].as_u64(), "{figures}");
-        assert!(figures["bits_per_value_step"].as_f64().unwrap() > 0.0, "{figures}");
+        let bits = figures["bits_per_value_step"].as_f64().unwrap();
+        assert!(if case == "lattice" { bits == 0.0 } else { bits > 0.0 }, "{figures}");
         let expected = fields.get_or_insert_with(|| names(&figures));
         assert_eq!(&names(&figures), expected, "{case}");
+    }
+}
+
+/// The information that a contraction by γ destroys is log2(1/γ) bits: 0.1520 and 0.0145. The bounds leave room for the remainders,
+/// which start with log2 of γ's numerator.
+#[test]
+fn bench_momentum_keeps_what_contraction_destroys() {
+    let temp = tempfile::tempdir().unwrap();
+    for (gamma, bound) in [("9/10", 0.155), ("99/100", 0.016)] {
+        let args = ["bench", "momentum", "--steps", "5000", "--gamma", gamma, "--repeats", "1", "--json"];
+        let figures = last_json(&succeed(temp.path(), &args));
+        assert_eq!((&figures["bit_identical"], &figures["start_recovered"]), (&true.into(), &true.into()));
+        let bits = |name: &str| figures[name].as_f64().unwrap();
+        assert!(bits("bits_per_value_step") <= bound && bits("remainder_bits") > 0.0, "{figures}");
+        assert!(bits("plain_bits_per_value_step") > 2.0 * bound, "{figures}");
     }
 }
 
@@ -337,6 +355,12 @@ fn bench_explains_mistakes() {
     assert!(error.contains("expected one of store, recompute"), "{error}");
     let error = fail(temp.path(), &["bench", "lorenz", "--bodies", "3"]);
     assert!(error.contains("found --bodies for the case `lorenz`") && error.contains("help: "), "{error}");
+    let error = fail(temp.path(), &["bench", "nbody", "--gamma", "9/10"]);
+    assert!(error.contains("found --gamma for the case `nbody`"), "{error}");
+    for wrong in ["0.9", "10/9", "1/1", "0/2", "9/", "1/32769"] {
+        let error = fail(temp.path(), &["bench", "momentum", "--gamma", wrong]);
+        assert!(error.contains("expected N/D with 1 <= N < D <= 32768"), "{error}");
+    }
     let error = fail(temp.path(), &["bench", "revnet", "--steps", "1000000"]);
     assert!(error.contains("expected at most 20000") && error.contains("help: "), "{error}");
     let error = fail(temp.path(), &["bench", "lorenz", "--threads", "4"]);

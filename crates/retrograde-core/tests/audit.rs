@@ -248,7 +248,14 @@ fn repeated(policy: Option<Tape>) -> Program {
         let sine = emit(b, Sin, &[x]);
         vec![x, emit(b, Add, &[c, sine])]
     });
-    let op = While { cond: Arc::new(cond), body: Arc::new(body), n_cond_consts: 1, n_body_consts: 1, policy };
+    let op = While {
+        cond: Arc::new(cond),
+        body: Arc::new(body),
+        n_cond_consts: 1,
+        n_body_consts: 1,
+        policy,
+        most: None,
+    };
     build(&[scalar, v.clone(), v.clone(), v], |b, p| b.emit(op.into(), p))
 }
 

@@ -108,6 +108,40 @@ fn gradients_and_hessian_products_agree_to_the_bit_under_every_policy() {
     }
 }
 
+/// To rounding: those of the same map in plain floats, second ones too.
+#[test]
+fn derivatives_of_every_order_are_those_of_plain_floats() {
+    let (x, v, m) = disc();
+    let state = (x.clone(), v.clone());
+    let plain = |(x, v): (Var, Var), m: Var| {
+        let step = |(x, v): (Var, Var)| {
+            let x = x + 0.5 * STEP * v;
+            let v = v + STEP * acceleration(x, m);
+            (x + 0.5 * STEP * v, v)
+        };
+        let (x, v) = scan(100).repeat((x, v), step);
+        let w: Vec<f64> = (0..3 * BODIES).map(|k| ((k % BODIES + 3 * (k / BODIES)) as f64).cos()).collect();
+        (x * &Array::new([3, BODIES], w).unwrap()).sum() + 0.5 * (v * v).sum()
+    };
+    let near = |a: &(Array, Array), b: &(Array, Array)| {
+        let all = |s: &(Array, Array)| [s.0.to_vec::<f64>().unwrap(), s.1.to_vec::<f64>().unwrap()].concat();
+        let (a, b) = (all(a), all(b));
+        let size = b.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        size > 0.1 && a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-11 * size)
+    };
+    let (on_lattice, in_floats) = (grad(loss(100)).call((&state, &m)), grad(plain).call((&state, &m)));
+    assert!(near(&on_lattice.unwrap(), &in_floats.unwrap()));
+    let along = (v, x);
+    for reverse_over_forward in [false, true] {
+        let (mut of_lattice, mut of_floats) = (hvp(loss(100)), hvp(plain));
+        if reverse_over_forward {
+            (of_lattice, of_floats) = (of_lattice.reverse_over_forward(), of_floats.reverse_over_forward());
+        }
+        let found = of_lattice.call((&state, &m), &along).unwrap();
+        assert!(near(&found, &of_floats.call((&state, &m), &along).unwrap()), "{reverse_over_forward}");
+    }
+}
+
 /// An unevaluated sum of two floats, about 106 bits: the reference for trajectories.
 #[derive(Clone, Copy, Default)]
 struct Double(f64, f64);

@@ -79,7 +79,7 @@ fn gradients_agree_to_the_bit_and_reversal_keeps_little() {
                 assert!(report.tape_bytes() <= 101 * 48 * 8, "{report}");
                 assert_eq!(report.recomputed_steps, 10_000 - 100);
             }
-            Tape::Reverse => {
+            Tape::Reverse | Tape::ReverseOr(_) => {
                 let bits = report.stack_bits() as f64 / (6 * BODIES * n_steps) as f64;
                 assert!(bits <= 0.03, "{bits} bits per value and step");
                 assert_eq!(report.inverse_steps, n_steps as u64);
@@ -149,7 +149,7 @@ fn batches_of_gradients_agree_to_the_bit_and_follow_the_policy() {
         match policy {
             Tape::Store | Tape::Recompute => assert_eq!(steps, (0, 0)),
             Tape::Checkpoint(_) => assert_eq!(steps, (10_000 - 100, 0)),
-            Tape::Reverse => assert_eq!(steps, (0, 10_000)),
+            Tape::Reverse | Tape::ReverseOr(_) => assert_eq!(steps, (0, 10_000)),
             Tape::Budget(_) | Tape::Quantise { .. } => unreachable!("not among those above"),
         }
         assert!(report.notes.is_empty(), "{report}");
@@ -185,7 +185,7 @@ fn gradients_of_batches_agree_to_the_bit_and_keep_little() {
             Tape::Budget(_) | Tape::Quantise { .. } => unreachable!("not among those above"),
             Tape::Recompute => assert!(report.tape_bytes() <= 2 * (n_steps + 1) * 48 * 8, "{report}"),
             Tape::Checkpoint(_) => assert!(report.tape_bytes() <= 2 * 101 * 48 * 8, "{report}"),
-            Tape::Reverse => {
+            Tape::Reverse | Tape::ReverseOr(_) => {
                 let bits = report.stack_bits() as f64 / (2 * 6 * BODIES * n_steps) as f64;
                 assert!(bits <= 0.05, "{bits} bits per value and step");
                 assert!(report.tape_bytes() < 20_000, "{report}");
@@ -209,5 +209,50 @@ fn tangents_agree_to_the_bit() {
         let report = door.last_tape();
         let followed = (report.recomputed_steps > 0, report.inverse_steps > 0);
         assert_eq!(followed, (matches!(policy, Tape::Checkpoint(_)), policy == Tape::Reverse), "{policy}");
+    }
+}
+
+/// One update by the other, with values at the edges of floats.
+fn edges(x: Var, v: Var) -> Var {
+    let (x, v) = scan(30).repeat((x, v), |(x, v)| {
+        let v = v - 0.1 * x.sin();
+        (x + 0.1 * v, v)
+    });
+    (x * v).sum()
+}
+
+/// Zeros of either sign, subnormal numbers and huge ones come back as they were: reversal compares the start bit by bit, and would end
+/// with an error.
+#[test]
+fn zeros_keep_their_signs_update_by_update() {
+    let x = array([0.0, -0.0, 0.0, -0.0, 5e-324, -3e-310, 1e16, 1e300]);
+    let v = array([-0.0, -0.0, 0.0, 0.0, -0.0, 5e-324, 1e-16, -1e300]);
+    let door = grad(edges).tape(Tape::Reverse);
+    let found = door.call((&x, &v)).unwrap();
+    assert!(found.bits_eq(&grad(edges).call((&x, &v)).unwrap()));
+    assert_eq!((door.last_tape().inverse_steps, door.last_tape().inverse_evaluations), (30, 0));
+    // What stays a zero keeps its sign: without the bit that tells them apart the gradient would be the same and the start not.
+    let still = |x: Var| {
+        let (x, v) = scan(5).repeat((x, 0.0 * x), |(x, v)| {
+            let v = v + 0.0 * x.sin();
+            (x + v, v)
+        });
+        (x * v).sum()
+    };
+    let zeros = array([0.0, -0.0]);
+    assert!(grad(still).tape(Tape::Reverse).call(&zeros).is_ok());
+    assert!(zeros.bits_eq(&array([0.0, -0.0])));
+}
+
+/// NaN or infinity ends reversal with the line of the update; the caller's arrays are what they were.
+#[test]
+fn what_is_not_finite_ends_reversal_update_by_update() {
+    for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let (x, v) = (array([1.0, wrong]), array([0.5, 0.0]));
+        let error = grad(edges).tape(Tape::Reverse).call((&x, &v)).unwrap_err().to_string();
+        assert!(error.contains("not finite") && error.contains("leapfrog.rs:"), "{error}");
+        assert!(x.bits_eq(&array([1.0, wrong])) && v.bits_eq(&array([0.5, 0.0])));
+        // Other policies give what they give.
+        assert!(grad(edges).tape(SQRT).call((&x, &v)).is_ok());
     }
 }

@@ -4,8 +4,8 @@ use retrograde_array::{Array, array};
 use retrograde_core::prim::schedule::forward_steps;
 use retrograde_core::prim::{Checkpoint, Tape};
 use retrograde_core::trace::Var;
-use retrograde_core::trace::control::{scan, while_loop};
-use retrograde_core::trace::door::{grad, hvp};
+use retrograde_core::trace::control::{scan, while_config, while_loop};
+use retrograde_core::trace::door::{grad, hvp, jit, vmap};
 
 fn slots(n: usize) -> Tape {
     Checkpoint::Slots(n).into()
@@ -75,4 +75,52 @@ fn a_while_keeps_no_more_states_than_slots() {
             assert!(n >= 100 || report.recomputed_steps > 0, "{n} slots: {report}");
         }
     }
+}
+
+/// Under every policy, alone and in a batch, with the line of the loop and what would do; what ends in time keeps its bits.
+#[test]
+fn a_while_that_exceeds_its_bound_is_named_under_every_policy() {
+    let swing = |x: Var, most: usize| {
+        let go_on = |(x, _): (Var, Var)| x.lt(2.0);
+        let step = |(x, v): (Var, Var)| {
+            let x = x + 0.1 * v;
+            (x, v + 0.01 * x.cos())
+        };
+        while_config().at_most(most).run((x, 0.5 + 0.0 * x), go_on, step).0
+    };
+    let plain = |x: Var| {
+        let step = |(x, v): (Var, Var)| {
+            let x = x + 0.1 * v;
+            (x, v + 0.01 * x.cos())
+        };
+        while_loop((x, 0.5 + 0.0 * x), |(x, _)| x.lt(2.0), step).0
+    };
+    let (x, rows) = (array(0.5), array([0.5, 1.9, 0.9]));
+    let n_steps = {
+        let door = grad(plain).tape(Tape::Reverse);
+        door.call(&x).unwrap();
+        door.last_tape().inverse_steps as usize
+    };
+    let expected = grad(plain).call(&x).unwrap();
+    for policy in [Tape::Store, Tape::Recompute, Checkpoint::Sqrt.into(), slots(3), Tape::Reverse] {
+        let enough = grad(move |x: Var| swing(x, n_steps)).tape(policy);
+        assert!(enough.call(&x).unwrap().bits_eq(&expected), "{policy}");
+        let lanes = jit(vmap(grad(move |x: Var| swing(x, n_steps)))).tape(policy).call(&rows).unwrap();
+        assert!(lanes.row(0).bits_eq(&expected), "{policy}");
+        let few = n_steps - 1;
+        for error in [
+            grad(move |x: Var| swing(x, few)).tape(policy).call(&x).unwrap_err(),
+            jit(vmap(grad(move |x: Var| swing(x, few)))).tape(policy).call(&rows).unwrap_err(),
+            jit(move |x: Var| swing(x, few)).call(&x).unwrap_err(),
+        ] {
+            let error = error.to_string();
+            assert!(
+                error.contains(&format!("the loop would take more than {few} steps")),
+                "{policy}: {error}"
+            );
+            assert!(error.contains("`.at_most(n)`") && error.contains("slots.rs:"), "{policy}: {error}");
+        }
+    }
+    // What the caller passed is untouched.
+    assert!(x.bits_eq(&array(0.5)) && rows.bits_eq(&array([0.5, 1.9, 0.9])));
 }

@@ -2,7 +2,7 @@
 
 use retrograde_array::bits::BitStack;
 use retrograde_array::{Array, DType, array};
-use retrograde_core::prim::{Tape, Value};
+use retrograde_core::prim::{Checkpoint, Tape, Value};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::control::{scan, scan_over, while_loop};
 use retrograde_core::trace::door::{grad, hvp, jit, jvp, value_and_grad, vmap};
@@ -320,4 +320,33 @@ fn what_cannot_be_undone_is_refused() {
     // A loop whose end a guess may put off for ever.
     let e = refusal(|[x]| scan(5).repeat(x, |x| while_loop(x, |u| u.lt(1.0), |u| 1.5 * u) * 0.4 + 0.1 * x));
     assert!(e.contains("may never end from a guess"), "{e}");
+}
+
+/// Where it is asked to, it falls back: for the loop that is refused alone, with the same bits.
+#[test]
+fn what_cannot_be_undone_falls_back_when_asked_to() {
+    let f = |[x]: [Var; 1]| {
+        let halve = |(i, x): (Var, Var)| (i / 2, x + 0.001 * i.convert(DType::F64) * x.sin());
+        let (_, x) = scan(50).repeat((constant(&array(1000_i64)), x), halve);
+        // This one can be reversed.
+        scan(50).repeat(x, |x| x + 0.01 * x.sin())
+    };
+    let start = [array(0.5)];
+    let expected = grad(f).call(&start).unwrap();
+    for checkpoint in [Checkpoint::Sqrt, Checkpoint::Slots(4)] {
+        let door = grad(f).tape(Tape::Reverse.or(checkpoint));
+        expect_bits(&door.call(&start).unwrap(), &expected);
+        let report = door.last_tape();
+        assert_eq!(report.inverse_steps, 50, "{report}");
+        assert!(report.recomputed_steps >= 42, "{report}");
+        let refused = report.notes.iter().filter(|note| note.contains("instead of reverse")).count();
+        assert!(refused == 1 && report.notes[0].contains("`div` cannot be solved"), "{report}");
+        let kept = |policy: Tape| report.by_policy().iter().any(|(of, bytes)| *of == policy && *bytes > 0);
+        assert!(kept(checkpoint.into()) && kept(Tape::Reverse), "{report}");
+    }
+    // What can be reversed is.
+    let can = |[x]: [Var; 1]| scan(50).repeat(x, |x| x + 0.01 * x.sin());
+    let door = grad(can).tape(Tape::Reverse.or(Checkpoint::Sqrt));
+    expect_bits(&door.call(&start).unwrap(), &grad(can).call(&start).unwrap());
+    assert_eq!((door.last_tape().inverse_steps, door.last_tape().recomputed_steps), (50, 0));
 }

@@ -133,6 +133,7 @@ fn while_loop(o: &mut Drawing<'_>) -> Option<Vec<ValueId>> {
         n_cond_consts: 1,
         n_body_consts,
         policy: None,
+        most: None,
     };
     o.emit(op, &operands)
 }

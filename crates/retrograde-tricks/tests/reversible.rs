@@ -4,6 +4,8 @@ use retrograde_array::rng::{Key, normal};
 use retrograde_array::{Array, DType, ops};
 use retrograde_core::prim::{Checkpoint, Tape};
 use retrograde_core::tape::TapeReport;
+use retrograde_core::trace::door::grad;
+use retrograde_core::trace::lattice::Lattice;
 use retrograde_core::trace::{Var, tree};
 use retrograde_engine::grad;
 use retrograde_tricks::primal::reversible::RevNet;
@@ -48,6 +50,39 @@ fn a_thousand_blocks_keep_what_rounding_destroys() {
         let per_block = 2 * (WIDTH + WIDTH) * BATCH * 4;
         assert_eq!(stored.tape_bytes(), stored_bytes);
         assert_eq!(stored_bytes, n_blocks * per_block + 2 * BATCH * WIDTH * 4);
+    }
+}
+
+/// On a lattice the tape has the same bytes for any depth, and no bit of them is on the stack.
+#[test]
+fn on_a_lattice_a_thousand_blocks_keep_what_ten_do() {
+    let lattice = Lattice { grid: 2f64.powi(-30), range: 1024.0 };
+    let gradient = |n_blocks: usize, policy: Tape| {
+        let network = RevNet::xavier(Key::from_seed(3), n_blocks, WIDTH, WIDTH, DType::F32);
+        let draw = |seed| ops::convert(&normal(Key::from_seed(seed), [BATCH, WIDTH]), DType::F32);
+        let loss = move |network: RevNet<Var>, x: (Var, Var)| {
+            let (y1, y2) = network.apply_on(lattice, x);
+            (y1 * y1 + y1 * y2).sum()
+        };
+        let door = grad(loss).tape(policy);
+        let slope = door.call((&network, &(draw(4), draw(5)))).unwrap();
+        (tree::leaves(&slope), door.last_tape())
+    };
+    let mut first = None;
+    for n_blocks in [10, 100, 1000] {
+        let (expected, stored) = gradient(n_blocks, Tape::Store);
+        let (found, reversed) = gradient(n_blocks, Tape::Reverse);
+        assert!(same_bits(&found, &expected), "{n_blocks} blocks");
+        assert_eq!((reversed.inverse_steps, reversed.stack_bits()), (n_blocks as u64, 0), "{reversed}");
+        assert_eq!(reversed.tape_bytes(), *first.get_or_insert(reversed.tape_bytes()), "{reversed}");
+        assert!(stored.tape_bytes() > n_blocks * WIDTH * BATCH * 4);
+        // Nearly the numbers of plain floats.
+        let (plain, _) = self::gradient(n_blocks, Tape::Store);
+        for ((_, a), (_, b)) in found.iter().zip(&plain) {
+            let (a, b) = (a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap());
+            let size = b.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+            assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-3 * size), "{n_blocks} blocks");
+        }
     }
 }
 

@@ -19,8 +19,8 @@ pub mod prelude {
     pub use retrograde_array::rng::Key;
     pub use retrograde_core::prim::{Checkpoint, GIB, KIB, MIB, Tape};
     pub use retrograde_core::trace::control::{
-        associative_scan, call, cond, fori, map, scan, scan_over, scope, switch, taped, while_config,
-        while_loop,
+        associative_scan, call, cond, fori, map, reversible, scan, scan_over, scope, switch, taped,
+        while_config, while_loop,
     };
     pub use retrograde_core::trace::custom::{Law, custom_jvp, custom_vjp};
     pub use retrograde_core::trace::lattice::{Contract, Lattice};

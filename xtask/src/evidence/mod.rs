@@ -63,6 +63,24 @@ pub const CASES: &[Case] = &[
         holds: tapes::quantise_holds,
     },
     Case {
+        name: "lattice",
+        about: "leapfrog on a lattice of 2^-57, 8 bodies, 100 000 steps: equal bits, no bit on the stack",
+        run: tapes::lattice,
+        holds: tapes::lattice_holds,
+    },
+    Case {
+        name: "length",
+        about: "leapfrog in floats, 8 bodies, from 10 000 to 1 000 000 steps: equal bits, a tape of at most 0.14 MB, and a peak that grows by that and at most 2 MB",
+        run: tapes::length,
+        holds: tapes::length_holds,
+    },
+    Case {
+        name: "momentum",
+        about: "training by momentum on a lattice, 100 000 steps: weights recovered to the bit, at most 0.155 bit per weight and step for γ = 0.9 and 0.016 for 0.99",
+        run: tapes::momentum,
+        holds: tapes::momentum_holds,
+    },
+    Case {
         name: "trace",
         about: "tracing, simplifying and lowering 5000 equations: under 50 ms",
         run: programs::trace,

@@ -11,6 +11,18 @@ const PENDULUM_STEPS: u32 = 1_000_000;
 const LEAST_FORWARD_STEPS: f64 = 7_918_425.0;
 /// Depths of the reversible network.
 const BLOCKS: [u32; 3] = [10, 100, 1000];
+/// Steps of training, and for each γ the bits for each weight and step: log2(1/γ) is 0.1520 and 0.0145.
+const MOMENTUM_STEPS: u32 = 100_000;
+const MOMENTUM: [(&str, f64); 2] = [("9/10", 0.155), ("99/100", 0.016)];
+/// Steps of the planetary disc on a lattice.
+const ORBIT_STEPS: u32 = 100_000;
+/// Steps of the planetary disc in floats, between which memory is compared.
+const SHORT_STEPS: u32 = 10_000;
+const LONG_STEPS: u32 = 1_000_000;
+/// Of the tape in a million steps, 0.14 MB: 48 numbers at 0.023 bit each.
+const TAPE_BYTES_PER_STEP: f64 = 0.14;
+/// What the peak may grow by beside the tape, in units of 2^20 bytes: buffers of the allocator.
+const GROWTH_MB: f64 = 2.0;
 /// Bits for each activation and update.
 const MAX_NETWORK_BITS: f64 = 0.3;
 
@@ -83,6 +95,57 @@ pub(super) fn quantise_holds(results: &Value) -> Result<(), String> {
     }
 }
 
+pub(super) fn momentum(root: &Path) -> Result<Value, String> {
+    let mut results = json!({});
+    for (gamma, _) in MOMENTUM {
+        results[gamma] = bench(root, &format!("momentum --steps {MOMENTUM_STEPS} --gamma {gamma}"))?;
+    }
+    Ok(results)
+}
+
+pub(super) fn momentum_holds(results: &Value) -> Result<(), String> {
+    for (gamma, bound) in MOMENTUM {
+        let figures = &results[gamma];
+        bits_agree(gamma, figures)?;
+        if figures["start_recovered"] != true {
+            return Err(format!("{gamma}: the first weights were not recovered"));
+        }
+        at_most(figures, "bits_per_value_step", bound)?;
+        number(figures, "plain_bits_per_value_step")?;
+    }
+    Ok(())
+}
+
+pub(super) fn lattice(root: &Path) -> Result<Value, String> {
+    bench(root, &format!("lattice --steps {ORBIT_STEPS} --tape reverse"))
+}
+
+pub(super) fn lattice_holds(results: &Value) -> Result<(), String> {
+    bits_agree("reverse", results)?;
+    at_most(results, "bits_per_value_step", 0.0)
+}
+
+pub(super) fn length(root: &Path) -> Result<Value, String> {
+    let mut results = json!({});
+    for steps in [SHORT_STEPS, LONG_STEPS] {
+        results[steps.to_string()] = bench(root, &format!("nbody --steps {steps} --tape reverse"))?;
+    }
+    Ok(results)
+}
+
+pub(super) fn length_holds(results: &Value) -> Result<(), String> {
+    let (short, long) = (&results[SHORT_STEPS.to_string()], &results[LONG_STEPS.to_string()]);
+    for (name, figures) in [("short", short), ("long", long)] {
+        bits_agree(name, figures)?;
+    }
+    let tape_mb = number(long, "tape_bytes")? / f64::from(1 << 20);
+    let grown = number(long, "peak_rss_mb")? - number(short, "peak_rss_mb")?;
+    if grown > tape_mb + GROWTH_MB {
+        return Err(format!("found {grown} MB more, expected at most {GROWTH_MB} and the tape, {tape_mb}"));
+    }
+    at_most(long, "tape_bytes", f64::from(LONG_STEPS) * TAPE_BYTES_PER_STEP)
+}
+
 fn bits_agree(name: &str, figures: &Value) -> Result<(), String> {
     if figures["bit_identical"] == true {
         return Ok(());
@@ -135,6 +198,51 @@ mod tests {
             broken[key] = value;
             assert!(binomial_holds(&broken).is_err(), "{key}");
         }
+    }
+
+    #[test]
+    fn a_training_run_that_keeps_too_much_is_refused() {
+        let figures = json!({
+            "bit_identical": true,
+            "start_recovered": true,
+            "bits_per_value_step": 0.015,
+            "plain_bits_per_value_step": 1.0,
+        });
+        let good = json!({ "9/10": figures, "99/100": figures });
+        assert_eq!(momentum_holds(&good), Ok(()));
+        for (gamma, key, value) in [
+            ("9/10", "bit_identical", json!(false)),
+            ("99/100", "start_recovered", Value::Null),
+            ("9/10", "bits_per_value_step", json!(0.156)),
+            ("99/100", "bits_per_value_step", json!(0.017)),
+            ("99/100", "plain_bits_per_value_step", Value::Null),
+        ] {
+            let mut broken = good.clone();
+            broken[gamma][key] = value;
+            assert!(momentum_holds(&broken).is_err(), "{gamma} {key}");
+        }
+    }
+
+    #[test]
+    fn a_bit_kept_on_a_lattice_is_refused() {
+        let good = json!({ "bit_identical": true, "bits_per_value_step": 0.0 });
+        assert_eq!(lattice_holds(&good), Ok(()));
+        for (key, value) in [("bit_identical", json!(false)), ("bits_per_value_step", json!(0.001))] {
+            let mut broken = good.clone();
+            broken[key] = value;
+            assert!(lattice_holds(&broken).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn memory_that_grows_with_length_is_refused() {
+        let figures =
+            |mb: f64, bytes: u32| json!({ "bit_identical": true, "peak_rss_mb": mb, "tape_bytes": bytes });
+        let of = |mb, bytes| json!({ "10000": figures(8.0, 2120), "1000000": figures(mb, bytes) });
+        assert_eq!(length_holds(&of(10.0, 132_680)), Ok(()));
+        assert!(length_holds(&of(10.2, 132_680)).is_err());
+        assert!(length_holds(&of(9.0, 140_001)).is_err());
+        assert!(length_holds(&json!({ "10000": figures(8.0, 2120) })).is_err());
     }
 
     #[test]

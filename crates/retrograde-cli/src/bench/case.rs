@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use retrograde::prelude::*;
 
-use super::{Task, binomial, lorenz, nbody, neural_ode, revnet, vanderpol};
+use super::{Task, binomial, lattice, lorenz, momentum, nbody, neural_ode, revnet, vanderpol};
 
 /// Something worth differentiating.
 #[derive(Debug)]
@@ -24,11 +24,19 @@ pub(super) struct Case {
 }
 
 /// Every case.
-pub(super) const CASES: [&Case; 6] =
-    [&nbody::CASE, &lorenz::CASE, &vanderpol::CASE, &neural_ode::CASE, &revnet::CASE, &binomial::CASE];
+pub(super) const CASES: [&Case; 8] = [
+    &nbody::CASE,
+    &lattice::CASE,
+    &lorenz::CASE,
+    &vanderpol::CASE,
+    &neural_ode::CASE,
+    &revnet::CASE,
+    &binomial::CASE,
+    &momentum::CASE,
+];
 
 /// A number, as a function of arrays.
-type Loss = dyn Fn(&[Var]) -> Var;
+pub(super) type Loss = dyn Fn(&[Var]) -> Var;
 
 /// A number after many steps, as a function of arrays.
 pub(super) struct Problem {
@@ -40,6 +48,16 @@ pub(super) struct Problem {
     pub(super) n_values: usize,
     /// The number.
     pub(super) loss: Rc<Loss>,
+    /// What else to measure.
+    pub(super) beside: Option<Beside>,
+}
+
+/// What is measured beside the gradient of a loop on a lattice.
+pub(super) struct Beside {
+    /// The remainders of contractions at the end, where there are any, whole numbers: information in them is not on the stack yet.
+    pub(super) remainders: Option<Rc<Loss>>,
+    /// The same number, computed in plain floats.
+    pub(super) plain: Rc<Loss>,
 }
 
 impl Problem {
@@ -50,7 +68,7 @@ impl Problem {
         n_values: usize,
         loss: impl Fn(&[Var]) -> Var + 'static,
     ) -> Problem {
-        Problem { task: task.into(), start, n_values, loss: Rc::new(loss) }
+        Problem { task: task.into(), start, n_values, loss: Rc::new(loss), beside: None }
     }
 }
 
@@ -63,7 +81,7 @@ mod tests {
     const STEPS: usize = 23;
 
     fn task(case: &'static Case, policy: Tape) -> Task {
-        Task { case, bodies: 3, n_steps: STEPS, policy }
+        Task { case, bodies: 3, gamma: momentum::GAMMA, n_steps: STEPS, policy }
     }
 
     #[test]
@@ -89,7 +107,7 @@ mod tests {
                             case.name
                         );
                         assert!(
-                            !["nbody", "revnet", "binomial"].contains(&case.name),
+                            !["nbody", "lattice", "revnet", "binomial", "momentum"].contains(&case.name),
                             "{}: {text}",
                             case.name
                         );

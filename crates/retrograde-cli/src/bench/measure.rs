@@ -1,5 +1,6 @@
 //! The figures of a run, the same for every case.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use retrograde::prelude::*;
@@ -9,6 +10,7 @@ use retrograde::trace::door::ValueAndGrad;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::case::Loss;
 use super::reference::{Reference, hex, reference};
 use super::{Problem, Task};
 use crate::ALLOCATOR;
@@ -32,8 +34,14 @@ pub(super) struct Figures {
     pub(super) tape_bytes: usize,
     /// With the states that the sweep computes again beside them, as the report bounds them.
     pub(super) peak_tape_bytes: usize,
-    /// Per number of the loop's state and step: of the stack under `reverse`, otherwise of all bytes.
+    /// Per number of the loop's state and step: of the stack and the remainders under `reverse`, otherwise of all bytes.
     pub(super) bits_per_value_step: f64,
+    /// Under `reverse` on a lattice: log2 of the remainders of contractions, which are in the last state and not on the stack.
+    pub(super) remainder_bits: Option<f64>,
+    /// What the same loop in plain floats, where the case is not of plain floats, keeps under the same policy.
+    pub(super) plain_tape_bytes: Option<usize>,
+    /// As `bits_per_value_step`, of that loop.
+    pub(super) plain_bits_per_value_step: Option<f64>,
     pub(super) recomputed_steps: u64,
     pub(super) inverse_steps: u64,
     /// See [`Figures::ABOUT_FORWARD_STEPS`].
@@ -95,7 +103,22 @@ pub(super) fn measure(task: Task, repeats: usize, threads: usize) -> Result<(Fig
     let tape_bytes = live_bytes().saturating_sub(before + value.size_bytes());
     drop(tape);
 
-    let n_bits = if task.policy == Tape::Reverse { report.stack_bits() } else { 8 * tape_bytes };
+    let n_value_steps = problem.n_values as f64 * task.n_steps as f64;
+    let remainders = problem.beside.as_ref().and_then(|beside| beside.remainders.as_ref());
+    let remainder_bits = match remainders {
+        Some(remainders) if task.policy == Tape::Reverse => Some(log2_of_all(remainders, start)?),
+        _ => None,
+    };
+    let n_bits = remainder_bits.unwrap_or(0.0) + kept_bits(task.policy, &report, tape_bytes);
+    let plain = match &problem.beside {
+        Some(beside) => {
+            let loss = beside.plain.clone();
+            let plain = value_and_grad(move |s: Vec<Var>| loss(&s)).tape(task.policy);
+            let (_, report, _) = plain.forward(start)?;
+            Some((report.tape_bytes(), kept_bits(task.policy, &report, report.tape_bytes())))
+        }
+        None => None,
+    };
     let slots = match task.policy {
         Tape::Checkpoint(Checkpoint::Slots(slots)) => Some(slots),
         _ => None,
@@ -114,7 +137,10 @@ pub(super) fn measure(task: Task, repeats: usize, threads: usize) -> Result<(Fig
         ratio: gradient_s / primal_s,
         tape_bytes,
         peak_tape_bytes: tape_bytes + (report.peak_bytes() - report.tape_bytes()),
-        bits_per_value_step: n_bits as f64 / (problem.n_values as f64 * task.n_steps as f64),
+        bits_per_value_step: n_bits / n_value_steps,
+        remainder_bits,
+        plain_tape_bytes: plain.map(|(bytes, _)| bytes),
+        plain_bits_per_value_step: plain.map(|(_, bits)| bits / n_value_steps),
         recomputed_steps: report.recomputed_steps,
         inverse_steps: report.inverse_steps,
         forward_steps: slots.map(|_| task.n_steps as u64 - 1 + report.recomputed_steps),
@@ -127,6 +153,18 @@ pub(super) fn measure(task: Task, repeats: usize, threads: usize) -> Result<(Fig
         start_recovered: (task.policy == Tape::Reverse).then_some(true),
     };
     Ok((figures, report))
+}
+
+/// What `bits_per_value_step` counts of a tape.
+fn kept_bits(policy: Tape, report: &TapeReport, tape_bytes: usize) -> f64 {
+    (if policy == Tape::Reverse { report.stack_bits() } else { 8 * tape_bytes }) as f64
+}
+
+/// The sum of log2 of whole numbers, the result of `f`.
+fn log2_of_all(f: &Rc<Loss>, start: &Vec<Array>) -> Result<f64, Failure> {
+    let f = f.clone();
+    let found = jit(move |s: Vec<Var>| f(&s)).call(start)?;
+    Ok(found.to_vec::<i64>().unwrap_or_default().into_iter().map(|n| (n as f64).log2()).sum())
 }
 
 /// Runs `f` several times; the median of its seconds.

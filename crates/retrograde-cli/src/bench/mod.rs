@@ -17,11 +17,13 @@ mod gmm;
 mod hand;
 mod hvp;
 mod instance;
+mod lattice;
 mod lorenz;
 mod lstm;
 mod lstm_adbench;
 mod measure;
 mod mlp;
+mod momentum;
 mod nbody;
 mod neural_ode;
 mod reference;
@@ -39,7 +41,7 @@ use std::process::Command;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use retrograde::prelude::Tape;
+use retrograde::prelude::{Contract, Tape};
 use retrograde::tape::TapeReport;
 use retrograde_train::report::tape_page;
 
@@ -101,9 +103,12 @@ pub(crate) struct BenchArgs {
     /// budget-N for N bytes, such as budget-64KiB, or quantise-B for B bits.
     #[arg(long, value_name = "POLICY")]
     tape: Option<Tape>,
-    /// Bodies of `nbody`, the sun included [default: 8].
+    /// Bodies of `nbody` and `lattice`, the sun included [default: 8].
     #[arg(long, value_name = "N", value_parser = in_range(1, MAX_BODIES))]
     bodies: Option<usize>,
+    /// What is left of the velocity in each step of `momentum`, as a fraction of whole numbers [default: 9/10].
+    #[arg(long, value_name = "N/D", value_parser = fraction)]
+    gamma: Option<Contract>,
     /// Threads that the engine may use.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_range(1, MAX_THREADS))]
     threads: usize,
@@ -134,11 +139,20 @@ fn in_range(min: usize, max: usize) -> impl Fn(&str) -> Result<usize, String> + 
     }
 }
 
+fn fraction(text: &str) -> Result<Contract, String> {
+    // A denominator of 2^15 at most: `Contract` says why.
+    let message = || format!("found {text:?}, expected N/D with 1 <= N < D <= 32768, for example 99/100");
+    let (n, d) = text.split_once('/').ok_or_else(message)?;
+    let parsed = n.parse().ok().zip(d.parse().ok()).map(|(n, d)| Contract { n, d });
+    parsed.filter(|by| (1..by.d).contains(&by.n) && by.d <= 1 << 15).ok_or_else(message)
+}
+
 /// A case with its numbers.
 #[derive(Clone, Copy, Debug)]
 struct Task {
     case: &'static Case,
     bodies: usize,
+    gamma: Contract,
     n_steps: usize,
     policy: Tape,
 }
@@ -152,19 +166,22 @@ impl Task {
         if args.threads != 1 {
             return Err(Failure::LoopThreads { found: args.threads });
         }
-        if args.bodies.is_some() && case.name != nbody::CASE.name {
-            return Err(Failure::ForeignFlag {
-                flag: "--bodies",
-                belongs_to: nbody::CASE.name,
-                case: case.name,
-            });
+        let of_bodies = [nbody::CASE.name, lattice::CASE.name];
+        let foreign = match (args.bodies, args.gamma) {
+            (Some(_), _) if !of_bodies.contains(&case.name) => Some(("--bodies", nbody::CASE.name)),
+            (_, Some(_)) if case.name != momentum::CASE.name => Some(("--gamma", momentum::CASE.name)),
+            _ => None,
+        };
+        if let Some((flag, belongs_to)) = foreign {
+            return Err(Failure::ForeignFlag { flag, belongs_to, case: case.name });
         }
         let n_steps = args.steps.unwrap_or(case.n_steps);
         if n_steps > case.max_steps {
             return Err(Failure::TooManySteps { case: case.name, found: n_steps, most: case.max_steps });
         }
         let policy = args.tape.unwrap_or(case.policy);
-        Ok(Task { case, bodies: args.bodies.unwrap_or(nbody::BODIES), n_steps, policy })
+        let (bodies, gamma) = (args.bodies.unwrap_or(nbody::BODIES), args.gamma.unwrap_or(momentum::GAMMA));
+        Ok(Task { case, bodies, gamma, n_steps, policy })
     }
 
     fn problem(self) -> Problem {

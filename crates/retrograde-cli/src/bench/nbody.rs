@@ -12,7 +12,7 @@ use super::case::{Case, Problem};
 
 /// Bodies, where nothing is said.
 pub(super) const BODIES: usize = 8;
-const STEP: f64 = 0.01;
+pub(super) const STEP: f64 = 0.01;
 
 pub(super) const CASE: Case = Case {
     name: "nbody",
@@ -23,13 +23,17 @@ pub(super) const CASE: Case = Case {
     problem,
 };
 
+/// w[k,i] = cos(i + 3k), `[3, bodies]`.
+pub(super) fn weights(bodies: usize) -> Array {
+    let weights = (0..3 * bodies).map(|at| map::cos_f64((at % bodies + 3 * (at / bodies)) as f64)).collect();
+    Array::new([3, bodies], weights).expect("3 n entries; this is a bug in retrograde")
+}
+
 fn problem(task: Task) -> Problem {
     let Task { bodies, n_steps, .. } = task;
     let disc = planetary_disc(bodies);
-    let weights: Vec<f64> =
-        (0..3 * bodies).map(|at| map::cos_f64((at % bodies + 3 * (at / bodies)) as f64)).collect();
-    let weights = Array::new([3, bodies], weights).expect("3 n entries; this is a bug in retrograde");
-    // Σ w·x + ½ Σ v² after the last step, with w[k,i] = cos(i + 3k).
+    let weights = weights(bodies);
+    // Σ w·x + ½ Σ v² after the last step.
     let loss = move |s: &[Var]| {
         let (x, v, m) = (s[0], s[1], s[2]);
         let (x, v) = ode::leapfrog(|x: Var| pull(x, m)).step(STEP).run((x, v), n_steps).end();
@@ -47,11 +51,12 @@ fn problem(task: Task) -> Problem {
 mod tests {
     use super::*;
     use crate::bench::measure::gradient;
+    use crate::bench::momentum;
     use crate::bench::reference::{bits, hex};
     use retrograde::prim::Value;
 
     fn disc(bodies: usize, n_steps: usize, policy: Tape) -> Task {
-        Task { case: &CASE, bodies, n_steps, policy }
+        Task { case: &CASE, bodies, gamma: momentum::GAMMA, n_steps, policy }
     }
 
     #[test]

@@ -66,8 +66,11 @@ fn elsewhere(task: Task, policy: Tape) -> Result<String, Failure> {
     let (steps, policy) = (task.n_steps.to_string(), policy.to_string());
     let mut command = Command::new(program);
     command.args(["bench", task.case.name, "--gradient-bits", "--steps", &steps, "--tape", &policy]);
-    if task.case.name == super::nbody::CASE.name {
+    if [super::nbody::CASE.name, super::lattice::CASE.name].contains(&task.case.name) {
         command.args(["--bodies", &task.bodies.to_string()]);
+    }
+    if task.case.name == super::momentum::CASE.name {
+        command.args(["--gamma", &format!("{}/{}", task.gamma.n, task.gamma.d)]);
     }
     let output = command.output().map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {

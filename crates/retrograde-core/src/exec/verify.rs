@@ -2,34 +2,46 @@
 
 use super::{Executor, Interpreter};
 use crate::ir::{Kind, Location, Type};
-use crate::prim::Value;
+use crate::prim::call::Call;
+use crate::prim::{Prim, Value};
 use crate::tape::Reversal;
 use retrograde_array::bits::BitStack;
 use retrograde_array::rng::{Key, random_bits, uniform};
 use retrograde_array::{Array, DType, ops};
 
-/// A derived inverse that does not undo its step.
+/// An inverse that does not undo its step.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
-#[error("the inverse derived for the loop{} does not undo its step on {inputs} bits (draw {draw})", location.map(|l| format!(" at {l}")).unwrap_or_default())]
+#[error("the inverse {} does not undo its step on {inputs} bits (draw {draw})", self.which())]
 pub struct NotAnInverse {
-    /// Where the user wrote the loop.
+    /// Where the user wrote the loop, or declared the inverse.
     pub location: Option<Location>,
+    /// Whether it was declared by the user and not derived.
+    pub is_declared: bool,
     /// What was drawn.
     pub inputs: &'static str,
     /// Which draw.
     pub draw: u64,
 }
 
-const DRAWS: u64 = 4;
+impl NotAnInverse {
+    fn which(&self) -> String {
+        let place = self.location.map(|l| format!(" at {l}")).unwrap_or_default();
+        if self.is_declared { format!("declared{place}") } else { format!("derived for the loop{place}") }
+    }
+}
 
-/// Runs the step and its inverse on `DRAWS` random and as many adversarial states, which start as a loop would; a state on
+const DRAWS: u64 = 4;
+/// Of an inverse that no derivation stands behind, so many values of either sort: of 16 hard ones, each is all but sure to come.
+const DECLARED_VALUES: u64 = 128;
+
+/// Runs each inverse that the step's calls declare, then the step and its inverse on `DRAWS` random and as many adversarial states, which start as a loop would; a state on
 /// which the step itself fails (a result that is not finite, an index outside) says nothing and is passed over.
 ///
 /// # Errors
 /// When a state does not come back to the bit, or bits are left on the stack.
 ///
 /// # Cost
-/// Eight steps and their inverses.
+/// Eight steps and their inverses, and of small declared ones as many as 256 values take.
 ///
 /// ```
 /// use retrograde_array::array;
@@ -49,6 +61,11 @@ const DRAWS: u64 = 4;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn verify(reversal: &Reversal) -> Result<(), NotAnInverse> {
+    for equation in &reversal.record.equations {
+        if let Prim::Call(call) = &equation.op {
+            verify_declared(call, equation.location)?;
+        }
+    }
     for draw in 0..2 * DRAWS {
         let adversarial = draw % 2 == 1;
         let types = reversal.record.input_types();
@@ -77,10 +94,44 @@ pub fn verify(reversal: &Reversal) -> Result<(), NotAnInverse> {
         });
         if !undone {
             let inputs = if adversarial { "adversarial" } else { "random" };
-            return Err(NotAnInverse { location: reversal.location, inputs, draw });
+            return Err(NotAnInverse { location: reversal.location, is_declared: false, inputs, draw });
         }
     }
     Ok(())
+}
+
+/// The same for the inverse that a call declares, if it does.
+fn verify_declared(call: &Call, location: Option<Location>) -> Result<(), NotAnInverse> {
+    let Some(inverse) = &call.inverse else { return Ok(()) };
+    let (n, executor) = (inverse.outputs.len(), Interpreter::default());
+    let types = call.body.input_types();
+    let n_values: usize = types[..n].iter().map(|ty| ty.shape.size()).sum();
+    for draw in 0..2 * DRAWS.max(DECLARED_VALUES / n_values.max(1) as u64) {
+        let adversarial = draw % 2 == 1;
+        let draw_value = |(i, ty)| value(ty, Key::from_seed(draw).fold_in(i), adversarial);
+        let mut operands: Vec<Value> = (0u64..).zip(&types).map(draw_value).collect();
+        let Ok((mut after, _)) = executor.run(&call.body, operands.clone()) else { continue };
+        after.truncate(n);
+        // A state that is not finite is outside of what a step is for.
+        if !after.iter().all(|v| is_finite(v.array())) {
+            continue;
+        }
+        let before: Vec<Value> = operands.splice(..n, after).collect();
+        operands.truncate(inverse.inputs.len());
+        let undone = executor
+            .run(inverse, operands)
+            .is_ok_and(|(found, _)| found.iter().zip(&before).all(|(f, b)| f.array().bits_eq(b.array())));
+        if !undone {
+            let inputs = if adversarial { "adversarial" } else { "random" };
+            return Err(NotAnInverse { location, is_declared: true, inputs, draw });
+        }
+    }
+    Ok(())
+}
+
+fn is_finite(a: &Array) -> bool {
+    !a.dtype().is_float()
+        || ops::is_finite(a).to_vec::<bool>().is_some_and(|all| all.into_iter().all(|yes| yes))
 }
 
 /// Values around the places where additions lose bits: zeros of both signs, subnormals, powers of two and their
@@ -159,6 +210,7 @@ mod tests {
             n_carry: 2,
             derived: inverse.derived,
             location: None,
+            falls_back: false,
         }
     }
 

@@ -2,6 +2,10 @@
 //!
 //! Operands and results are those of the body. Derivative: that of the body, whose residuals reverse keeps. Names a region for
 //! errors and reports. Errors: those of the body.
+//!
+//! It may declare an inverse: (first n results, operands behind the first n) -> first n operands, n being the number of its
+//! results. Whoever uses it runs it on random and adversarial bits first (`exec::verify`). Forward mode that carries tangents along, and
+//! transposes, have other results, and no inverse.
 
 use super::bodies::{self, build};
 use super::{Args, EvalError, Evaluate, Operand, Program, Row, Rule, Rules, Tape, Value};
@@ -20,15 +24,30 @@ pub struct Call {
     pub policy: Option<Tape>,
     /// Whether it is the linear part of a region's derivative, or the transpose of that: what reads the residuals.
     pub is_sweep: bool,
+    /// What the user says undoes it, see the module.
+    pub inverse: Option<Arc<Program>>,
 }
 
 impl Call {
     /// A named sub-program without a policy of its own.
     pub fn new(name: &str, body: Program) -> Call {
-        Call { name: name.into(), body: Arc::new(body), policy: None, is_sweep: false }
+        Call { name: name.into(), body: Arc::new(body), policy: None, is_sweep: false, inverse: None }
+    }
+    /// Whether the inverse that it declares undoes what the body does, as far as types say.
+    fn expect_inverse(&self) -> Result<(), Mismatch> {
+        let Some(inverse) = &self.inverse else { return Ok(()) };
+        let (inputs, state) = (self.body.input_types(), inverse.output_types());
+        let n = state.len();
+        if n > inputs.len() || n > self.body.outputs.len() || inverse.inputs.len() > inputs.len() {
+            let (body, found) = (inputs.len(), inverse.inputs.len());
+            return Err(Mismatch::new(format!("found an inverse of {found} parameters and {n} results for a body of {body} parameters")));
+        }
+        bodies::expect_types("result of the inverse", &state, &inputs[..n])?;
+        bodies::expect_types("result of the body", &self.body.output_types()[..n], &inputs[..n])?;
+        bodies::expect_types("parameter of the inverse", &inverse.input_types(), &inputs[..inverse.inputs.len()])
     }
     fn with(&self, body: Program) -> super::Prim {
-        Call { body: Arc::new(body), ..self.clone() }.into()
+        Call { body: Arc::new(body), inverse: None, ..self.clone() }.into()
     }
 }
 
@@ -42,6 +61,9 @@ impl Rules for Call {
         if self.is_sweep {
             fields.push(("sweep", Field::Bool(true)));
         }
+        if let Some(inverse) = &self.inverse {
+            fields.push(("inverse", Field::Program(inverse.clone())));
+        }
         fields.push(("body", Field::Program(self.body.clone())));
         fields
     }
@@ -50,11 +72,13 @@ impl Rules for Call {
             name: args.text("name")?,
             policy: args.optional_word("policy")?.map(|w| w.parse()).transpose()?,
             is_sweep: args.optional_bool("sweep")?.unwrap_or(false),
+            inverse: args.optional_program("inverse")?,
             body: args.program("body")?,
         })
     }
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
         bodies::expect_types("parameter", inputs, &self.body.input_types())?;
+        self.expect_inverse()?;
         Ok(self.body.output_types())
     }
     fn eval(&self, cx: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
@@ -70,8 +94,10 @@ impl Rules for Call {
         let none = vec![false; n_out];
         if split {
             let lin = r.cx.linearize(&self.body, &marks, &none);
-            let out = r.b.emit(self.with(lin.forward), inputs);
-            let sweep = Call { is_sweep: true, body: Arc::new(lin.linear), ..self.clone() };
+            // More results behind the same ones, so the inverse stays.
+            let forward = Call { body: Arc::new(lin.forward), ..self.clone() };
+            let out = r.b.emit(forward.into(), inputs);
+            let sweep = Call { is_sweep: true, inverse: None, body: Arc::new(lin.linear), ..self.clone() };
             let dots = r.b.emit(sweep.into(), &[&out[n_out..], &dots].concat());
             return (out[..n_out].to_vec(), bodies::spread_tangents(&lin.active, &dots));
         }
@@ -108,20 +134,60 @@ impl Rules for Call {
         result
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
-        let v = r.cx.vmap(&self.body, batched, &vec![false; self.body.outputs.len()], n);
-        (r.b.emit(self.with(v.program), inputs), v.batched)
+        let none = vec![false; self.body.outputs.len()];
+        let Some(inverse) = self.inverse.as_ref().filter(|_| batched.contains(&true)) else {
+            let v = r.cx.vmap(&self.body, batched, &none, n);
+            return (r.b.emit(self.with(v.program), inputs), v.batched);
+        };
+        // The whole state is batched, before and after, so that the inverse of a lane is a lane of the inverse.
+        let n_state = inverse.outputs.len();
+        let marks: Vec<bool> = batched.iter().enumerate().map(|(i, b)| *b || i < n_state).collect();
+        let forced: Vec<bool> = (0..none.len()).map(|i| i < n_state).collect();
+        let v = r.cx.vmap(&self.body, &marks, &forced, n);
+        let undo = r.cx.vmap(inverse, &marks[..inverse.inputs.len()], &vec![true; n_state], n);
+        let operands: Vec<ValueId> =
+            inputs.iter().enumerate().map(|(i, &x)| if marks[i] { r.batched(x, batched[i], n) } else { x }).collect();
+        let op = Call { body: Arc::new(v.program), inverse: Some(Arc::new(undo.program)), ..self.clone() };
+        (r.b.emit(op.into(), &operands), v.batched)
+    }
+    fn invert_whole(
+        &self,
+        r: &mut Rule<'_>,
+        inputs: &[Option<ValueId>],
+        outputs: &[Option<ValueId>],
+        bits: ValueId,
+    ) -> Option<(Vec<ValueId>, ValueId)> {
+        let inverse = self.inverse.as_ref()?;
+        let n = inverse.outputs.len();
+        if inputs[..n].iter().any(Option::is_some) {
+            return None;
+        }
+        let operands: Option<Vec<ValueId>> = outputs[..n].iter().chain(&inputs[n..inverse.inputs.len()]).copied().collect();
+        let kept: Vec<bool> = (0..self.body.inputs.len()).map(|i| i < inverse.inputs.len()).collect();
+        let needed = bodies::needed_inputs(&self.body, &(0..self.body.outputs.len()).map(|i| i < n).collect::<Vec<_>>());
+        if needed.iter().zip(&kept).any(|(needed, kept)| *needed && !kept) {
+            return None;
+        }
+        let step = bodies::restrict(&self.body, &kept, &self.body.outputs[..n]);
+        let undo = Call { body: inverse.clone(), inverse: Some(Arc::new(step)), ..Call::new(&format!("undo {}", self.name), (**inverse).clone()) };
+        Some((r.b.emit(undo.into(), &operands?), bits))
     }
     fn prune(&self, used: &[bool]) -> Option<(Self, Vec<usize>, Vec<usize>)> {
-        let live = bodies::needed_inputs(&self.body, used);
+        let mut live = bodies::needed_inputs(&self.body, used);
+        // What an inverse needs stays, where the whole state does.
+        let inverse = self.inverse.clone().filter(|inverse| used[..inverse.outputs.len()].iter().all(|u| *u));
+        if let Some(inverse) = &inverse {
+            live[..inverse.inputs.len()].fill(true);
+        }
         if live.iter().chain(used).all(|k| *k) {
             return None;
         }
         let body = bodies::restrict(&self.body, &live, &bodies::marked(&self.body.outputs, used));
-        let call = Call { body: Arc::new(body), ..self.clone() };
+        let call = Call { body: Arc::new(body), inverse, ..self.clone() };
         Some((call, bodies::positions(&live), bodies::positions(used)))
     }
     fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
-        Call { body: Arc::new(f(&self.body)), ..self.clone() }
+        Call { body: Arc::new(f(&self.body)), inverse: self.inverse.as_ref().map(|p| Arc::new(f(p))), ..self.clone() }
     }
     fn rows() -> Vec<Row> {
         let v = Type::array(DType::F64, [3]);

@@ -72,8 +72,15 @@ impl Rules for Contract {
         let inputs = r.all_batched(inputs, batched, n);
         (r.b.emit(self.clone().into(), &inputs), vec![true; 2])
     }
-    fn invert_whole(&self, r: &mut Rule<'_>, outputs: &[ValueId], bits: ValueId) -> Option<(Vec<ValueId>, ValueId)> {
-        let out = r.b.emit(Expand { by: self.by }.into(), &[&[bits], outputs].concat());
+    fn invert_whole(
+        &self,
+        r: &mut Rule<'_>,
+        inputs: &[Option<ValueId>],
+        outputs: &[Option<ValueId>],
+        bits: ValueId,
+    ) -> Option<(Vec<ValueId>, ValueId)> {
+        let ([None, None], [Some(v), Some(rest)]) = (inputs, outputs) else { return None };
+        let out = r.b.emit(Expand { by: self.by }.into(), &[bits, *v, *rest]);
         Some((out[1..].to_vec(), out[0]))
     }
     fn rows() -> Vec<Row> {

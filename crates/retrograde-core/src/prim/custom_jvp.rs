@@ -1,7 +1,8 @@
 //! `custom_jvp`: a function with a derivative of the user's own, given as a forward rule.
 //!
 //! The rule maps (inputs, tangents of the floating-point inputs) to (results, tangents of the floating-point results)
-//! and is linear in the tangents. `law` is `exact` or says how the derivative deviates; reports carry it.
+//! and is linear in the tangents. It is the derivative of the results at every order: derivatives of derivatives come from it again, and
+//! from differentiating it. `law` is `exact` or says how the derivative deviates; reports carry it.
 
 use super::bodies::{self, build, instantiate};
 use super::{Args, EvalError, Evaluate, Program, Row, Rule, Rules, Value};
@@ -56,21 +57,19 @@ impl Rules for CustomJvp {
         let marks = floats(&self.primal.input_types());
         let dots = instantiate(r, inputs, tangents, &marks);
         let outs = self.primal.output_types();
+        // By the same equation once more, so that the next derivative of the results is by the rule too.
+        let results = r.b.emit(self.clone().into(), inputs);
         if split && self.rule.equations.iter().any(|e| e.op.has_bodies()) {
             // The rule's loops may carry results and tangents together: take them apart.
             let all = vec![true; self.rule.inputs.len()];
-            let (results, out_dots) = self.rule.outputs.split_at(outs.len());
+            let out_dots = &self.rule.outputs[outs.len()..];
             let (coefficients, linear) = bodies::split_linear(r.cx, &bodies::restrict(&self.rule, &all, out_dots), inputs.len());
-            let types: Vec<Type> = dots.iter().map(|&d| r.ty(d)).collect();
-            let zeros: Vec<ValueId> = types.iter().map(|ty| r.zeros(ty)).collect();
-            let primal = bodies::restrict(&self.rule, &all, results);
-            let results = r.b.inline(&primal, &[inputs, &zeros].concat());
             let residuals = r.b.inline(&coefficients, inputs);
             let out_dots = r.b.inline(&linear, &[&residuals[..], &dots].concat());
             return (results, bodies::spread_tangents(&floats(&outs), &out_dots));
         }
         let out = r.b.inline(&self.rule, &[inputs, &dots].concat());
-        (out[..outs.len()].to_vec(), bodies::spread_tangents(&floats(&outs), &out[outs.len()..]))
+        (results, bodies::spread_tangents(&floats(&outs), &out[outs.len()..]))
     }
     fn batch(&self, r: &mut Rule<'_>, inputs: &[ValueId], batched: &[bool], n: usize) -> (Vec<ValueId>, Vec<bool>) {
         let inputs = r.all_batched(inputs, batched, n);

@@ -164,10 +164,11 @@ impl Prim {
     pub fn invert_whole(
         &self,
         r: &mut Rule<'_>,
-        outputs: &[ir::ValueId],
+        inputs: &[Option<ir::ValueId>],
+        outputs: &[Option<ir::ValueId>],
         bits: ir::ValueId,
     ) -> Option<(Vec<ir::ValueId>, ir::ValueId)> {
-        dispatch!(self, p => p.invert_whole(r, outputs, bits))
+        dispatch!(self, p => p.invert_whole(r, inputs, outputs, bits))
     }
 }
 

@@ -31,12 +31,38 @@ pub enum Tape {
         /// Of the draws.
         seed: u64,
     },
+    /// `Reverse`, and these checkpoints for each loop whose step it would refuse; the report's notes say which and why. Made by
+    /// [`Tape::or`].
+    ReverseOr(Checkpoint),
 }
 
 impl Tape {
     /// Whether the residuals of a loop are stored, as they are or in fewer bits.
     pub(crate) fn stores(self) -> bool {
         matches!(self, Tape::Store | Tape::Quantise { .. })
+    }
+    /// Falls back to checkpoints where a loop cannot be reversed; other policies refuse no loop and stay what they are.
+    ///
+    /// ```
+    /// use retrograde_core::prim::{Checkpoint, Tape};
+    /// use retrograde_core::trace::{Var, control::scan, door::grad, var::constant};
+    /// use retrograde_array::{DType, array};
+    /// // A number that is halved loses a bit in each step, which no inverse brings back.
+    /// let f = |x: Var| {
+    ///     let step = |(i, x): (Var, Var)| (i / 2, x + 0.001 * i.convert(DType::F64) * x.sin());
+    ///     scan(9).repeat((constant(&array(1000_i64)), x), step).1
+    /// };
+    /// assert!(grad(f).tape(Tape::Reverse).call(&array(0.5)).is_err());
+    /// let slope = grad(f).tape(Tape::Reverse.or(Checkpoint::Sqrt));
+    /// assert_eq!(slope.call(&array(0.5))?, grad(f).call(&array(0.5))?);
+    /// assert!(slope.last_tape().notes[0].contains("checkpoint-sqrt instead of reverse"));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
+    pub fn or(self, checkpoint: Checkpoint) -> Tape {
+        match self {
+            Tape::Reverse | Tape::ReverseOr(_) => Tape::ReverseOr(checkpoint),
+            other => other,
+        }
     }
 }
 
@@ -75,6 +101,7 @@ impl fmt::Display for Tape {
             Tape::Budget(bytes) => write!(f, "budget-{bytes}"),
             Tape::Quantise { bits, seed: 0 } => write!(f, "quantise-{bits}"),
             Tape::Quantise { bits, seed } => write!(f, "quantise-{bits}-seed-{seed}"),
+            Tape::ReverseOr(checkpoint) => write!(f, "reverse-or-{}", Tape::from(*checkpoint)),
         }
     }
 }
@@ -87,6 +114,12 @@ impl FromStr for Tape {
             "recompute" => Ok(Tape::Recompute),
             "checkpoint-sqrt" => Ok(Tape::Checkpoint(Checkpoint::Sqrt)),
             "reverse" => Ok(Tape::Reverse),
+            _ if s.starts_with("reverse-or-") => match s["reverse-or-".len()..].parse() {
+                Ok(Tape::Checkpoint(checkpoint)) => Ok(Tape::ReverseOr(checkpoint)),
+                _ => Err(format!(
+                    "found policy `{s}`, expected a checkpoint after `reverse-or-`, as in reverse-or-checkpoint-sqrt"
+                )),
+            },
             _ => match (
                 s.strip_prefix("checkpoint-").and_then(|n| n.parse().ok()),
                 budget_bytes(s),
@@ -97,7 +130,8 @@ impl FromStr for Tape {
                 (_, _, Some(policy)) => Ok(policy),
                 _ => Err(format!(
                     "found policy `{s}`, expected one of store, recompute, checkpoint-sqrt, checkpoint-N for N states, reverse, \
-                     budget-N for N bytes, such as budget-64KiB, quantise-B for B bits from 1 to 8, quantise-B-seed-N"
+                     budget-N for N bytes, such as budget-64KiB, quantise-B for B bits from 1 to 8, quantise-B-seed-N, reverse-or-checkpoint-sqrt, \
+                     reverse-or-checkpoint-N"
                 )),
             },
         }
@@ -136,6 +170,17 @@ mod tests {
         let others = checkpoints.into_iter().chain(quantise);
         for policy in [Tape::Store, Tape::Recompute, Tape::Reverse].into_iter().chain(others) {
             assert_eq!(policy.to_string().parse(), Ok(policy));
+        }
+        for checkpoint in [Checkpoint::Sqrt, Checkpoint::Slots(16)] {
+            let policy = Tape::Reverse.or(checkpoint);
+            assert_eq!(policy.to_string().parse(), Ok(policy));
+            assert_eq!(Tape::Store.or(checkpoint), Tape::Store);
+        }
+        for wrong in ["reverse-or-", "reverse-or-store", "reverse-or-checkpoint-0"] {
+            assert!(
+                wrong.parse::<Tape>().unwrap_err().contains("as in reverse-or-checkpoint-sqrt"),
+                "{wrong}"
+            );
         }
         for (text, bytes) in
             [("budget-7", 7), ("budget=4KiB", 4096), ("budget:200MiB", 200 * MIB), ("budget-1GiB", GIB)]

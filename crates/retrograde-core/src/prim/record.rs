@@ -10,7 +10,7 @@ use super::body::copy_state;
 use super::replay::Plan;
 use super::scan::{Scan, Stacks, carried};
 use super::schedule::kept_on_the_way;
-use super::while_loop::{While, go_on};
+use super::while_loop::{While, go_on, may_go_on};
 use super::whole_step::Recorder;
 use super::{Args, Body, EvalError, Evaluate, Feeds, Program, Row, Rule, Rules, Value};
 use crate::ir::{Field, Fields, Kind, Mismatch, Type, ValueId};
@@ -39,6 +39,8 @@ pub struct Record {
     pub n_carry: usize,
     /// What is left on the tape.
     pub plan: Plan,
+    /// How many steps a `while` may take.
+    pub most: Option<usize>,
 }
 
 impl Record {
@@ -145,6 +147,9 @@ impl Rules for Record {
         fields.push(("consts", Field::Int(self.n_consts as i64)));
         fields.push(("carries", Field::Int(self.n_carry as i64)));
         fields.push(("plan", Field::Word(self.plan.to_string())));
+        if let Some(most) = self.most {
+            fields.push(("at_most", Field::Int(most as i64)));
+        }
         if let Some(cond) = &self.cond {
             fields.push(("cond", Field::Program(cond.clone())));
         }
@@ -163,6 +168,7 @@ impl Rules for Record {
             n_consts: args.size("consts")?,
             n_carry: args.size("carries")?,
             plan: args.word("plan")?.parse()?,
+            most: args.optional_size("at_most")?,
             cond: args.optional_program("cond")?,
             body: args.program("body")?,
         })
@@ -192,7 +198,7 @@ impl Rules for Record {
         let mut out = match &self.cond {
             Some(cond) => {
                 let n_cond_consts = self.n_cond_consts;
-                While { cond: cond.clone(), body: plain, n_cond_consts, n_body_consts: self.n_consts, policy: None }.infer(inputs)?
+                While { cond: cond.clone(), body: plain, n_cond_consts, n_body_consts: self.n_consts, policy: None, most: None }.infer(inputs)?
             }
             None => {
                 let (n_consts, n_carry) = (self.n_consts, self.n_carry);
@@ -262,6 +268,7 @@ impl Rules for Record {
             if !go_on {
                 break;
             }
+            may_go_on(self.most, step_idx)?;
             states.offer(step_idx, self, &*body);
             if self.length.is_none() {
                 states.thin_out();
@@ -362,6 +369,7 @@ impl Rules for Record {
             n_consts: 1,
             n_carry: 1,
             plan: Plan::Every(2),
+            most: None,
         };
         vec![Row::new(op, &[v.clone(), v]).order(0)]
     }

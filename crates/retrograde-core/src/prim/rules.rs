@@ -95,12 +95,13 @@ pub trait Rules:
         None
     }
 
-    /// Where the results are known and no operand is: emits equations that give all operands, to the bit, and the bit stack
-    /// they leave. `None` where it cannot.
+    /// Where several operands are unknown: emits equations that give all of these, in order, to the bit, and the bit stack they
+    /// leave. `None` where it cannot, such as for lack of results.
     fn invert_whole(
         &self,
         _r: &mut Rule<'_>,
-        _outputs: &[ValueId],
+        _inputs: &[Option<ValueId>],
+        _outputs: &[Option<ValueId>],
         _bits: ValueId,
     ) -> Option<(Vec<ValueId>, ValueId)> {
         None

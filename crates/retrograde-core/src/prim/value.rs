@@ -111,7 +111,16 @@ pub enum EvalError {
         /// What the other parts give.
         expected: f64,
     },
-    /// A loop ran longer than its limit or was interrupted.
+    /// A `while_loop` would take more steps than it may.
+    #[error(
+        "the loop would take more than {most} steps, the most that it may; look why its condition still holds, or allow more \
+         with `.at_most(n)`"
+    )]
+    TooManySteps {
+        /// How many it may take.
+        most: usize,
+    },
+    /// A run took longer than an executor was told to let it, or was interrupted.
     #[error("interrupted")]
     Interrupted,
     /// A value of the wrong kind: a broken program.

@@ -3,7 +3,7 @@
 //! Operands: constants of the condition, constants of the body, initial carries. Results: final carries, then lists of
 //! the y values of each step. Where there are any, the first y is a bool that says whether the lane was active.
 //! Derivative: forward mode carries tangents along; reverse mode keeps lists of the body's residuals and runs a
-//! `scan` over them. Errors: those of the condition and the body.
+//! `scan` over them. Errors: those of the condition and the body; more steps than it may take.
 
 use super::bodies::{self, build, parts};
 use super::scan::{LinearLoop, Scan, Stacks, carried, linear_loop, select_lanes};
@@ -27,6 +27,16 @@ pub struct While {
     pub n_body_consts: usize,
     /// What its derivative remembers; `None`: what the front door says.
     pub policy: Option<Tape>,
+    /// How many steps there may be; more are an error when it runs.
+    pub most: Option<usize>,
+}
+
+/// That a loop which would take another step may.
+pub(super) fn may_go_on(most: Option<usize>, n_steps: usize) -> Result<(), EvalError> {
+    match most {
+        Some(most) if n_steps >= most => Err(EvalError::TooManySteps { most }),
+        _ => Ok(()),
+    }
 }
 
 impl While {
@@ -91,6 +101,9 @@ impl Rules for While {
         if let Some(policy) = self.policy {
             fields.push(("policy", Field::Word(policy.to_string())));
         }
+        if let Some(most) = self.most {
+            fields.push(("at_most", Field::Int(most as i64)));
+        }
         fields.push(("cond", Field::Program(self.cond.clone())));
         fields.push(("body", Field::Program(self.body.clone())));
         fields
@@ -100,6 +113,7 @@ impl Rules for While {
             n_cond_consts: args.size("cond_consts")?,
             n_body_consts: args.size("body_consts")?,
             policy: args.optional_word("policy")?.map(|w| w.parse()).transpose()?,
+            most: args.optional_size("at_most")?,
             cond: args.program("cond")?,
             body: args.program("body")?,
         })
@@ -132,6 +146,7 @@ impl Rules for While {
         let mut ys = Stacks::growing(cx, &self.body, n_carry, n_carry)?;
         let mut step_idx = 0;
         while go_on(cx, &mut *cond, nc, &*body, nb..nb + n_carry)? {
+            may_go_on(self.most, step_idx)?;
             body.run(cx).inspect_err(|_| cx.failed_in_step(step_idx))?;
             ys.write(&*body, step_idx);
             body.advance();
@@ -283,7 +298,7 @@ impl Rules for While {
             let kick = b.emit1(super::mul::Mul.into(), &[sine, p[0]]);
             vec![b.emit1(super::add::Add.into(), &[grown, kick])]
         });
-        let op = While { cond: Arc::new(cond), body: Arc::new(body), n_cond_consts: 0, n_body_consts: 1, policy: None };
+        let op = While { cond: Arc::new(cond), body: Arc::new(body), n_cond_consts: 0, n_body_consts: 1, policy: None, most: None };
         vec![Row::new(op, &[v.clone(), v]).range(0.5, 1.5)]
     }
 }

@@ -40,6 +40,10 @@
 // A `dequantise` stands for the value that was quantised, so that everything else about the program is proved as if nothing
 // were rounded. What is left to prove is the law: that each draw is of one value, that a loop draws each row for
 // itself, and that no product has a draw as a factor twice, which `unbiased` follows through the backward part.
+//
+// Note [declared]
+// That an inverse which the user declared undoes its call is an axiom here: `exec::verify` tries it before it is used. So a call
+// of that inverse, on just what the call gave and on the same other operands, gives what the call was made with.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -51,6 +55,7 @@ use retrograde_array::{Array, DType};
 use super::lower::Lowered;
 use super::unbiased::unbiased;
 use crate::ir::{Equation, Kind, Location, Op, Type, check};
+use crate::prim::call::Call;
 use crate::prim::contract::Contract;
 use crate::prim::neg::Neg;
 use crate::prim::quantise::Quantise;
@@ -263,6 +268,16 @@ struct Auditor {
     recorded: Vec<Recorded>,
     /// What each draw is of, by seed and number; see Note [draws].
     draws: HashMap<(u64, usize), Vec<Term>>,
+    declared: Vec<Declared>,
+}
+
+/// A call with an inverse that the user declared, see Note [declared].
+struct Declared {
+    inverse: Arc<Program>,
+    /// The state, then what else the inverse reads.
+    operands: Vec<Term>,
+    /// The state after it.
+    results: Vec<Term>,
 }
 
 impl Auditor {
@@ -317,7 +332,7 @@ impl Auditor {
 
     fn equation(&mut self, op: &Prim, operands: &[Term], types: &[&Type]) -> Result<Vec<Term>, AuditError> {
         match op {
-            Prim::Call(call) => self.run(&call.body, operands),
+            Prim::Call(call) => self.call(call, operands),
             Prim::CustomJvp(custom) => self.run(&custom.primal, operands),
             Prim::CustomVjp(custom) => self.run(&custom.primal, operands),
             Prim::LinearCall(call) => match &call.apply {
@@ -347,6 +362,22 @@ impl Auditor {
             op if op.has_bodies() => self.unproved("the bodies of this operation are not understood"),
             op => Ok((0..types.len()).map(|i| self.terms.app(op, operands, i, types[i])).collect()),
         }
+    }
+
+    /// See Note [declared].
+    fn call(&mut self, call: &Call, operands: &[Term]) -> Result<Vec<Term>, AuditError> {
+        let Some(inverse) = &call.inverse else { return self.run(&call.body, operands) };
+        let n = inverse.outputs.len();
+        let undoes = |d: &&Declared| {
+            d.inverse == call.body && d.results == operands[..n] && d.operands[n..] == operands[n..]
+        };
+        if let Some(undone) = self.declared.iter().find(undoes) {
+            return Ok(undone.operands[..n].to_vec());
+        }
+        let results = self.run(&call.body, operands)?;
+        let (operands, after) = (operands[..inverse.inputs.len()].to_vec(), results[..n].to_vec());
+        self.declared.push(Declared { inverse: inverse.clone(), operands, results: after });
+        Ok(results)
     }
 
     /// Reads the step of a loop once, on symbols.

@@ -74,6 +74,8 @@ pub struct Reversal {
     pub derived: Vec<Derived>,
     /// Where the user wrote the loop.
     pub location: Option<Location>,
+    /// Whether the loop may do without, where the inverse proves wrong.
+    pub falls_back: bool,
 }
 
 /// What the pass collects on the side.
@@ -82,21 +84,6 @@ struct Found {
     n_recorded: usize,
     notes: Vec<String>,
     reversals: Vec<Reversal>,
-}
-
-impl Found {
-    fn reverse(
-        &mut self,
-        record: &Arc<Program>,
-        inverse: &Arc<Program>,
-        n_consts: usize,
-        n_carry: usize,
-        derived: Vec<Derived>,
-        location: Option<Location>,
-    ) {
-        let (record, inverse) = (record.clone(), inverse.clone());
-        self.reversals.push(Reversal { record, inverse, n_consts, n_carry, derived, location });
-    }
 }
 
 /// Why a program cannot be lowered as asked.
@@ -253,6 +240,7 @@ struct Loop<'a> {
     n_consts: usize,
     n_carry: usize,
     policy: Option<Tape>,
+    most: Option<usize>,
 }
 
 fn as_loop(op: &Prim) -> Option<Loop<'_>> {
@@ -266,6 +254,7 @@ fn as_loop(op: &Prim) -> Option<Loop<'_>> {
             n_consts: s.n_consts,
             n_carry: s.n_carry,
             policy: s.policy,
+            most: None,
         }),
         Prim::While(w) => Some(Loop {
             body: &w.body,
@@ -276,6 +265,7 @@ fn as_loop(op: &Prim) -> Option<Loop<'_>> {
             n_consts: w.n_body_consts,
             n_carry: w.n_carry(),
             policy: w.policy,
+            most: w.most,
         }),
         _ => None,
     }
@@ -432,50 +422,66 @@ fn record(
     let mut inputs = inputs.to_vec();
     let carries = || bodies::restrict(l.body, &all, &l.body.outputs[..l.n_carry]);
     let (mut exact, mut plain_body) = (None, None);
+    let by_checkpoints = |body: Program, checkpoint: Option<Checkpoint>| {
+        let plan = match (checkpoint, l.length) {
+            (Some(Checkpoint::Slots(slots)), _) => Plan::Slots(slots.max(1)),
+            (Some(Checkpoint::Sqrt), Some(n)) => Plan::Every(n.isqrt().max(1)),
+            _ => Plan::Every(1),
+        };
+        (Arc::new(body), Arc::new(carries()), plan)
+    };
+    let reversal = |inverse: &Inverse, n_carry: usize| Reversal {
+        record: Arc::new(inverse.record.clone()),
+        inverse: Arc::new(inverse.inverse.clone()),
+        n_consts: l.n_consts,
+        n_carry,
+        derived: inverse.derived.clone(),
+        location: equation.location,
+        falls_back: matches!(policy, Tape::ReverseOr(_)),
+    };
     let (body, step, plan) = match policy {
-        Tape::Reverse => match invert(&body, l.n_consts, l.n_carry) {
+        Tape::Reverse | Tape::ReverseOr(_) => match invert(&body, l.n_consts, l.n_carry) {
             Ok(inverse) => {
-                let derived = inverse.derived;
-                let (record, inverse) = (Arc::new(inverse.record), Arc::new(inverse.inverse));
-                expect_derived(b, &derived, l, &mut inputs);
-                found.reverse(&record, &inverse, l.n_consts, l.n_carry, derived, equation.location);
-                (record, inverse, Plan::Reverse)
+                let reversal = reversal(&inverse, l.n_carry);
+                expect_derived(b, &inverse.derived, l, &mut inputs);
+                let parts = (reversal.record.clone(), reversal.inverse.clone(), Plan::Reverse);
+                found.reversals.push(reversal);
+                parts
             }
-            Err(refusal) => {
-                let of_rest = invert_exact(&body, l.n_consts, l.n_carry)
-                    .map_err(|r| LowerError::NotReversible(r, equation.location))?;
-                if let Some(of_rest) = of_rest {
-                    let (record, inverse) = (of_rest.inverse.record.into(), of_rest.inverse.inverse.into());
-                    found.reverse(&record, &inverse, l.n_consts, of_rest.n_carry, vec![], equation.location);
-                    exact = Some(Arc::new(of_rest.program));
+            Err(refusal) => match (invert_exact(&body, l.n_consts, l.n_carry), policy) {
+                (Ok(of_rest), _) => {
+                    if let Some(of_rest) = of_rest {
+                        found.reversals.push(reversal(&of_rest.inverse, of_rest.n_carry));
+                        exact = Some(Arc::new(of_rest.program));
+                    }
+                    note(found, equation, &format!("reversed as whole steps, by iteration: {refusal}"));
+                    (Arc::new(body), Arc::new(carries()), Plan::ReverseStep { corrections: CORRECTIONS })
                 }
-                note(found, equation, &format!("reversed as whole steps, by iteration: {refusal}"));
-                (Arc::new(body), Arc::new(carries()), Plan::ReverseStep { corrections: CORRECTIONS })
+                (Err(refusal), Tape::ReverseOr(checkpoint)) => {
+                    let instead = Tape::from(checkpoint);
+                    note(found, equation, &format!("{instead} instead of reverse: {refusal}"));
+                    by_checkpoints(body, Some(checkpoint))
+                }
+                (Err(refusal), _) => return Err(LowerError::NotReversible(refusal, equation.location)),
+            },
+        },
+        Tape::Budget(budget) => match reversal_within(budget, &body, l) {
+            Some((plan, inverse)) => {
+                let reversal = reversal(&inverse, l.n_carry);
+                let parts = (reversal.record.clone(), reversal.inverse.clone(), plan);
+                found.reversals.push(reversal);
+                plain_body = Some(Arc::new(body));
+                parts
+            }
+            None => {
+                let state = &l.body.input_types()[l.n_consts..l.n_consts + l.n_carry];
+                let slots = slots_within(budget, state, l.length);
+                let too_little = |least| LowerError::Budget { budget, least, location: equation.location };
+                by_checkpoints(body, Some(Checkpoint::Slots(slots.map_err(too_little)?)))
             }
         },
-        Tape::Budget(budget) if let Some((plan, inverse)) = reversal_within(budget, &body, l) => {
-            let (record, inverse) = (Arc::new(inverse.record), Arc::new(inverse.inverse));
-            found.reverse(&record, &inverse, l.n_consts, l.n_carry, vec![], equation.location);
-            plain_body = Some(Arc::new(body));
-            (record, inverse, plan)
-        }
-        Tape::Checkpoint(_) | Tape::Recompute | Tape::Store | Tape::Budget(_) | Tape::Quantise { .. } => {
-            let plan = match (policy, l.length) {
-                (Tape::Budget(budget), length) => {
-                    let state = &l.body.input_types()[l.n_consts..l.n_consts + l.n_carry];
-                    let slots = slots_within(budget, state, length);
-                    Plan::Slots(slots.map_err(|least| LowerError::Budget {
-                        budget,
-                        least,
-                        location: equation.location,
-                    })?)
-                }
-                (Tape::Checkpoint(Checkpoint::Slots(slots)), _) => Plan::Slots(slots.max(1)),
-                (Tape::Checkpoint(Checkpoint::Sqrt), Some(n)) => Plan::Every(n.isqrt().max(1)),
-                _ => Plan::Every(1),
-            };
-            (Arc::new(body), Arc::new(carries()), plan)
-        }
+        Tape::Checkpoint(checkpoint) => by_checkpoints(body, Some(checkpoint)),
+        Tape::Recompute | Tape::Store | Tape::Quantise { .. } => by_checkpoints(body, None),
     };
     let op = Record {
         cond: l.cond.cloned(),
@@ -487,6 +493,7 @@ fn record(
         n_consts: l.n_consts,
         n_carry: l.n_carry,
         plan,
+        most: l.most,
     };
     let outputs = b.emit(op.into(), &inputs);
     let (results, of_tape) = outputs.split_at(keep.len());

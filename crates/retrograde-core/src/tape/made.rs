@@ -85,6 +85,8 @@ pub(super) fn operation(program: &Program, v: ValueId) -> Option<(&'static str, 
         _ => None,
     };
     let (op, place) = made.unwrap_or((equation.op.name(), None));
+    // All updates of a loop put their bits on one stack.
+    let place = place.filter(|_| program.ty(v).kind != Kind::Bits);
     Some((op, place.or(equation.location)))
 }
 

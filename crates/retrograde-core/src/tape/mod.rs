@@ -25,7 +25,7 @@ mod unbiased;
 mod variance;
 
 pub use crate::prim::{Checkpoint, Tape};
-pub use annotate::annotate;
+pub use annotate::{annotate, without_inverse};
 pub use audit::{AuditError, audit};
 pub use budget::Planned;
 pub use cut::TapeEntry;

@@ -52,6 +52,8 @@ pub(super) fn open_regions(program: &Program) -> Program {
         Prim::Call(call) => match call.policy {
             Some(Tape::Recompute) => false,
             Some(_) => true,
+            // Opened, it would lose the inverse that it declares.
+            None if call.inverse.is_some() => false,
             None => call.body.equations.iter().any(|e| e.op.has_bodies()),
         },
         _ => false,

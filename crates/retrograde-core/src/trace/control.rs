@@ -8,7 +8,7 @@ use super::frame::{self, Traced};
 use super::function::{Traceable, rebuild};
 use super::tree;
 use super::var::caller;
-use crate::ir::{Diagnostic, Location, Type};
+use crate::ir::{Diagnostic, Location, Type, ValueId};
 use crate::prim::{self, Program, Tape, bodies, call::Call, cond::Cond, while_loop::While};
 use crate::prim::{concat, full, select, slice, unslice};
 use crate::tape::annotate;
@@ -62,6 +62,72 @@ pub fn call<A: Traceable, R: Traceable>(name: &str, f: impl FnOnce(A) -> R, x: A
 #[track_caller]
 pub fn taped<A: Traceable, R: Traceable>(policy: impl Into<Tape>, f: impl FnOnce(A) -> R, x: A) -> R {
     recorded("taped", Some(policy.into()), f, x, caller())
+}
+
+/// Records a step of a loop and what undoes it, for `Tape::Reverse`, where the inverse cannot be found by itself.
+///
+/// `inverse` gets the state after the step and gives the one before, every bit of it. It is run on random and adversarial bits
+/// before it is used, and each run compares the start that it leads to with the true one. Both may use traced values from
+/// outside. Other policies do not use it. Most steps need none: updates of one part of the state by the others, also parts that are a
+/// function of the others (such as an acceleration that is carried along), are turned round by themselves, and rounded steps are reversed
+/// as a whole.
+///
+/// # Errors
+/// At the front door: a step or an inverse that does not return what it was given; under `Tape::Reverse` an inverse that does not undo
+/// the step, with its line. Under [`Tape::or`](prim::Tape::or) such an inverse is not used, and the report's notes say so.
+/// # Cost
+/// Under `Tape::Reverse` one inverse for each step, and nothing kept.
+///
+/// ```
+/// use retrograde_core::prim::Tape;
+/// use retrograde_core::trace::{Var, control::{reversible, scan}, door::grad};
+/// use retrograde_array::{DType, array};
+/// // A number that a division gives back; whole numbers are found by addition alone.
+/// let step = |(n, x): (Var, Var)| {
+///     let n = reversible(n, |n| 2 * n + 1, |n| (n - 1) / 2);
+///     (n, x + 0.1 * n.convert(DType::F64).sin())
+/// };
+/// let f = |n: Var, x: Var| {
+///     let (_, x) = scan(20).repeat((n, x), step);
+///     x * x
+/// };
+/// let slope = grad(f).wrt::<1>().tape(Tape::Reverse);
+/// assert_eq!(slope.call((&array(3_i64), &array(0.5)))?, grad(f).wrt::<1>().call((&array(3_i64), &array(0.5)))?);
+/// assert_eq!(slope.last_tape().inverse_evaluations, 0);
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+#[track_caller]
+pub fn reversible<S: Traceable>(state: S, step: impl FnOnce(S) -> S, inverse: impl FnOnce(S) -> S) -> S {
+    let location = caller();
+    let flat = vars(&state);
+    let (step, after) = traced(&state, step);
+    let (inverse, before) = traced(&state, inverse);
+    let returned = |what: &str, traced: &Traced| {
+        returns_its_state(what, &traced.program.output_types(), &types(&flat), location)
+    };
+    if poisoned(&after)
+        || poisoned(&before)
+        || !returned("reversible", &step)
+        || !returned("reversible, the inverse", &inverse)
+    {
+        return state.map_vars(&mut |v| frame::poisoned(&v.ty()));
+    }
+    // Both take the state, then the captures of both, each once.
+    let mut captures = step.captures.clone();
+    captures.extend(inverse.captures.iter().filter(|v| !step.captures.iter().any(|c| c.same(v))));
+    let of_inverse = inverse.captures.iter().map(|v| captures.iter().position(|c| c.same(v)));
+    let of_inverse: Vec<usize> = of_inverse.flatten().collect();
+    let params = [types(&flat), types(&captures)].concat();
+    let (n, n_step) = (flat.len(), step.captures.len());
+    let body = bodies::build(&params, |b, p| b.inline(&step.program, &p[..n + n_step]));
+    let undo = bodies::build(&params, |b, p| {
+        let captures: Vec<ValueId> = of_inverse.iter().map(|i| p[n + i]).collect();
+        b.inline(&inverse.program, &[&p[..n], &captures].concat())
+    });
+    let call = Call { inverse: Some(Arc::new(undo)), ..Call::new("reversible", body) };
+    let inputs = [flat, captures].concat();
+    let mut next = rebuild(frame::record(call, &inputs, location));
+    after.map_vars(&mut |_| next())
 }
 
 fn recorded<A: Traceable, R: Traceable>(
@@ -274,12 +340,28 @@ pub fn scan_over() -> ScanConfig {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WhileConfig {
     policy: Option<Tape>,
+    most: Option<usize>,
 }
 
 impl WhileConfig {
     /// What the derivative of this loop remembers, whatever the front door says.
     pub fn tape(self, policy: impl Into<Tape>) -> Self {
-        WhileConfig { policy: Some(policy.into()) }
+        WhileConfig { policy: Some(policy.into()), ..self }
+    }
+    /// How many steps the loop may take; one that would go on is an error when it runs. Changes no bit of what ends in time. Batched
+    /// lanes take steps together, so it holds for the longest.
+    ///
+    /// ```
+    /// use retrograde_core::trace::{Var, control::while_config, door::grad};
+    /// use retrograde_array::array;
+    /// let halved = |x: Var| while_config().at_most(20).run(x, |x| x.gt(1.0), |x| x * 0.5);
+    /// assert_eq!(grad(halved).call(&array(10.0))?, array(0.0625));
+    /// let error = grad(halved).call(&array(f64::INFINITY)).unwrap_err().to_string();
+    /// assert!(error.contains("the loop would take more than 20 steps"), "{error}");
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
+    pub fn at_most(self, n_steps: usize) -> Self {
+        WhileConfig { most: Some(n_steps), ..self }
     }
     /// Runs the loop.
     #[track_caller]
@@ -299,6 +381,7 @@ impl WhileConfig {
             n_cond_consts: cond.captures.len(),
             n_body_consts: body.captures.len(),
             policy: self.policy,
+            most: self.most,
         };
         let inputs = [cond.captures, body.captures, state].concat();
         let out = frame::record(op, &inputs, location);
@@ -315,7 +398,8 @@ impl WhileConfig {
 /// All modes differentiate through it; what its reverse keeps grows with the steps taken, see [`WhileConfig::tape`].
 ///
 /// # Errors
-/// At the front door, where `go_on` is not one truth value or a step does not return what it was given.
+/// At the front door, where `go_on` is not one truth value or a step does not return what it was given. A loop whose condition never
+/// fails runs for ever; [`WhileConfig::at_most`] makes that an error.
 ///
 /// ```
 /// use retrograde_core::trace::{Var, control::while_loop, door::{grad, jit}};

@@ -37,7 +37,9 @@ use super::{Error, Var};
 use crate::exec::{self, Counters, Executor, Interpreter, verify};
 use crate::ir::{Diagnostic, Diagnostics, Location, Type, simplify};
 use crate::prim::{Program, Tape, Value, bodies};
-use crate::tape::{HeldSize, Lowered, TapeReport, annotate, audit, lower, reseeded, variance_bound};
+use crate::tape::{
+    HeldSize, Lowered, TapeReport, annotate, audit, lower, reseeded, variance_bound, without_inverse,
+};
 use crate::transform::{self, Standard, linearize};
 use retrograde_array::{Array, Scalar};
 
@@ -166,23 +168,43 @@ where
         let active = self.active(&leaves, wrt)?;
         let (joint, n_outputs, seeds) = derive(&program, &active, kind, self.location)?;
         let joint = if kind == Kind::Jit { joint } else { simplify(&joint) };
-        let policy = self.policy.unwrap_or_default();
-        let lowered =
-            lower(&joint, n_outputs, seeds.len(), policy).map_err(|e| Error::from(e.at(self.location)))?;
-        if cfg!(debug_assertions)
-            && (lowered.n_recorded > 0 || lowered.planned.is_some() || lowered.quantises())
-        {
-            audit(&joint, &lowered, seeds.len())?;
-        }
-        for reversal in &lowered.reversals {
-            verify(reversal).map_err(|e| Error::Audit(e.to_string()))?;
-        }
+        let lowered = self.lowered_and_verified(joint, n_outputs, seeds.len())?;
         let [forward, backward] =
             [&lowered.forward, &lowered.backward].map(|half| self.executor.compile(half));
         let compiled = Compiled { lowered: Arc::new(lowered), forward, backward, ones: ones(&seeds) };
         let entry = Arc::new(Entry { compiled, result });
         lock(&self.cache).push((Likeness::of(|f| Args::walk(refs, f)), entry.clone()));
         Ok(entry)
+    }
+
+    /// Lowers a program; where an inverse that the user declared proves wrong, and the loop may do without, it does.
+    fn lowered_and_verified(
+        &self,
+        mut joint: Program,
+        n_outputs: usize,
+        n_seeds: usize,
+    ) -> Result<Lowered, Error> {
+        let mut notes = vec![];
+        loop {
+            let lowered = lower(&joint, n_outputs, n_seeds, self.policy.unwrap_or_default());
+            let mut lowered = lowered.map_err(|e| Error::from(e.at(self.location)))?;
+            let has_policies = lowered.n_recorded > 0 || lowered.planned.is_some() || lowered.quantises();
+            if cfg!(debug_assertions) && has_policies {
+                audit(&joint, &lowered, n_seeds)?;
+            }
+            let wrong = lowered.reversals.iter().find_map(|r| Some((r.falls_back, verify(r).err()?)));
+            match wrong {
+                None => {
+                    lowered.notes.extend(notes);
+                    return Ok(lowered);
+                }
+                Some((true, e)) if e.is_declared => {
+                    notes.push(format!("{e}: not used"));
+                    joint = without_inverse(&joint, e.location);
+                }
+                Some((_, e)) => return Err(e.into()),
+            }
+        }
     }
 
     fn active(&self, leaves: &[Vec<(String, Array)>], wrt: Option<usize>) -> Result<Vec<bool>, Error> {

@@ -1,6 +1,6 @@
 //! The errors of front doors.
 
-use crate::exec::RunError;
+use crate::exec::{NotAnInverse, RunError};
 use crate::ir::{Diagnostic, Diagnostics, Location};
 use crate::tape::{AuditError, LowerError};
 
@@ -69,6 +69,24 @@ impl From<Diagnostic> for Error {
     }
 }
 
+impl From<NotAnInverse> for Error {
+    fn from(e: NotAnInverse) -> Error {
+        if !e.is_declared {
+            return Error::Audit(e.to_string());
+        }
+        let place = e.location;
+        // The place stands below the message.
+        let e = NotAnInverse { location: None, ..e };
+        Diagnostic::new(format!("reversible: {e}"), place)
+            .help(
+                "an inverse gives every bit back, also of zeros of either sign, of subnormal numbers and of huge beside tiny ones; \
+                 rounded steps have none: leave it out and they are reversed as a whole, or say \
+                 `.tape(Tape::Reverse.or(Checkpoint::Sqrt))`",
+            )
+            .into()
+    }
+}
+
 impl From<AuditError> for Error {
     fn from(e: AuditError) -> Error {
         Error::Audit(e.to_string())
@@ -82,7 +100,8 @@ impl From<LowerError> for Error {
             LowerError::NotReversible(refusal, of_loop) => (
                 refusal.location.or(of_loop),
                 "change parts of the state that are no floats only by what can be undone, as in `n + 1`, \
-                 or say `.tape(Checkpoint::Sqrt)` for this loop"
+                 or say `.tape(Checkpoint::Sqrt)` for this loop, \
+                 or `.tape(Tape::Reverse.or(Checkpoint::Sqrt))` where only some loops are like that"
                     .into(),
             ),
             LowerError::Bits { location, .. } => {

@@ -233,11 +233,11 @@ fn invert_parts(body: &Program, n_consts: usize, parts: &[usize]) -> Result<Inve
     Ok(Inverse { record, inverse, derived })
 }
 
-/// The body with its calls written out: a function with a derivative of its own is its primal here.
+/// The body with its calls written out, but those that declare an inverse: a function with a derivative of its own is its primal here.
 fn without_calls(body: &Program) -> Program {
     fn callee(op: &Prim) -> Option<&Arc<Program>> {
         match op {
-            Prim::Call(call) => Some(&call.body),
+            Prim::Call(call) if call.inverse.is_none() => Some(&call.body),
             Prim::CustomJvp(custom) => Some(&custom.primal),
             Prim::CustomVjp(custom) => Some(&custom.primal),
             _ => None,
@@ -345,19 +345,18 @@ fn advance(
     }
     let unknown: Vec<ValueId> =
         equation.inputs.iter().copied().filter(|v| known[v.index()].is_none()).collect();
-    if let (Some(results), true) =
-        (outputs.iter().copied().collect::<Option<Vec<_>>>(), unknown.len() == inputs.len())
-    {
-        let repeats = (1..unknown.len()).any(|i| unknown[..i].contains(&unknown[i]));
-        let mut rule = Rule { b, cx: &Standard };
-        if !repeats && let Some((values, bits_left)) = equation.op.invert_whole(&mut rule, &results, *bits) {
-            for (&v, value) in unknown.iter().zip(values) {
-                known[v.index()] = Some(value);
-                solved_for.push((value, v, false));
-            }
-            *bits = bits_left;
-            return true;
+    let repeats = (1..unknown.len()).any(|i| unknown[..i].contains(&unknown[i]));
+    let whole = (!repeats)
+        .then(|| equation.op.invert_whole(&mut Rule { b, cx: &Standard }, &inputs, &outputs, *bits))
+        .flatten();
+    if let Some((values, bits_left)) = whole {
+        for (&v, value) in unknown.iter().zip(values) {
+            known[v.index()] = Some(value);
+            solved_for.push((value, v, false));
         }
+        *bits = bits_left;
+        // What else it gives follows now from its operands.
+        return outputs.iter().all(Option::is_some) || advance(b, equation, known, bits, solved_for, step);
     }
     let [target] = unknown[..] else { return false };
     if outputs.iter().any(Option::is_none) || step.ty(target).kind != Kind::Array {
@@ -404,7 +403,7 @@ fn record(
         twin[p.index()] = Some(if is_carry { outputs[i - n_consts] } else { inputs[i] });
     }
     twin[first_bits.index()] = Some(bits);
-    let mut retained: Vec<(Prim, Vec<ValueId>)> = vec![];
+    let mut retained: Vec<(Prim, Vec<ValueId>, Option<Location>)> = vec![];
     for equation in &inverse.equations {
         let operands = |twin: &[Option<ValueId>]| -> Vec<ValueId> {
             equation.inputs.iter().map(|v| twin[v.index()].expect("defined before use")).collect()
@@ -424,22 +423,24 @@ fn record(
                 retained.push((
                     Retain { update: *update }.into(),
                     [&[operands[1], value], &operands[2..]].concat(),
+                    equation.location,
                 ));
                 vec![bits, value]
             }
             Prim::Expand(Expand { by }) => {
                 let before = [1, 2].map(|i| at_hand[i].expect("every expanded value is listed").0);
-                retained.push((Spill { by: *by }.into(), before.to_vec()));
+                retained.push((Spill { by: *by }.into(), before.to_vec(), equation.location));
                 vec![bits, before[0], before[1]]
             }
-            op => match at_hand[..] {
-                [Some((value, false))] => vec![value],
-                _ => b.emit(op.clone(), &operands(&twin)),
+            op => match at_hand.iter().map(|found| found.filter(|(_, negated)| !negated)).collect() {
+                Some::<Vec<_>>(found) => found.into_iter().map(|(value, _)| value).collect(),
+                None => b.emit(op.clone(), &operands(&twin)),
             },
         };
         equation.outputs.iter().zip(results).for_each(|(v, r)| twin[v.index()] = Some(r));
     }
-    for (op, operands) in retained.into_iter().rev() {
+    for (op, operands, location) in retained.into_iter().rev() {
+        b.location = location;
         bits = b.emit1(op, &[&[bits], &operands[..]].concat());
     }
     let (carries, ys) = outputs.split_at(n_carry);

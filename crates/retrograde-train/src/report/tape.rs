@@ -160,7 +160,7 @@ fn class(policy: Tape) -> &'static str {
         Tape::Recompute => "tape-recompute",
         // A budget becomes one of the others.
         Tape::Checkpoint(_) | Tape::Budget(_) => "tape-checkpoint",
-        Tape::Reverse => "tape-reverse",
+        Tape::Reverse | Tape::ReverseOr(_) => "tape-reverse",
         Tape::Quantise { .. } => "tape-quantise",
     }
 }

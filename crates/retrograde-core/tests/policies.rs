@@ -1,0 +1,163 @@
+//! Policy by derivative: every exact policy has every derivative, with the bits of `Store`, on loops of each kind.
+
+use retrograde_array::{Array, DType, array, ops};
+use retrograde_core::prim::{Checkpoint, Tape};
+use retrograde_core::trace::control::{cond, scan, scan_over, taped, while_loop};
+use retrograde_core::trace::door::{grad, hvp, jit, jvp, vmap};
+use retrograde_core::trace::function::Function;
+use retrograde_core::trace::lattice::Lattice;
+use retrograde_core::trace::var::{constant, full};
+use retrograde_core::trace::{Var, tree};
+
+/// The exact policies. One more is one more row here.
+const POLICIES: [Tape; 6] = [
+    Tape::Store,
+    Tape::Recompute,
+    Tape::Checkpoint(Checkpoint::Sqrt),
+    Tape::Checkpoint(Checkpoint::Slots(3)),
+    Tape::Reverse,
+    Tape::ReverseOr(Checkpoint::Sqrt),
+];
+
+/// A number after a loop or a region, of three numbers.
+type Program = fn(Var) -> Var;
+
+/// Updates one by one.
+fn by_updates(x: Var) -> Var {
+    let (x, v) = scan(40).repeat((x, 0.5 * x), |(x, v)| {
+        let v = v - 0.1 * x.sin();
+        (x + 0.1 * v, v)
+    });
+    (x * v).sum()
+}
+
+/// A step that is reversed as a whole, by its midpoint.
+fn as_a_whole(x: Var) -> Var {
+    let field = |x: Var| 0.1 * x.cos() - 0.05 * x;
+    let x = scan(70).repeat(x, |x| x + 0.1 * field(x + 0.05 * field(x)));
+    (x * x).sum()
+}
+
+/// A loop that ends by its state.
+fn unknown_length(x: Var) -> Var {
+    let (x, v) = while_loop(
+        (x, 0.2 + 0.0 * x),
+        |(x, _)| (x * x).sum().lt(20.0),
+        |(x, v)| {
+            let v = v + 0.02 * x.sin();
+            (x + 0.3 * v, v)
+        },
+    );
+    (x * v).sum()
+}
+
+/// Whole numbers in the place of floats.
+fn on_a_lattice(x: Var) -> Var {
+    let lattice = Lattice { grid: 2f64.powi(-40), range: 1024.0 };
+    let (x, _) = scan(40).repeat((lattice.at(x), lattice.at(0.5 * x)), |(x, v)| {
+        let v = v - 0.1 * x.value().sin();
+        (x + 0.1 * v.value(), v)
+    });
+    (x.value() * x.value()).sum()
+}
+
+/// A branch of the state inside a step, a loop inside a step, and what each step gives.
+fn nested(x: Var) -> Var {
+    let nothing: Vec<Var> = vec![];
+    let ((x, v), ys) = scan(12).run((x, 0.3 * x), nothing, |(x, v), _: Vec<Var>| {
+        let kick = cond(v.sum().gt(0.4), |v: Var| (2.0 * v).sin(), |v| v.cos(), v);
+        let x = x + 0.05 * kick;
+        let pull = scan(3).repeat(x, |u| u + 0.1 * u.sin());
+        ((x, v - 0.1 * pull), x.sum())
+    });
+    (x * v).sum() + (ys * ys).sum()
+}
+
+/// What comes in step by step, last step first.
+fn fed_backwards(x: Var) -> Var {
+    let (end, ys) = scan_over().reversed().run(full(x.dtype(), [], 0.2), x, |v, x| {
+        let v = v + 0.1 * x.sin();
+        (v, v * x)
+    });
+    end + (ys * ys).sum()
+}
+
+/// No loop: a region, and what cheap operations rebuild.
+fn straight(x: Var) -> Var {
+    let part = |x: Var| taped(Tape::Recompute, |x: Var| x.sin().exp(), x);
+    part(part(x).max(0.5) * x).tanh().sum()
+}
+
+const PROGRAMS: [(&str, Program); 7] = [
+    ("by updates", by_updates),
+    ("as a whole", as_a_whole),
+    ("unknown length", unknown_length),
+    ("on a lattice", on_a_lattice),
+    ("nested", nested),
+    ("fed backwards", fed_backwards),
+    ("straight", straight),
+];
+
+/// Every derivative under a policy, as a list of arrays.
+fn derivatives(f: Program, policy: Tape, dtype: DType) -> Vec<(&'static str, Vec<Array>)> {
+    let convert = |a: Array| ops::convert(&a, dtype);
+    let (x, dot) = (convert(array([0.3, -0.2, 0.9])), convert(array([1.0, 0.5, -2.0])));
+    let rows = convert(array([[0.3, -0.2, 0.9], [0.7, 0.1, -0.4]]));
+    let constant_dot = dot.clone();
+    let inner = grad(f).tape(policy);
+    let of_pair = |(a, b): (Array, Array)| vec![a, b];
+    vec![
+        ("vjp", vec![grad(f).tape(policy).call(&x).unwrap()]),
+        ("jvp", of_pair(jvp(f).tape(policy).call(&x, &dot).unwrap())),
+        ("jvp of vjp", vec![hvp(f).tape(policy).call(&x, &dot).unwrap()]),
+        ("jvp of vjp, the policy inside", of_pair(jvp(move |x: Var| inner.at(x)).call(&x, &dot).unwrap())),
+        ("vjp of jvp", vec![hvp(f).tape(policy).reverse_over_forward().call(&x, &dot).unwrap()]),
+        ("vjp of vjp", {
+            let along = move |x: Var| (grad(f).at(x) * constant(&constant_dot)).sum();
+            vec![grad(along).tape(policy).call(&x).unwrap()]
+        }),
+        ("vmap of vjp", vec![jit(vmap(grad(f))).tape(policy).call(&rows).unwrap()]),
+        ("vjp of vmap", {
+            vec![grad(move |x: Var| vmap(f).apply((x,)).sum()).tape(policy).call(&rows).unwrap()]
+        }),
+    ]
+}
+
+/// All derivatives, of all programs, in both precisions.
+#[test]
+fn every_exact_policy_has_every_derivative_with_the_same_bits() {
+    for (name, f) in PROGRAMS {
+        for dtype in [DType::F64, DType::F32] {
+            let expected = derivatives(f, Tape::Store, dtype);
+            let is_number = |a: &Array| {
+                ops::convert(a, DType::F64)
+                    .to_vec::<f64>()
+                    .unwrap()
+                    .iter()
+                    .all(|x| x.is_finite() && *x != 0.0)
+            };
+            assert!(expected.iter().flat_map(|(_, all)| all).all(is_number), "{name}: {expected:?}");
+            for policy in POLICIES {
+                for ((mode, found), (_, expected)) in derivatives(f, policy, dtype).iter().zip(&expected) {
+                    let same = found.iter().zip(expected).all(|(f, e)| f.bits_eq(e));
+                    assert!(
+                        same,
+                        "{mode} of {name} in {dtype} under {policy}: {found:?}, expected {expected:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The comparison is of bits: a gradient that is off by one of them is another.
+#[test]
+fn one_bit_is_a_difference() {
+    let f = |x: Var| by_updates(x);
+    let g = grad(f).call(&array([0.3, -0.2, 0.9])).unwrap();
+    let mut other = g.clone();
+    let first = &mut other.make_mut::<f64>().unwrap()[0];
+    *first = f64::from_bits(first.to_bits() ^ 1);
+    assert!(g.bits_eq(&g) && !g.bits_eq(&other));
+    assert_eq!(tree::leaves(&g).len(), 1);
+}
