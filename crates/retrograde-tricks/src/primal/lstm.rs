@@ -34,9 +34,10 @@ pub const CITE: &str = "S. Hochreiter, J. Schmidhuber, Long short-term memory, N
 /// ```
 #[track_caller]
 pub fn cell(c: Var, [i, f, o, u]: [Var; 4]) -> (Var, Var) {
-    let [i, f, o] = [i, f, o].map(|gate| Activation::Sigmoid.apply(gate));
+    // One by one: a closure would hide the caller's line from errors.
+    let (i, f) = (Activation::Sigmoid.apply(i), Activation::Sigmoid.apply(f));
     let c = f * c + i * u.tanh();
-    (o * c.tanh(), c)
+    (Activation::Sigmoid.apply(o) * c.tanh(), c)
 }
 
 /// A layer of [`cell`]s over time.   xs: `[steps, n, in]` → hidden values of all steps `[steps, n, hidden]`, and the last (h, c).
