@@ -267,7 +267,7 @@ fn what_is_held_stays_within_the_budget() {
         w.make_mut::<f64>().unwrap().iter_mut().for_each(|w| *w *= 0.125);
         p.extend([w, Array::zeros(DType::F64, [n])]);
     }
-    expect_parts("mlp", &mlp, &p, &[2]);
+    expect_parts("mlp", mlp, &p, &[2]);
 
     // A plan that keeps one value more than it says is found.
     let door: Door<_> = value_and_grad(net).budget(60 * (32 * 24 * 8));

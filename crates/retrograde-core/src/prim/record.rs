@@ -2,8 +2,9 @@
 //!
 //! Operands: constants of the condition, constants, initial carries, xs. Results: final carries, ys stacked, then the
 //! tape: for checkpoints the carries before every k-th step, for reversal the bits that rounding destroyed or, of whole
-//! steps, that guesses of the state before them miss ([`super::whole_step`]); where the
-//! number of steps is not known before, also that number.
+//! steps, that guesses of the state before them miss ([`super::whole_step`]); for reversal within a number of bits these bits
+//! and, as lists, the states of a schedule, of which one is empty: the bits where they would be more or a state could not be
+//! reversed, otherwise the lists. Where the number of steps is not known before, also that number.
 
 use super::bodies::build;
 use super::body::copy_state;

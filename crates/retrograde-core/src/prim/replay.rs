@@ -2,8 +2,8 @@
 //!
 //! It produces the state before each step, last step first, and runs `back` on it, which computes the step's residuals
 //! again and the cotangents from them. Operands: constants, the tape (checkpoints: the stacks; reversal, of either kind:
-//! last carries, first carries, bits; then the number of steps where it was not known), xs, then constants, carries and xs of the
-//! sweep. Results: carries of the sweep, its ys stacked.
+//! last carries, first carries, bits; within a number of bits then lists of states in reserve; then the number of steps
+//! where it was not known), xs, then constants, carries and xs of the sweep. Results: carries of the sweep, its ys stacked.
 //! Errors: a reconstruction that does not arrive at the recorded start, or leaves bits over.
 
 use super::bodies::{self, build, parts};
