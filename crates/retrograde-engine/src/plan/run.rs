@@ -1,6 +1,7 @@
 //! Running a plan.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use retrograde_array::{Array, ArrayError, lost};
@@ -14,12 +15,18 @@ use super::{Action, Holds, Plan, Step, address};
 use crate::{direct, kernel};
 
 /// Memory that every running call needs, kept from call to call.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Scratch {
     tiles: kernel::Scratch,
     direct: direct::Scratch,
     /// What the caller gave up and nobody else holds.
     given: Vec<Array>,
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch").finish_non_exhaustive()
+    }
 }
 
 /// A running call.
