@@ -315,26 +315,30 @@ impl Array {
         })
     }
 
-    /// The same memory as an array of another type with any entries; `None` where it is shared, a view or of another size.
+    /// Makes the array one of this type with any entries, in the same memory; false, changing nothing, where that is shared, a
+    /// view or of another size.
     ///
     /// ```
     /// use retrograde_array::{DType, Shape, array};
-    /// let x = array([[1, 2], [3, 4]]);
-    /// assert_eq!(x.clone().reused(DType::I32, &Shape::from([4])), None); // shared
-    /// assert_eq!(x.reused(DType::I32, &Shape::from([4])), Some(array([1, 2, 3, 4])));
+    /// let mut x = array([[1, 2], [3, 4]]);
+    /// let y = x.clone();
+    /// assert!(!x.reuse(DType::I32, &Shape::from([4]))); // shared
+    /// drop(y);
+    /// assert!(x.reuse(DType::I32, &Shape::from([4])));
+    /// assert_eq!(x.shape(), &Shape::from([4]));
     /// ```
     #[inline]
-    pub fn reused(mut self, dtype: DType, shape: &Shape) -> Option<Array> {
+    pub fn reuse(&mut self, dtype: DType, shape: &Shape) -> bool {
         if self.dtype() != dtype || !self.is_unique() {
-            return None;
+            return false;
         }
         if self.shape != *shape {
             if self.buffer.len() != shape.size() {
-                return None;
+                return false;
             }
             self.shape.clone_from(shape);
         }
-        Some(self)
+        true
     }
 
     /// Takes over the entries of `from`: into the own memory where that is whole, unshared and of this size, so that nothing is

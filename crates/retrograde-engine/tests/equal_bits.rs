@@ -247,6 +247,23 @@ fn lattices() {
     same_under_every_policy(loss, &[array([0.5, 1.0]), array([0.0, 0.3])], &POLICIES);
 }
 
+/// A table that a loop carries and writes one entry of in each step, which is also given from outside.
+#[test]
+fn tables_that_are_written_step_by_step() {
+    let loss = |s: Vec<Var>| {
+        let table = s[0];
+        let fill = |(i, t, x): (Var, Var, Var)| {
+            let x = (x + t.dynamic_slice(i, &[1])).sin();
+            (i + 1, t.dynamic_update(x, i), x)
+        };
+        let start = (constant(&array([0_i64])), table, table.slice(0, 1..2));
+        let (_, filled, last) = scan(12).repeat(start, fill);
+        (filled * table).sum() + last.sum()
+    };
+    let entries = uniform(Key::from_seed(3), [12]);
+    same_under_every_policy(loss, &[entries], &POLICIES[..5]);
+}
+
 /// Large arrays, where views are not copied.
 #[test]
 fn large_arrays() {
@@ -286,4 +303,9 @@ fn errors_are_the_same() {
         let expected = Interpreter { config }.run(&log, inputs.clone());
         assert_eq!(Engine { config, ..Engine::default() }.run(&log, inputs), expected);
     }
+    let infinite = "program() {\n  a:f64[] = full[type=f64[], value=f64[]{inf}]\n  return a\n}";
+    let infinite = parse::<Prim>(infinite).unwrap();
+    let expected = Interpreter { config }.run(&infinite, vec![]);
+    assert!(expected.is_err());
+    assert_eq!(Engine { config, ..Engine::default() }.run(&infinite, vec![]), expected);
 }

@@ -79,8 +79,11 @@ impl Frame {
     pub(super) fn take_written(&mut self, step: &Step, given: &mut Vec<Array>) -> Result<(), ArrayError> {
         self.written.clear();
         for (&slot, ty) in step.outputs.iter().zip(&step.types) {
-            let array = room(std::mem::take(&mut self.slots[slot]), ty, given)?;
-            self.written.push(array);
+            let value = &mut self.slots[slot];
+            make_room(value, ty, given)?;
+            if let Value::Array(array) = std::mem::take(value) {
+                self.written.push(array);
+            }
         }
         Ok(())
     }
@@ -92,29 +95,30 @@ impl Frame {
     }
 }
 
-/// An array of a type with any entries, if possible in the memory of a value that is not needed any more, or in memory that
-/// the caller gave up.
-pub(super) fn room(old: Value, ty: &Type, given: &mut Vec<Array>) -> Result<Array, ArrayError> {
-    if let Value::Array(mut old) = old {
-        let is_list = ty.shape.first() == Some(&0);
-        if is_list
-            && old.dtype() == ty.dtype
-            && old.rank() == ty.shape.rank()
-            && old.shape()[1..] == ty.shape[1..]
-            && old.is_unique()
-        {
-            old.clear_rows();
-            return Ok(old);
+/// Makes a value that is not needed any more an array of a type with any entries: if possible in its memory, or in memory
+/// that the caller gave up.
+#[inline]
+pub(super) fn make_room(value: &mut Value, ty: &Type, given: &mut Vec<Array>) -> Result<(), ArrayError> {
+    if let Value::Array(old) = value {
+        if old.reuse(ty.dtype, &ty.shape) {
+            return Ok(());
         }
-        if let Some(array) = old.reused(ty.dtype, &ty.shape) {
-            return Ok(array);
+        // A list that will grow.
+        let may_grow = old.dtype() == ty.dtype && old.rank() == ty.shape.rank() && old.is_unique();
+        if may_grow && ty.shape.first() == Some(&0) && old.shape()[1..] == ty.shape[1..] {
+            old.clear_rows();
+            return Ok(());
         }
     }
-    let fits = |array: &Array| array.dtype() == ty.dtype && array.size() == ty.shape.size();
-    if let Some(array) = given.iter().position(fits).map(|i| given.swap_remove(i))
-        && let Some(array) = array.reused(ty.dtype, &ty.shape)
-    {
-        return Ok(array);
+    *value = Value::Array(new_room(ty, given)?);
+    Ok(())
+}
+
+fn new_room(ty: &Type, given: &mut Vec<Array>) -> Result<Array, ArrayError> {
+    for i in 0..given.len() {
+        if given[i].reuse(ty.dtype, &ty.shape) {
+            return Ok(given.swap_remove(i));
+        }
     }
     Array::try_zeros(ty.dtype, ty.shape.clone())
 }

@@ -8,7 +8,7 @@ use retrograde_core::exec::RunConfig;
 use retrograde_core::ir::{Kind, Type, ValueId};
 use retrograde_core::prim::{Prim, Program, Value};
 
-use super::{Action, Draft, Holds, Operand, Plan, Run, Scratch, Slot, Step, is_bits};
+use super::{Action, Detail, Draft, Holds, Operand, Plan, Run, Scratch, Slot, Step, is_bits};
 
 /// Constants of more bytes than this are made anew in every run rather than kept: they would be held as long as the program.
 const LARGEST_CONSTANT: usize = 1 << 22;
@@ -21,7 +21,7 @@ fn class(ty: &Type) -> Class {
 }
 
 /// Lays the steps out.
-pub(super) fn plan(program: &Program, drafts: Vec<Draft>, is_body: bool) -> Plan {
+pub(super) fn plan(program: &Program, drafts: Vec<Draft>, detail: Detail, is_body: bool) -> Plan {
     let mut layout = Layout {
         slots: vec![],
         places: vec![None; program.types.len()],
@@ -34,7 +34,10 @@ pub(super) fn plan(program: &Program, drafts: Vec<Draft>, is_body: bool) -> Plan
     let parameters = program.inputs.iter().map(|&v| layout.place(v, Holds::Parameter)).collect();
     let mut steps = vec![];
     for (draft, dying) in drafts.into_iter().zip(deaths) {
-        if let Some(value) = constant(&draft) {
+        // Where equations are looked at one by one, constants are, too.
+        if detail == Detail::Fused
+            && let Some(value) = constant(&draft)
+        {
             let slot = layout.place(draft.outputs[0], Holds::Constant);
             layout.constants.push((slot, value));
             continue;

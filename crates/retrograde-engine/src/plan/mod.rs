@@ -135,7 +135,7 @@ impl Plan {
             Detail::OneByOne => (0..program.equations.len()).map(Group::Equation).collect(),
         };
         let drafts = groups.into_iter().map(|group| draft(program, group, detail)).collect();
-        layout::plan(program, drafts, is_body)
+        layout::plan(program, drafts, detail, is_body)
     }
 }
 

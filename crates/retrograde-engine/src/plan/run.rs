@@ -10,7 +10,7 @@ use retrograde_core::ir::{Location, Type};
 use retrograde_core::prim::{self, EvalError, Evaluate, Feeds, Program, Value};
 
 use super::body::Prepared;
-use super::frame::{Frame, room};
+use super::frame::{Frame, make_room};
 use super::{Action, Holds, Plan, Step, address};
 use crate::kernel;
 
@@ -100,7 +100,9 @@ impl Plan {
         }
         let outcome = self.run_in(&mut frame, run);
         let results = outcome.map(|()| self.results(&mut frame));
-        self.give_back(&mut frame, &mut run.scratch.given);
+        if !self.is_body {
+            self.give_back(&mut frame, &mut run.scratch.given);
+        }
         self.keep(frame);
         results
     }
@@ -141,12 +143,12 @@ impl Plan {
             prim.eval(run, operands)?
         } else {
             let mut rooms = std::mem::take(&mut frame.rooms);
-            rooms.clear();
             rooms.extend(step.outputs.iter().map(|&slot| std::mem::take(&mut frame.slots[slot])));
             let outer_step = run.step.replace((self.clone(), index));
             let outer_rooms = std::mem::replace(&mut run.rooms, rooms);
             let results = prim.eval(run, operands);
             frame.rooms = std::mem::replace(&mut run.rooms, outer_rooms);
+            frame.rooms.clear();
             run.step = outer_step;
             results?
         };
@@ -178,11 +180,13 @@ fn native(step: &Step, frame: &mut Frame, run: &mut Run) -> Result<(), EvalError
         Action::Restore(update) => {
             let mut bits = std::mem::take(&mut frame.slots[step.inputs[0].slot]).into_bits()?;
             let x = step.outputs[1];
-            let mut room = room(std::mem::take(&mut frame.slots[x]), &step.types[1], &mut run.scratch.given)?;
+            let mut x_before = std::mem::take(&mut frame.slots[x]);
+            make_room(&mut x_before, &step.types[1], &mut run.scratch.given)?;
+            let mut x_before = x_before.into_array()?;
             let array = |i: usize| frame.slots[step.inputs[i].slot].array();
             let operands = [array(2), array(step.inputs.len() - 1)];
-            lost::restore_array_into(array(1), update.step(&operands), &mut bits, &mut room)?;
-            frame.slots[x] = Value::Array(room);
+            lost::restore_array_into(array(1), update.step(&operands), &mut bits, &mut x_before)?;
+            frame.slots[x] = Value::Array(x_before);
             frame.slots[step.outputs[0]] = Value::Bits(bits);
             return Ok(());
         }
@@ -243,8 +247,9 @@ impl Evaluate for Run {
         succeeded
     }
     fn room(&mut self, result: usize, ty: &Type) -> Result<Array, EvalError> {
-        let old = self.rooms.get_mut(result).map(std::mem::take).unwrap_or_default();
-        Ok(room(old, ty, &mut self.scratch.given)?)
+        let mut room = self.rooms.get_mut(result).map(std::mem::take).unwrap_or_default();
+        make_room(&mut room, ty, &mut self.scratch.given)?;
+        room.into_array()
     }
     fn count_recomputed_step(&mut self) {
         self.counters.recomputed_steps += 1;
