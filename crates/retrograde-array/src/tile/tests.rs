@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::build::Plan;
+use super::plan::Plan;
 use super::{Builder, Level, Op, Reduction, TILE, View};
 use crate::kernel::tile::{Code, Parts, Scratch, padded};
 use crate::map::Function;
@@ -84,7 +84,8 @@ fn code_refuses_other_arrays_than_promised() {
     let code = chain(&[3], 4).finish(Level::best());
     let x = array([1.0, 2.0, 3.0]);
     let run = |inputs: &[&Array], output: Array| {
-        catch_unwind(AssertUnwindSafe(|| code.run(inputs, &mut [output], &mut Scratch::default(), None))).is_ok()
+        catch_unwind(AssertUnwindSafe(|| code.run(inputs, &mut [output], &mut Scratch::default(), None)))
+            .is_ok()
     };
     assert!(run(&[&x, &x], x.clone()));
     assert!(!run(&[&x], x.clone()));
@@ -105,7 +106,16 @@ fn an_output_that_shares_its_buffer_with_an_input_is_taken_out_first() {
 #[test]
 fn reductions_of_any_length_have_the_canonical_order() {
     let mut scratch = Scratch::default();
-    for (outer, n, inner) in [(1, 5, 1), (1, 16, 1), (3, 17, 1), (2, 513, 1), (5, 1200, 1), (1, 100_003, 1), (40, 9, 7), (700, 3, 2)] {
+    for (outer, n, inner) in [
+        (1, 5, 1),
+        (1, 16, 1),
+        (3, 17, 1),
+        (2, 513, 1),
+        (5, 1200, 1),
+        (1, 100_003, 1),
+        (40, 9, 7),
+        (700, 3, 2),
+    ] {
         let shape = [outer, n, inner];
         let x = crate::rng::normal(crate::rng::Key::from_seed(n as u64), shape);
         for x in [x.clone(), crate::ops::convert(&x, DType::F32)] {
