@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::build::Plan;
+use super::plan::Plan;
 use super::{Builder, Level, Op, Reduction, TILE, View};
 use crate::kernel::tile::{Code, Parts, Scratch, padded};
 use crate::map::Function;

@@ -1,7 +1,8 @@
 //! Random programs give the interpreter's bits.
 
 use retrograde_array::rng::{Key, uniform};
-use retrograde_array::{DType, array, ops};
+use retrograde_array::tile::hand;
+use retrograde_array::{Array, DType, array, ops};
 use retrograde_core::ir::{parse, print};
 use retrograde_core::prim::{Prim, Value};
 use retrograde_engine::kernel::{Group, Level, fuse};
@@ -50,6 +51,35 @@ fn programs_over_all_primitives_have_the_bits_of_the_interpreter() {
         let inputs: Vec<Value> =
             sample.inputs.iter().chain(&sample.weights).cloned().map(Value::Array).collect();
         compare(seed, &gradient, &inputs);
+    }
+}
+
+#[test]
+fn a_chain_has_the_bits_of_a_loop_written_by_hand() {
+    let n = 1003;
+    let text = format!(
+        "program(x:f32[{n}], a:f32[], b:f32[]) {{
+  c:f32[{n}] = broadcast[shape=[{n}], axes=[]] a
+  d:f32[{n}] = broadcast[shape=[{n}], axes=[]] b
+  e:f32[{n}] = fma x c d
+  f:f32[{n}] = tanh e
+  g:f32[{n}] = mul x x
+  h:f32[{n}] = neg g
+  i:f32[{n}] = exp h
+  j:f32[{n}] = sin x
+  k:f32[{n}] = fma f i j
+  return k
+}}"
+    );
+    let program = parse::<Prim>(&text).expect("a program");
+    let x = uniform(Key::from_seed(8), [n]);
+    let x = ops::convert(&ops::binary(ops::Binary::Mul, &x, &array(2e6)).expect("floats"), DType::F32);
+    let inputs = [x.clone(), array(0.7_f32), array(0.1_f32)].map(Value::Array);
+    let mut by_hand = vec![0.0; n];
+    hand::transcendental(x.as_slice::<f32>().expect("f32"), 0.7, 0.1, &mut by_hand);
+    let by_hand = [Value::Array(Array::vector(by_hand))];
+    for level in Level::available() {
+        assert_eq!(by_groups(&program, &inputs, level, 1), by_hand, "{level:?}");
     }
 }
 

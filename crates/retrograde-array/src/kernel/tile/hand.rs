@@ -1,11 +1,10 @@
 //! Two chains of operations as one would write them by hand, for each instruction set: what benchmarks hold tile code against.
 
-use super::super::dispatch;
-use super::super::num::{Functions, Num};
+use super::super::{Float, dispatch};
 
 dispatch! {
-    fn transcendental_loop [] [] (x: &[f32], a: f32, b: f32, out: &mut [f32]) {
-        let chain = |x: f32, sine: f32| x.fma(a, b).tanh().fma(x.times(x).negated().exp(), sine);
+    fn transcendental_loop [T: Float] [T] (x: &[T], a: T, b: T, out: &mut [T]) {
+        let chain = |x: T, sine: T| x.fma(a, b).tanh().fma(x.times(x).negated().exp(), sine);
         let mut any_rare = false;
         for (out, &x) in out.iter_mut().zip(x) {
             *out = chain(x, x.sin_common());
@@ -36,7 +35,7 @@ pub fn transcendental(x: &[f32], a: f32, b: f32, out: &mut [f32]) {
 }
 
 dispatch! {
-    fn cheap_loop [] [] (x: &[f32], a: f32, b: f32, out: &mut [f32]) {
+    fn cheap_loop [T: Float] [T] (x: &[T], a: T, b: T, out: &mut [T]) {
         for (out, &x) in out.iter_mut().zip(x) {
             *out = x.fma(a, b).fma(x, x.times(b)).minus(a);
         }

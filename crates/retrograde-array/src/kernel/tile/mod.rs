@@ -1,13 +1,20 @@
 //! Straight-line code over tiles: what [`tile`](crate::tile) is made of.
 
 mod body;
+mod check;
 mod code;
+mod entry;
 pub mod hand;
+mod moves;
+mod parts;
+mod product;
+mod reduce;
 mod routine;
 
-pub(crate) use body::{at, function};
-pub(crate) use code::{Action, Address, Block, Nest, Parts, STREAMS, Step, Stream, Where};
+pub(crate) use body::at;
 pub use code::{Code, Scratch, Spread};
+pub(crate) use entry::function;
+pub(crate) use parts::{Action, Address, Block, Nest, Parts, STREAMS, Step, Stream, Where};
 pub(crate) use routine::{Move, Stage};
 pub use routine::{Op, Reduction};
 
@@ -17,7 +24,7 @@ pub(crate) const fn padded(n: usize) -> usize {
 }
 
 /// Bytes of the register of a reduction over several tiles.
-pub(crate) const STATE: usize = body::STATE;
+pub(crate) const STATE: usize = reduce::STATE;
 
 /// The dtype of the result of an operation on operands of these dtypes, if there is such a routine.
 pub(crate) fn has_reduction(reduction: Reduction, dtype: crate::DType) -> bool {

@@ -1,7 +1,8 @@
 //! Which operations there are, on which types, and their routines.
 
 use super::super::Level;
-use super::body::{self, Routine, at};
+use super::body::{Routine, at};
+use super::{entry, moves, product, reduce};
 use crate::DType;
 use crate::map::{BinaryFunction, Function};
 use crate::ops::{Binary, Comparison, Logic, Piecewise, Shift, Unary};
@@ -128,63 +129,63 @@ pub(super) fn op_routine(op: Op, operands: &[DType], level: Level) -> Option<(Ro
     }
     if op == Op::Select {
         let same = first == DType::Bool && rest[0] == rest[1];
-        return same.then(|| Some((any!(rest[0], T => at::<body::Chosen<T>>(level)), rest[0])))?;
+        return same.then(|| Some((any!(rest[0], T => at::<entry::Chosen<T>>(level)), rest[0])))?;
     }
     if rest.iter().any(|&other| other != first) {
         return None;
     }
     let routine = match op {
         Op::Select => return None,
-        Op::Copy => any!(first, T => at::<body::Copied<T>>(level)),
-        Op::Unary(Unary::Neg) => number!(first, T => at::<body::Negated<T>>(level)),
-        Op::Unary(Unary::Sqrt) => float!(first, T => at::<body::Root<T>>(level)),
-        Op::Binary(Binary::Mul) if first == DType::Bool => at::<body::And<u8>>(level),
-        Op::Binary(Binary::Max) if first == DType::Bool => at::<body::Or<u8>>(level),
-        Op::Binary(Binary::Add) => number!(first, T => at::<body::Plus<T>>(level)),
-        Op::Binary(Binary::Sub) => number!(first, T => at::<body::Minus<T>>(level)),
-        Op::Binary(Binary::Mul) => number!(first, T => at::<body::Times<T>>(level)),
-        Op::Binary(Binary::Max) => number!(first, T => at::<body::Larger<T>>(level)),
-        Op::Binary(Binary::Div) => float!(first, T => at::<body::Divided<T>>(level)),
-        Op::StrongMul => float!(first, T => at::<body::StrongTimes<T>>(level)),
-        Op::StrongDiv => float!(first, T => at::<body::StrongDivided<T>>(level)),
-        Op::Fma => number!(first, T => at::<body::Fused<T>>(level)),
-        Op::Function(f) => float!(first, T => body::function_routine::<T>(f, level)),
-        Op::Function2(f) => float!(first, T => body::function2_routine::<T>(f, level)),
-        Op::Piecewise(Piecewise::Abs) => number!(first, T => at::<body::Magnitude<T>>(level)),
-        Op::Piecewise(Piecewise::Sign) => number!(first, T => at::<body::Signed<T>>(level)),
-        Op::Piecewise(Piecewise::Floor) => float!(first, T => at::<body::Below<T>>(level)),
-        Op::Piecewise(Piecewise::Ceil) => float!(first, T => at::<body::Above<T>>(level)),
-        Op::Piecewise(Piecewise::Round) => float!(first, T => at::<body::Nearest<T>>(level)),
-        Op::Min => number!(first, T => at::<body::Smaller<T>>(level)),
-        Op::Rem => float!(first, T => at::<body::Remainder<T>>(level)),
-        Op::Clamp => number!(first, T => at::<body::Clamped<T>>(level)),
+        Op::Copy => any!(first, T => at::<entry::Copied<T>>(level)),
+        Op::Unary(Unary::Neg) => number!(first, T => at::<entry::Negated<T>>(level)),
+        Op::Unary(Unary::Sqrt) => float!(first, T => at::<entry::Root<T>>(level)),
+        Op::Binary(Binary::Mul) if first == DType::Bool => at::<entry::And<u8>>(level),
+        Op::Binary(Binary::Max) if first == DType::Bool => at::<entry::Or<u8>>(level),
+        Op::Binary(Binary::Add) => number!(first, T => at::<entry::Plus<T>>(level)),
+        Op::Binary(Binary::Sub) => number!(first, T => at::<entry::Minus<T>>(level)),
+        Op::Binary(Binary::Mul) => number!(first, T => at::<entry::Times<T>>(level)),
+        Op::Binary(Binary::Max) => number!(first, T => at::<entry::Larger<T>>(level)),
+        Op::Binary(Binary::Div) => float!(first, T => at::<entry::Divided<T>>(level)),
+        Op::StrongMul => float!(first, T => at::<entry::StrongTimes<T>>(level)),
+        Op::StrongDiv => float!(first, T => at::<entry::StrongDivided<T>>(level)),
+        Op::Fma => number!(first, T => at::<entry::Fused<T>>(level)),
+        Op::Function(f) => float!(first, T => entry::function_routine::<T>(f, level)),
+        Op::Function2(f) => float!(first, T => entry::function2_routine::<T>(f, level)),
+        Op::Piecewise(Piecewise::Abs) => number!(first, T => at::<entry::Magnitude<T>>(level)),
+        Op::Piecewise(Piecewise::Sign) => number!(first, T => at::<entry::Signed<T>>(level)),
+        Op::Piecewise(Piecewise::Floor) => float!(first, T => at::<entry::Below<T>>(level)),
+        Op::Piecewise(Piecewise::Ceil) => float!(first, T => at::<entry::Above<T>>(level)),
+        Op::Piecewise(Piecewise::Round) => float!(first, T => at::<entry::Nearest<T>>(level)),
+        Op::Min => number!(first, T => at::<entry::Smaller<T>>(level)),
+        Op::Rem => float!(first, T => at::<entry::Remainder<T>>(level)),
+        Op::Clamp => number!(first, T => at::<entry::Clamped<T>>(level)),
         Op::Compare(comparison) => {
             let routine = any!(first, T => match comparison {
-                Comparison::Eq => at::<body::Equal<T>>(level),
-                Comparison::Ne => at::<body::Unequal<T>>(level),
-                Comparison::Lt => at::<body::Less<T>>(level),
-                Comparison::Le => at::<body::LessOrEqual<T>>(level),
-                Comparison::Gt => at::<body::Greater<T>>(level),
-                Comparison::Ge => at::<body::GreaterOrEqual<T>>(level),
+                Comparison::Eq => at::<entry::Equal<T>>(level),
+                Comparison::Ne => at::<entry::Unequal<T>>(level),
+                Comparison::Lt => at::<entry::Less<T>>(level),
+                Comparison::Le => at::<entry::LessOrEqual<T>>(level),
+                Comparison::Gt => at::<entry::Greater<T>>(level),
+                Comparison::Ge => at::<entry::GreaterOrEqual<T>>(level),
             });
             return Some((routine, DType::Bool));
         }
         Op::Logic(logic) => {
             let bits = if first == DType::Bool { DType::U8 } else { first };
             integer!(bits, T => match logic {
-                Logic::And => at::<body::And<T>>(level),
-                Logic::Or => at::<body::Or<T>>(level),
-                Logic::Xor => at::<body::Xor<T>>(level),
+                Logic::And => at::<entry::And<T>>(level),
+                Logic::Or => at::<entry::Or<T>>(level),
+                Logic::Xor => at::<entry::Xor<T>>(level),
             })
         }
-        Op::Not if first == DType::Bool => at::<body::Opposite<body::Truths>>(level),
-        Op::Not => integer!(first, T => at::<body::Turned<T>>(level)),
+        Op::Not if first == DType::Bool => at::<entry::Opposite<entry::Truths>>(level),
+        Op::Not => integer!(first, T => at::<entry::Turned<T>>(level)),
         Op::Shift(shift) => integer!(first, T => match shift {
-            Shift::Left => at::<body::Left<T>>(level),
-            Shift::Right => at::<body::Right<T>>(level),
-            Shift::RightLogical => at::<body::RightLogical<T>>(level),
+            Shift::Left => at::<entry::Left<T>>(level),
+            Shift::Right => at::<entry::Right<T>>(level),
+            Shift::RightLogical => at::<entry::RightLogical<T>>(level),
         }),
-        Op::IsFinite => return Some((float!(first, T => at::<body::Finite<T>>(level)), DType::Bool)),
+        Op::IsFinite => return Some((float!(first, T => at::<entry::Finite<T>>(level)), DType::Bool)),
         Op::Convert(to) => return Some((conversion(first, to, level)?, to)),
     };
     Some((routine, first))
@@ -195,13 +196,13 @@ fn conversion(from: DType, to: DType, level: Level) -> Option<Routine> {
     // A truth value is a byte that is zero or one.
     let from = if from == DType::Bool { DType::U8 } else { from };
     if from == to {
-        return Some(any!(to, T => at::<body::Copied<T>>(level)));
+        return Some(any!(to, T => at::<entry::Copied<T>>(level)));
     }
     macro_rules! pairs {
         ($($a:ident $x:ident: $($b:ident $y:ident)*;)*) => {
             match (from, to) {
-                (from, DType::Bool) => Some(number!(from, T => at::<body::Truth<T>>(level))),
-                $($((DType::$a, DType::$b) => Some(at::<body::Converted<$x, $y>>(level)),)*)*
+                (from, DType::Bool) => Some(number!(from, T => at::<entry::Truth<T>>(level))),
+                $($((DType::$a, DType::$b) => Some(at::<entry::Converted<$x, $y>>(level)),)*)*
                 _ => None,
             }
         };
@@ -217,19 +218,19 @@ fn conversion(from: DType, to: DType, level: Level) -> Option<Routine> {
 
 /// The routine of a product of small matrices.
 pub(super) fn product_routine(dtype: DType, level: Level) -> Option<Routine> {
-    Some(number!(dtype, T => at::<body::Product<T>>(level)))
+    Some(number!(dtype, T => at::<product::Product<T>>(level)))
 }
 
 /// A part of a reduction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Of a whole value: see [`body::Reduced`].
+    /// Of a whole value: see [`reduce::Reduced`].
     Value,
-    /// Of each tile by itself: see [`body::ReducedTile`].
+    /// Of each tile by itself: see [`reduce::ReducedTile`].
     Tile,
-    /// Over several tiles, the terms of one: see [`body::Accumulated`].
+    /// Over several tiles, the terms of one: see [`reduce::Accumulated`].
     Accumulate,
-    /// Over several tiles, the end: see [`body::Folded`].
+    /// Over several tiles, the end: see [`reduce::Folded`].
     Fold,
 }
 
@@ -243,10 +244,10 @@ pub(super) fn reduction_routine(
     macro_rules! by {
         ($t:ident, $how:ident) => {
             match stage {
-                Stage::Value => at::<body::Reduced<$t, body::$how>>(level),
-                Stage::Tile => at::<body::ReducedTile<$t, body::$how>>(level),
-                Stage::Accumulate => at::<body::Accumulated<$t, body::$how>>(level),
-                Stage::Fold => at::<body::Folded<$t, body::$how>>(level),
+                Stage::Value => at::<reduce::Reduced<$t, reduce::$how>>(level),
+                Stage::Tile => at::<reduce::ReducedTile<$t, reduce::$how>>(level),
+                Stage::Accumulate => at::<reduce::Accumulated<$t, reduce::$how>>(level),
+                Stage::Fold => at::<reduce::Folded<$t, reduce::$how>>(level),
             }
         };
     }
@@ -285,25 +286,25 @@ macro_rules! sized {
 /// How entries move as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Move {
-    /// See [`body::Padded`].
+    /// See [`moves::Padded`].
     Padded,
-    /// See [`body::Stored`].
+    /// See [`moves::Stored`].
     Stored,
-    /// See [`body::Repeated`].
+    /// See [`moves::Repeated`].
     Repeated,
-    /// See [`body::Gathered`].
+    /// See [`moves::Gathered`].
     Gathered,
-    /// See [`body::Placed`].
+    /// See [`moves::Placed`].
     Placed,
 }
 
 /// The routine of a move.
 pub(super) fn move_routine(how: Move, dtype: DType, level: Level) -> Routine {
     sized!(dtype, T => match how {
-        Move::Padded => at::<body::Padded<T>>(level),
-        Move::Stored => at::<body::Stored<T>>(level),
-        Move::Repeated => at::<body::Repeated<T>>(level),
-        Move::Gathered => at::<body::Gathered<T>>(level),
-        Move::Placed => at::<body::Placed<T>>(level),
+        Move::Padded => at::<moves::Padded<T>>(level),
+        Move::Stored => at::<moves::Stored<T>>(level),
+        Move::Repeated => at::<moves::Repeated<T>>(level),
+        Move::Gathered => at::<moves::Gathered<T>>(level),
+        Move::Placed => at::<moves::Placed<T>>(level),
     })
 }
