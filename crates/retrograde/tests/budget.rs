@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use retrograde::ir::Type;
 use retrograde::ode::problems::{planetary_disc, pull};
 use retrograde::prelude::*;
-use retrograde::prim::{EvalError, Evaluate, Prim, Program, Value, bodies};
+use retrograde::prim::{Body, EvalError, Evaluate, Prim, Program, Value, bodies};
 use retrograde::rng::{normal, uniform};
 use retrograde::tape::Lowered;
 use retrograde::trace::door::ValueAndGrad;
@@ -146,6 +146,9 @@ impl Evaluate for Watch {
         self.set_aside(|_| drop((values, last)));
         self.set_aside(|_| drop(seeded));
         Ok(results)
+    }
+    fn attempt(&mut self, body: &mut dyn Body) -> bool {
+        body.run(self).is_ok()
     }
     fn count_recomputed_step(&mut self) {
         self.recomputed_steps += 1;
