@@ -56,6 +56,21 @@ pub(super) fn bug(what: &str) -> ! {
 
 impl Builder {
     /// Code whose values all have one shape, of at least one entry.
+    ///
+    /// ```
+    /// use retrograde_array::{Array, DType, array, ops::Unary, tile::{Builder, Level, Op, Scratch, View}};
+    /// let mut b = Builder::nest(&[2]);
+    /// let x = b.input(DType::F64, 2);
+    /// let x = b.read(x, &View::whole(&[2]).reversed(&[0]));
+    /// let y = b.op(Op::Unary(Unary::Neg), &[x]);
+    /// b.output(y);
+    /// let code = b.finish(Level::best());
+    /// // One tile, so one part; a step to read backwards, and one to negate.
+    /// assert_eq!((code.tiles(), code.most_parts(), code.steps()), (1, 1, 2));
+    /// let mut y = [Array::zeros(DType::F64, [2])];
+    /// code.run(&[&array([1.0, 2.0])], &mut y, &mut Scratch::default(), None);
+    /// assert_eq!(y[0], array([-2.0, -1.0]));
+    /// ```
     pub fn nest(shape: &[usize]) -> Builder {
         Builder { shape: Some(shape.to_vec()), inputs: vec![], kept: vec![], values: vec![], outputs: vec![] }
     }
