@@ -58,10 +58,11 @@ fn cheap(n: usize) -> (Kernel, Vec<Array>) {
     ))
 }
 
+type Make = fn(usize) -> (Kernel, Vec<Array>);
 type ByHand = fn(&[f32], f32, f32, &mut [f32]);
 
 fn chains(c: &mut Criterion) {
-    let chains: [(&str, fn(usize) -> (Kernel, Vec<Array>), ByHand); 2] =
+    let chains: [(&str, Make, ByHand); 2] =
         [("transcendental", transcendental, hand::transcendental), ("cheap", cheap, hand::cheap)];
     for (name, make, by_hand) in chains {
         let mut group = c.benchmark_group(name);

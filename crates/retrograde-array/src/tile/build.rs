@@ -3,12 +3,15 @@
 use super::plan::{Plan, far};
 use super::{Op, Reduction, View};
 use crate::kernel::Level;
-use crate::kernel::tile::{Code, Where, has_product, has_reduction};
+use crate::kernel::tile::{Code, Parts, Stream, Where, has_product, has_reduction};
 use crate::{Array, DType, Scalar};
 
 /// Entries of a tile: a dozen registers of eight-byte numbers stay in the first cache, and the cost of a step for each
 /// tile is small beside its work.
 pub const TILE: usize = 512;
+
+/// Bytes that a tile may use of the first cache, which has 32 KiB or more.
+const CACHE: usize = 24 * 1024;
 
 /// Names one input of code under construction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +56,21 @@ pub(super) fn bug(what: &str) -> ! {
 
 impl Builder {
     /// Code whose values all have one shape, of at least one entry.
+    ///
+    /// ```
+    /// use retrograde_array::{Array, DType, array, ops::Unary, tile::{Builder, Level, Op, Scratch, View}};
+    /// let mut b = Builder::nest(&[2]);
+    /// let x = b.input(DType::F64, 2);
+    /// let x = b.read(x, &View::whole(&[2]).reversed(&[0]));
+    /// let y = b.op(Op::Unary(Unary::Neg), &[x]);
+    /// b.output(y);
+    /// let code = b.finish(Level::best());
+    /// // One tile, so one part; a step to read backwards, and one to negate.
+    /// assert_eq!((code.tiles(), code.most_parts(), code.steps()), (1, 1, 2));
+    /// let mut y = [Array::zeros(DType::F64, [2])];
+    /// code.run(&[&array([1.0, 2.0])], &mut y, &mut Scratch::default(), None);
+    /// assert_eq!(y[0], array([-2.0, -1.0]));
+    /// ```
     pub fn nest(shape: &[usize]) -> Builder {
         Builder { shape: Some(shape.to_vec()), inputs: vec![], kept: vec![], values: vec![], outputs: vec![] }
     }
@@ -225,6 +243,26 @@ impl Builder {
         self.define(Source::Reduce { reduction, of, lengths }, dtype, outer * inner)
     }
 
+    /// Code over one shape, with longer tiles where they fit into the first cache: the cost of a step for each tile is spread further.
+    fn nest_parts(&self, shape: &[usize]) -> Parts {
+        let parts = Plan::nest(self, shape, TILE).parts(self);
+        if self.lengths().is_some() {
+            return parts;
+        }
+        let of = |stream: &Stream| match stream.array {
+            Where::Input(i) => self.inputs[i].0.size_bytes(),
+            Where::Kept(i) => self.kept[i].dtype().size_bytes(),
+            Where::Output(i) => self.values[self.outputs[i].0].dtype.size_bytes(),
+        };
+        let streams: usize = parts.streams.iter().map(of).sum();
+        let used = parts.registers + parts.constants.bytes() + streams * TILE;
+        match CACHE / used.max(1) {
+            0 | 1 => parts,
+            2 | 3 => Plan::nest(self, shape, 2 * TILE).parts(self),
+            _ => Plan::nest(self, shape, 4 * TILE).parts(self),
+        }
+    }
+
     /// Whether a nest of that shape can reduce `[outer, n, inner]` entries over the middle axis: a tile holds whole
     /// results, or the middle axis is the last and the tiles of a result come one after another.
     ///
@@ -256,7 +294,7 @@ impl Builder {
     /// The code, for at most the given instruction set.
     pub fn finish(self, level: Level) -> Code {
         let parts = match &self.shape {
-            Some(shape) => Plan::nest(&self, shape).parts(&self),
+            Some(shape) => self.nest_parts(shape),
             None => Plan::small(&self).parts(&self),
         };
         Code::new(parts, level)

@@ -82,8 +82,8 @@ impl Plan {
         Place::Fixed(Address { base: STREAMS + (self.streams.len() - 1) as u32, offset: 0 })
     }
 
-    /// Code over one shape.
-    pub(super) fn nest(builder: &Builder, shape: &[usize]) -> Plan {
+    /// Code over one shape, in tiles of at most about `most` entries.
+    pub(super) fn nest(builder: &Builder, shape: &[usize], most: usize) -> Plan {
         let views = builder.values.iter().filter_map(|value| match &value.source {
             Source::Read { view, .. } => Some(view),
             _ => None,
@@ -97,7 +97,7 @@ impl Plan {
             first.into_iter().chain(end).collect()
         });
         let axes = Axes::new(shape, &views.iter().copied().chain([&whole]).collect::<Vec<_>>(), &breaks);
-        let mut plan = Plan::new(axes.nest(TILE));
+        let mut plan = Plan::new(axes.nest(most));
         let tile = plan.nest.whole();
         let rounds = [tile, plan.nest.last()].iter().all(|&n| n == padded(n));
         let mut row = 0;

@@ -25,7 +25,7 @@ fn chain(shape: &[usize], steps: usize) -> Builder {
 }
 
 fn parts(b: &Builder, shape: &[usize]) -> Parts {
-    Plan::nest(b, shape).parts(b)
+    Plan::nest(b, shape, TILE).parts(b)
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl View {
             if left.0 == 1 {
                 left = runs.pop()?;
             }
-            if left.0 % len != 0 {
+            if !left.0.is_multiple_of(len) {
                 return None;
             }
             *to = left.1;

@@ -43,7 +43,7 @@ pub enum Group {
 
 /// Fused equations, ready to run.
 pub struct Kernel {
-    code: Code,
+    code: Box<Code>,
     equations: Vec<usize>,
     /// What a run takes on one thread, roughly.
     estimate_ns: f64,
@@ -106,7 +106,7 @@ pub fn fuse_at(program: &Program, level: Level) -> Vec<Group> {
                     let steps: f64 = members.iter().map(|member| member.estimate_ns(program)).sum();
                     let estimate_ns = steps.max(bytes as f64 * NS_PER_BYTE);
                     all.push(Group::Kernel {
-                        kernel: Kernel { code, equations, estimate_ns },
+                        kernel: Kernel { code: Box::new(code), equations, estimate_ns },
                         inputs,
                         outputs,
                     });

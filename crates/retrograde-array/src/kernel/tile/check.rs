@@ -143,7 +143,7 @@ impl Checker<'_> {
         for step in self.parts.begin.iter().filter(|step| step.action == Action::Begin) {
             let state = Extent::new(step.out, STATE);
             check(state.base == REGISTERS && state.to <= self.parts.registers, "a state outside");
-            check(state.from % LINE == 0, "a state that is not aligned");
+            check(state.from.is_multiple_of(LINE), "a state that is not aligned");
             check(!self.states.iter().any(|other| other.overlaps(&state)), "two states in one place");
             self.states.push(state);
         }
@@ -161,7 +161,10 @@ impl Checker<'_> {
             check(self.is_inside(stream, self.tile()), "a stream that leaves its array");
             let bytes = padded(nest.whole()) * dtype.size_bytes();
             let fallback = Extent::new(Address { base: REGISTERS, offset }, bytes);
-            check(fallback.to <= self.parts.registers && fallback.from % LINE == 0, "a stand-in outside");
+            check(
+                fallback.to <= self.parts.registers && fallback.from.is_multiple_of(LINE),
+                "a stand-in outside",
+            );
             check(
                 !self.fallbacks.iter().any(|other| other.overlaps(&fallback)),
                 "two stand-ins in one place",
@@ -377,7 +380,10 @@ impl Checker<'_> {
         let extent = Extent::new(step.out, room * dtype.size_bytes());
         match step.out.base {
             REGISTERS => {
-                check(extent.to <= self.parts.registers && extent.from % LINE == 0, "a result outside");
+                check(
+                    extent.to <= self.parts.registers && extent.from.is_multiple_of(LINE),
+                    "a result outside",
+                );
                 check(!self.fallbacks.iter().any(|other| other.overlaps(&extent)), "a result on a stand-in");
                 let stays = self.pinned.iter().chain(&self.states);
                 check(!stays.into_iter().any(|other| other.overlaps(&extent)), "a result on what stays");
@@ -419,7 +425,7 @@ impl Checker<'_> {
                 let last = if step.len.is_none() { padded(last as usize + 1) as isize - 1 } else { last };
                 let from = address.offset as usize + bytes(first);
                 let read = Extent { base: REGISTERS, from, to: address.offset as usize + bytes(last + 1) };
-                check(address.offset as usize % LINE == 0, "a register that is not aligned");
+                check((address.offset as usize).is_multiple_of(LINE), "a register that is not aligned");
                 let known = self.written.iter().any(|(extent, other)| extent.holds(&read) && *other == dtype);
                 check(known, "a register that is read before it is written");
                 Some(read)
@@ -428,7 +434,7 @@ impl Checker<'_> {
                 let last = if step.len.is_none() { padded(last as usize + 1) as isize - 1 } else { last };
                 let to = address.offset as usize + bytes(last + 1);
                 check(first >= 0 && to <= self.parts.constants.bytes(), "a constant outside");
-                check(address.offset as usize % LINE == 0, "a constant that is not aligned");
+                check((address.offset as usize).is_multiple_of(LINE), "a constant that is not aligned");
                 let is_truth = |line: &Line| line.0.iter().all(|&byte| byte <= 1);
                 let lines = address.offset as usize / LINE..to.div_ceil(LINE);
                 check(

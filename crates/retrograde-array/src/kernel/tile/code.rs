@@ -225,24 +225,33 @@ impl Code {
             *count = rest % len;
             rest /= len;
         }
+        let mut is_moved = false;
         for tile in first..end {
-            for ((place, start), stream) in lane.places.iter_mut().zip(&lane.starts).zip(&self.moving) {
-                let far: isize =
-                    lane.counts.iter().zip(&stream.strides).map(|(&i, stride)| i as isize * stride).sum();
-                place.0 = start.0.wrapping_offset(far);
+            if !is_moved {
+                for ((place, start), stream) in lane.places.iter_mut().zip(&lane.starts).zip(&self.moving) {
+                    let far = lane.counts.iter().zip(&stream.strides).map(|(&i, stride)| i as isize * stride);
+                    place.0 = start.0.wrapping_offset(far.sum());
+                }
             }
             let n = if lane.counts[axes] + 1 == blocks { nest.last() } else { nest.whole() };
             // SAFETY: the streams point at this tile; what else there is, the caller promises. Parts begin and end with rows.
             unsafe {
-                if tile % self.parts.row == 0 {
+                if !self.begin.is_empty() && tile % self.parts.row == 0 {
                     self.calls(&self.begin, &lane.bases, n);
                 }
                 self.tile(n, registers, &lane.places, &mut lane.bases);
-                if (tile + 1) % self.parts.row == 0 {
+                if !self.end.is_empty() && (tile + 1) % self.parts.row == 0 {
                     self.calls(&self.end, &lane.bases, n);
                 }
             }
             lane.counts[axes] += 1;
+            is_moved = lane.counts[axes] < blocks;
+            if is_moved {
+                for (place, stream) in lane.places.iter_mut().zip(&self.moving) {
+                    place.0 = place.0.wrapping_offset(stream.strides[axes]);
+                }
+                continue;
+            }
             let mut axis = axes;
             while axis > 0 && lane.counts[axis] == if axis == axes { blocks } else { nest.outer[axis] } {
                 lane.counts[axis] = 0;

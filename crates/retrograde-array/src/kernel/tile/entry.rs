@@ -57,9 +57,10 @@ macro_rules! entrywise {
     }};
     (loop $to:ident, [$a:ident $b:ident $c:ident], $n:ident,
         [$x:ident: $in:ty, $y:ident: $in2:ty, $z:ident: $in3:ty], $out:ty, $e:expr) => {{
-        // SAFETY: the caller of `run` promises the four places.
-        let (a, b, c, out) =
-            unsafe { (read::<$in>($a, $n), read::<$in2>($b, $n), read::<$in3>($c, $n), write::<$out>($to, $n)) };
+        // SAFETY: the caller of `run` promises these places, and those below.
+        let (a, b) = unsafe { (read::<$in>($a, $n), read::<$in2>($b, $n)) };
+        // SAFETY: as above.
+        let (c, out) = unsafe { (read::<$in3>($c, $n), write::<$out>($to, $n)) };
         zip3(a, b, c, out, #[inline(always)] |$x: $in, $y: $in2, $z: $in3| -> $out { $e })
     }};
 }

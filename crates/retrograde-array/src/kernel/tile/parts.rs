@@ -20,7 +20,8 @@ pub(super) const LINE: usize = 64;
 pub(crate) struct Block(pub(super) Vec<Line>);
 
 impl Block {
-    pub(super) fn bytes(&self) -> usize {
+    /// Its length.
+    pub(crate) fn bytes(&self) -> usize {
         self.0.len() * LINE
     }
 
