@@ -22,8 +22,8 @@ pub(crate) use fold::{fold_inner, fold_middle};
 pub(crate) use level::{Level, level};
 pub(crate) use lost::{candidate, contradicts, detect_add, detect_fma, preimages};
 pub(crate) use num::{Float, Num};
-pub(crate) use scratch::chunked;
 pub use scratch::{Alone, Scratch, Workers};
+pub(crate) use scratch::{Buffer, chunked};
 pub(crate) use transcendental::*;
 
 #[cfg(test)]
