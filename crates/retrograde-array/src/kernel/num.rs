@@ -109,15 +109,14 @@ macro_rules! float {
                 // Equal values have equal bits but for the two zeros; `&` of the bits then gives +0 before -0.
                 let tie = $t::from_bits(self.to_bits() & other.to_bits());
                 let ordered = if self == other { tie } else { other };
-                // `|` rather than `||`: without branches the compiler finds vectors.
-                if (self > other) | self.is_nan() { self } else { ordered }
+                if self > other || self.is_nan() { self } else { ordered }
             }
 
             #[inline(always)]
             fn smaller(self, other: $t) -> $t {
                 let tie = $t::from_bits(self.to_bits() | other.to_bits());
                 let ordered = if self == other { tie } else { other };
-                if (self < other) | self.is_nan() { self } else { ordered }
+                if self < other || self.is_nan() { self } else { ordered }
             }
 
             #[inline(always)]

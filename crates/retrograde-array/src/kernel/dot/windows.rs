@@ -161,7 +161,7 @@ impl<'a, T: Num> Windows<'a, T> {
         let mut j = places.start;
         while j < places.end {
             let n_lanes = V::LANES.min(places.end - j);
-            // SAFETY: the machine has the instructions; a piece covers lanes whose entries `each_run` found inside, and
+            // SAFETY: the machine has the instructions; a piece covers lanes whose entries `runs` found inside, and
             // `new` has seen that all entries lie in `data`; rows lie in `to`, as just seen.
             unsafe {
                 let all = V::lanes(0, n_lanes);
@@ -212,11 +212,11 @@ impl<'a, T: Num> Windows<'a, T> {
 /// Lanes of the widest register.
 const MOST_LANES: usize = 16;
 
-/// Windows as a right factor: columns are the places of one example, terms are channels and entries.
+/// Windows as a right factor: columns are the places of one example (the number), terms are channels and entries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Places<'a, T>(pub(crate) Windows<'a, T>, pub(crate) usize);
 
-// SAFETY: it never lies.
+// SAFETY: it promises no places.
 unsafe impl<T: Num> Factor<T> for Places<'_, T> {
     #[inline(always)]
     fn as_lies(&self) -> Option<(*const T, usize, usize)> {
@@ -242,7 +242,7 @@ unsafe impl<T: Num> Factor<T> for Places<'_, T> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entries<'a, T>(pub(crate) Windows<'a, T>);
 
-// SAFETY: it never lies.
+// SAFETY: it promises no places.
 unsafe impl<T: Num> Factor<T> for Entries<'_, T> {
     #[inline(always)]
     fn as_lies(&self) -> Option<(*const T, usize, usize)> {
@@ -300,7 +300,7 @@ impl Iterator for Parts {
     }
 }
 
-/// A factor whose terms lie in runs: `matrix` has the first run, and the next ones lie `next` further each.
+/// A factor whose terms lie in runs of adjacent ones, each run `next` further than the one before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Runs<'a, T> {
     data: &'a [T],
@@ -332,7 +332,7 @@ impl<'a, T> Runs<'a, T> {
     }
 }
 
-// SAFETY: it never lies.
+// SAFETY: it promises no places.
 unsafe impl<T: Num> Factor<T> for Runs<'_, T> {
     #[inline(always)]
     fn as_lies(&self) -> Option<(*const T, usize, usize)> {
@@ -393,60 +393,21 @@ dispatch! {
     }
 }
 
-/// A position in an array, as narrow as the array allows.
-pub(crate) trait Position: Copy + Default {
-    fn of(place: usize) -> Self;
-    fn wide(self) -> i64;
-}
-
-impl Position for i32 {
-    #[inline(always)]
-    fn of(place: usize) -> i32 {
-        place as i32
-    }
-
-    #[inline(always)]
-    fn wide(self) -> i64 {
-        self.into()
-    }
-}
-
-impl Position for i64 {
-    #[inline(always)]
-    fn of(place: usize) -> i64 {
-        place as i64
-    }
-
-    #[inline(always)]
-    fn wide(self) -> i64 {
-        self
-    }
-}
-
-/// Where the largest entry under the window stands, for each place: the first of equal ones, NaN above everything. False where
-/// a window has no entries.
-pub(crate) fn window_argmax<T: Num + PartialOrd>(geometry: &Geometry, x: &[T], out: &mut [i64]) -> bool {
-    if i32::try_from(x.len()).is_ok() {
-        argmax_of_windows::<T, i32>(geometry, x, out)
-    } else {
-        argmax_of_windows::<T, i64>(geometry, x, out)
-    }
-}
-
 /// Places of a window that are searched together, their best entries on the stack.
 const TOGETHER: usize = 256;
 
 dispatch! {
-    /// See [`window_argmax`].
-    pub(crate) fn argmax_of_windows [T: Num + PartialOrd, P: Position] [T, P]
-        (geometry: &Geometry, x: &[T], out: &mut [i64]) -> bool {
+    /// Where the largest entry under the window stands, for each place: the first of equal ones, NaN above everything. False
+    /// where a window has no entries.
+    pub(crate) fn window_argmax [T: Num + PartialOrd] [T] (geometry: &Geometry, x: &[T], out: &mut [i64]) -> bool {
         let [_, l1, l2] = geometry.lens;
         let step = geometry.strides[2];
         let mut found = true;
         for (i, out) in out.chunks_mut(TOGETHER).enumerate() {
-            let first = geometry.place(i * TOGETHER);
-            let (mut best, mut position, mut is_found) =
-                ([T::ZERO; TOGETHER], [P::default(); TOGETHER], [false; TOGETHER]);
+            let start = i * TOGETHER;
+            let mut best = [T::ZERO; TOGETHER];
+            out.fill(-1);
+            let first = geometry.place(start);
             let mut coordinates = [0, 0, 0];
             for _ in 0..geometry.n_entries() {
                 let entry = coordinates;
@@ -454,38 +415,19 @@ dispatch! {
                 for run in geometry.runs(first, out.len(), entry) {
                     let [x0, x1, x2] = run.position;
                     let at = (x0 * l1 + x1) * l2 + x2;
-                    let n = run.places.len();
-                    let mut entries = [T::ZERO; TOGETHER];
-                    let entries = &mut entries[..n];
-                    match step {
-                        1 => entries.copy_from_slice(&x[at..at + n]),
-                        2 => {
-                            let x = &x[at..at + 2 * n - 1];
-                            entries.iter_mut().enumerate().for_each(|(i, entry)| *entry = x[2 * i]);
-                        }
-                        _ => {
-                            let x = x[at..].iter().step_by(step);
-                            entries.iter_mut().zip(x).for_each(|(entry, &x)| *entry = x);
-                        }
-                    }
-                    let best = &mut best[run.places.clone()][..n];
-                    let position = &mut position[run.places.clone()][..n];
-                    let is_found = &mut is_found[run.places][..n];
-                    for i in 0..n {
-                        // Without branches; a NaN is the only number that differs from itself.
-                        let (entry, other) = (entries[i], best[i]);
-                        let is_nan = entry.partial_cmp(&entry).is_none();
-                        let other_is_nan = other.partial_cmp(&other).is_none();
-                        let beats = !is_found[i] | (entry > other) | (is_nan & !other_is_nan);
-                        best[i] = if beats { entry } else { other };
-                        position[i] = if beats { P::of(at + i * step) } else { position[i] };
-                        is_found[i] = true;
+                    let here = run.places;
+                    let entries = x[at..].iter().step_by(step);
+                    let best = best[here.clone()].iter_mut();
+                    for (i, ((out, best), &entry)) in out[here].iter_mut().zip(best).zip(entries).enumerate() {
+                        // Written so that nothing branches; a NaN is the only number that differs from itself.
+                        let is_nan = |x: T| x.partial_cmp(&x).is_none();
+                        let beats = (*out < 0) | (entry > *best) | (is_nan(entry) & !is_nan(*best));
+                        *best = if beats { entry } else { *best };
+                        *out = if beats { (at + i * step) as i64 } else { *out };
                     }
                 }
             }
-            let n = out.len();
-            out.iter_mut().zip(position).for_each(|(out, position)| *out = position.wide());
-            found &= is_found[..n].iter().all(|&is_found| is_found);
+            found &= !out.contains(&-1);
         }
         found
     }
