@@ -161,9 +161,8 @@ impl Array {
     }
 
     /// Writes the entries to `out`, in row-major order of the axes in the given order.
-    pub(crate) fn read_into<T: Element>(&self, order: &[usize], out: &mut [T]) {
-        let view =
-            View::new(order.iter().map(|&axis| Axis { len: self.shape[axis], stride: self.stride(axis) }));
+    pub(crate) fn read_into<T: Element>(&self, order: impl Iterator<Item = usize>, out: &mut [T]) {
+        let view = View::new(order.map(|axis| Axis { len: self.shape[axis], stride: self.stride(axis) }));
         if let Some(from) = self.buffer() {
             read_into(from, self.offset(), &view, out);
         }

@@ -24,8 +24,8 @@ pub use level::Level;
 pub(crate) use level::level;
 pub(crate) use lost::{candidate, contradicts, detect_add, detect_fma, preimages};
 pub(crate) use num::{Float, Num};
-pub(crate) use scratch::chunked;
 pub use scratch::{Alone, Scratch, Workers};
+pub(crate) use scratch::{Buffer, chunked};
 pub(crate) use transcendental::*;
 
 #[cfg(test)]

@@ -66,6 +66,41 @@ impl Scratch {
         self.unordered = buffer;
     }
 
+    /// The buffers of the caller's thread.
+    pub(crate) fn own(&mut self) -> &mut [Buffer; 2] {
+        if self.buffers.is_empty() {
+            self.buffers.push(Mutex::default());
+        }
+        self.buffers[0].get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// [`chunked`] with the buffers of the worker.
+    pub(crate) fn chunked<T: Send>(
+        &mut self,
+        out: &mut [T],
+        unit: usize,
+        cost: usize,
+        workers: &dyn Workers,
+        part: impl Fn(usize, &mut [T], &mut [Buffer; 2]) + Sync,
+    ) {
+        let n_units = out.len().checked_div(unit).unwrap_or(0);
+        if workers.count() == 1 || cost < SHARED || n_units < 2 {
+            if n_units > 0 {
+                part(0, out, self.own());
+            }
+            return;
+        }
+        let n_parts = (PARTS * workers.count()).min(n_units);
+        let first = |i: usize| n_units * i / n_parts;
+        let out = Out(out.as_mut_ptr());
+        self.share(workers, n_parts, &|i, buffers| {
+            let len = (first(i + 1) - first(i)) * unit;
+            // SAFETY: the part lies inside, and `share` hands part `i` out once.
+            let some = unsafe { std::slice::from_raw_parts_mut(out.entry(first(i) * unit), len) };
+            part(first(i), some, buffers);
+        });
+    }
+
     /// Calls `part` for each number below `n_parts`, once, shared among the workers.
     pub(crate) fn share(
         &mut self,
@@ -105,6 +140,9 @@ impl Scratch {
 /// a thread takes.
 const SHARED: usize = 1 << 17;
 
+/// Parts for each worker: a few, so that one that is late delays the others little.
+const PARTS: usize = 4;
+
 /// Calls `part(i, some)` with parts of `out`, whole units of it, the first of which is unit `i`; shared among the workers where the
 /// operation touches many entries, `cost` of them.
 pub(crate) fn chunked<T: Send>(
@@ -121,8 +159,7 @@ pub(crate) fn chunked<T: Send>(
         }
         return;
     }
-    // A few parts for each worker, so that one that is late delays the others little.
-    let n_parts = (4 * workers.count()).min(n_units);
+    let n_parts = (PARTS * workers.count()).min(n_units);
     let first = |i: usize| n_units * i / n_parts;
     let (next, out) = (AtomicUsize::new(0), Out(out.as_mut_ptr()));
     let work = || {

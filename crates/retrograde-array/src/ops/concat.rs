@@ -2,7 +2,7 @@
 
 use crate::{Array, Element};
 
-use super::dot::values_mut;
+use super::dot::whole_mut;
 use super::{bug, each_dtype, values};
 
 /// Joins arrays along an existing axis.
@@ -55,8 +55,7 @@ pub fn concat_into(arrays: &[&Array], axis: usize, out: &mut Array) {
 }
 
 fn concat_typed<T: Element>(arrays: &[&Array], outer: usize, out: &mut Array) {
-    let shape = out.shape().clone();
-    let mut rest = values_mut::<T>(out, &shape);
+    let mut rest = whole_mut::<T>(out);
     for i in 0..outer {
         for a in arrays {
             let x = values::<T>(a);

@@ -4,7 +4,7 @@ use crate::kernel::Num;
 use crate::{Array, DType};
 
 use super::bf16::in_f32;
-use super::dot::values_mut;
+use super::dot::whole_mut;
 use super::{bug, each_num, values};
 
 /// A sequential operation along an axis, into an array that is there already.
@@ -32,24 +32,22 @@ impl Cumulation {
     /// When dtypes or shapes differ, the axis is outside the shape or the dtype is `bool` or `bf16`: internal misuse.
     pub fn run(self, operands: &[&Array], axis: usize, reverse: bool, out: &mut Array) {
         let n_operands = if self == Cumulation::Recurrence { 2 } else { 1 };
-        let shape = out.shape().clone();
-        if axis >= shape.rank()
-            || operands.len() != n_operands
-            || operands.iter().any(|a| *a.shape() != shape)
+        let shape = out.shape();
+        if axis >= shape.rank() || operands.len() != n_operands || operands.iter().any(|a| a.shape() != shape)
         {
             bug(&format!("{self:?} of {operands:?} along axis {axis} of shape {shape}"));
         }
+        let (n, inner) = (shape[axis], shape[axis + 1..].iter().product());
         each_num!(out.dtype(), "cumulation", T => {
             let last = values::<T>(operands[n_operands - 1]);
-            let out = values_mut::<T>(out, &shape);
+            let out = whole_mut::<T>(out);
             out.copy_from_slice(last);
-            let inner = shape[axis + 1..].iter().product();
             match self {
-                Cumulation::Sum => each_step(out, last, shape[axis], inner, reverse, |h, x: T, _| h.plus(x)),
-                Cumulation::Product => each_step(out, last, shape[axis], inner, reverse, |h, x: T, _| h.times(x)),
+                Cumulation::Sum => each_step(out, last, n, inner, reverse, |h, x: T, _| h.plus(x)),
+                Cumulation::Product => each_step(out, last, n, inner, reverse, |h, x: T, _| h.times(x)),
                 Cumulation::Recurrence => {
                     let a = values::<T>(operands[0]);
-                    each_step(out, a, shape[axis], inner, reverse, |h, b: T, a: T| a.fma(h, b));
+                    each_step(out, a, n, inner, reverse, |h, b: T, a: T| a.fma(h, b));
                 }
             }
         });

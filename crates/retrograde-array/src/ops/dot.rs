@@ -170,6 +170,11 @@ pub(super) fn values_mut<'a, T: crate::Element>(out: &'a mut Array, shape: &Shap
     if out.shape() != shape {
         bug(&format!("a result of shape {shape} into an array of shape {}", out.shape()));
     }
+    whole_mut(out)
+}
+
+/// The values of an array, for writing.
+pub(super) fn whole_mut<T: crate::Element>(out: &mut Array) -> &mut [T] {
     let dtype = out.dtype();
     match out.make_mut() {
         Some(values) => values,

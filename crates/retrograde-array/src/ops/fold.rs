@@ -1,17 +1,13 @@
-//! Products, extremes and alternatives over axes; the logarithm of a sum of exponentials.
+//! Sums, products, extremes and alternatives over axes.
 
 use crate::kernel::{self, Alone, Num, Scratch, Workers};
-use crate::map::Function;
-use crate::{Array, DType, Scalar, Shape};
+use crate::{Array, DType, Shape};
 
 use super::bf16::in_f32;
 use super::dot::values_mut;
 use super::elementwise::result;
 use super::piecewise::Pieces;
-use super::{
-    Binary, Comparison, binary, broadcast, bug, compare, each_num, function, is_finite, select, sum,
-    transpose, values,
-};
+use super::{bug, each_num, transpose, values};
 
 /// What a [`Reduction`] makes of the entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -153,7 +149,7 @@ impl Reduction {
                     rows(values(a), out);
                 } else {
                     scratch.with_unordered::<T>(cost, |x, _| {
-                        a.read_into(&self.order, x);
+                        a.read_into(self.order.iter().copied(), x);
                         rows(x, out);
                     });
                 }
@@ -250,78 +246,4 @@ pub fn any(a: &Array, axes: &[usize]) -> Array {
         out.iter_mut().zip(rows).for_each(|(out, row)| *out = row.contains(&true));
     }
     result(&shape, out)
-}
-
-/// log Σ exp over `axes`, which disappear: m + log Σ exp(x - m) with m the largest entry, so that nothing overflows. -∞ where
-/// all entries are -∞ or there are none, ∞ where one is ∞.
-///
-/// # Panics
-/// When an axis is repeated or outside the shape, or the dtype is not a float: internal misuse.
-///
-/// # Cost
-/// Two passes and one exponential for each entry.
-///
-/// # Source
-/// Blanchard, Higham and Higham (2021), Accurately computing the log-sum-exp and softmax functions, IMA J. Numer. Anal. 41.
-///
-/// ```
-/// use retrograde_array::{array, ops};
-/// let x = array([[1000.0, 1000.0], [f64::NEG_INFINITY, f64::NEG_INFINITY]]);
-/// assert_eq!(ops::logsumexp(&x, &[1]), array([1000.0 + 2.0_f64.ln(), f64::NEG_INFINITY]));
-/// ```
-pub fn logsumexp(a: &Array, axes: &[usize]) -> Array {
-    if a.dtype() == DType::BF16 {
-        return in_f32([a], |[a]| logsumexp(a, axes));
-    }
-    let of = |value: f64| match a.dtype() {
-        DType::F32 => Scalar::F32(value as f32),
-        _ => Scalar::F64(value),
-    };
-    let kept: Vec<usize> = (0..a.rank()).filter(|axis| !axes.contains(axis)).collect();
-    let shape: Shape = kept.iter().map(|&axis| a.shape()[axis]).collect();
-    if a.size() == 0 {
-        return Array::full(a.dtype(), shape, of(f64::NEG_INFINITY));
-    }
-    let largest = reduce_max(a, axes);
-    let zero = Array::full(a.dtype(), [], of(0.0));
-    let shift = select(&is_finite(&largest), &largest, &zero);
-    let both = |op, x: &Array, y: &Array| match binary(op, x, y) {
-        Ok(z) => z,
-        Err(error) => bug(&error.to_string()),
-    };
-    let moved = both(Binary::Sub, a, &broadcast(&shift, a.shape(), &kept));
-    let total = sum(&function(Function::Exp, &moved), axes);
-    both(Binary::Add, &function(Function::Log, &total), &shift)
-}
-
-/// The position (`i64`) of the smallest entry along `axis`, which disappears: the first of equal ones, `-0` equal to `+0`, NaN
-/// before everything.
-///
-/// # Panics
-/// When the axis is outside the shape or empty, or the dtype is `bool`: internal misuse.
-///
-/// # Cost
-/// Three passes.
-///
-/// ```
-/// use retrograde_array::{array, ops};
-/// assert_eq!(ops::argmin(&array([[3.0, 1.0, 1.0], [2.0, f64::NAN, 1.0]]), 1), array([1_i64, 1]));
-/// ```
-pub fn argmin(a: &Array, axis: usize) -> Array {
-    if axis >= a.rank() || a.shape()[axis] == 0 {
-        bug(&format!("argmin of shape {} along axis {axis}", a.shape()));
-    }
-    let smallest = reduce_min(a, &[axis]);
-    let kept: Vec<usize> = (0..a.rank()).filter(|&i| i != axis).collect();
-    let spread = broadcast(&smallest, a.shape(), &kept);
-    let equal = compare(Comparison::Eq, a, &spread);
-    let nan = compare(Comparison::Ne, a, a);
-    let n = a.shape()[axis];
-    let inner: usize = a.shape()[axis + 1..].iter().product();
-    let (equal, nan) = (values::<bool>(&equal), values::<bool>(&nan));
-    let first = |i: usize| {
-        let at = |k: usize| (i / inner * n + k) * inner + i % inner;
-        (0..n).find(|&k| nan[at(k)]).or_else(|| (0..n).find(|&k| equal[at(k)])).unwrap_or(0) as i64
-    };
-    result(smallest.shape(), (0..smallest.size()).map(first).collect())
 }

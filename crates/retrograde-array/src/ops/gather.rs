@@ -4,7 +4,7 @@ use crate::kernel::{Alone, Num, Workers, chunked};
 use crate::{Array, ArrayError, DType, Element, Shape};
 
 use super::bf16::in_f32;
-use super::dot::values_mut;
+use super::dot::whole_mut;
 use super::{bug, each_dtype, each_num, no_such, values};
 
 /// The loop nest that both directions share: `[batch, middle, axis, inner]` against `[batch, middle, index, inner]`.
@@ -158,8 +158,7 @@ fn entries_mut<'a, T: Element>(out: &'a mut Array, size: usize, axes: [&[usize];
     if out.size() != size {
         bug(&format!("{size} entries with axes {axes:?} into an array of shape {}", out.shape()));
     }
-    let shape = out.shape().clone();
-    values_mut(out, &shape)
+    whole_mut(out)
 }
 
 fn gather_typed<T: Element, I: Index>(
@@ -289,8 +288,7 @@ pub fn scatter_add_into(
         let indices = values::<I>(indices);
         check(indices, nest.axis)?;
         each_num!(updates.dtype(), "scatter_add", T => {
-            let shape = out.shape().clone();
-            scatter_typed::<T, I>(values(updates), &nest, indices, values_mut(out, &shape), workers);
+            scatter_typed::<T, I>(values(updates), &nest, indices, whole_mut(out), workers);
         });
     });
     Ok(())

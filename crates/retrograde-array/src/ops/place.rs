@@ -2,9 +2,9 @@
 
 use crate::{Array, ArrayError, DType, Shape};
 
-use super::elementwise::result;
-use super::slice::{pad_into, spread};
-use super::strided::{self, View};
+use super::dot::{values_mut, whole_mut};
+use super::slice::pad_into;
+use super::strided::{self, Axis, View};
 use super::{broadcast, bug, convert, each_dtype, no_such, values};
 
 /// An array of shape `shape` with `a` at `starts[i] + j * strides[i]` along every axis `i` and `value`, of rank 0, elsewhere.
@@ -23,41 +23,55 @@ pub fn pad(a: &Array, value: &Array, shape: &Shape, starts: &[usize], strides: &
     out
 }
 
-/// Where a part of shape `lens` lies in each entry of the batch: offset of its first entry, and the view of one part.
-fn parts(
-    whole: &Shape,
-    starts: &Array,
-    lens: &[usize],
-    batch_dims: usize,
-) -> Result<(Vec<usize>, View), ArrayError> {
-    let (batch, inner) = whole.split_at(batch_dims);
-    let fits = starts.dtype() == DType::I64
-        && starts.shape()[..] == [batch, &[lens.len()]].concat()
-        && inner.len() == lens.len();
-    if !fits {
-        bug(&format!(
-            "a part of shape {lens:?} of {whole} at {} with {batch_dims} shared axes",
-            starts.shape()
-        ));
+/// Where parts of shape `lens` lie in each entry of the batch.
+struct Parts<'a> {
+    inner: &'a [usize],
+    starts: &'a [i64],
+    lens: &'a [usize],
+}
+
+impl<'a> Parts<'a> {
+    fn new(whole: &'a Shape, starts: &'a Array, lens: &'a [usize], batch_dims: usize) -> Parts<'a> {
+        let fits = batch_dims <= whole.rank()
+            && starts.dtype() == DType::I64
+            && starts.rank() == batch_dims + 1
+            && starts.shape()[..batch_dims] == whole[..batch_dims]
+            && starts.shape()[batch_dims] == lens.len()
+            && whole.rank() == batch_dims + lens.len();
+        if !fits {
+            bug(&format!(
+                "a part of shape {lens:?} of {whole} at {} with {batch_dims} shared axes",
+                starts.shape()
+            ));
+        }
+        Parts { inner: &whole[batch_dims..], starts: values(starts), lens }
     }
-    let inner = Shape::from(inner);
-    let (_, view) = spread(&inner, &Shape::from(lens), &vec![0; lens.len()], &vec![1; lens.len()]);
-    let starts = values::<i64>(starts);
-    let n: usize = batch.iter().product();
-    let of_lane = |lane: usize| {
-        let mut base = lane * inner.size();
-        for (axis, &start) in starts[lane * lens.len()..(lane + 1) * lens.len()].iter().enumerate() {
-            let (len, size) = (lens[axis], inner[axis]);
+
+    /// How far neighbours along an axis lie apart.
+    fn stride(&self, axis: usize) -> usize {
+        self.inner[axis + 1..].iter().product()
+    }
+
+    /// The places of one part.
+    fn view(&self) -> View {
+        View::new(
+            (0..self.lens.len())
+                .map(|axis| Axis { len: self.lens[axis], stride: self.stride(axis) as isize }),
+        )
+    }
+
+    /// Where the part of a lane starts.
+    fn base(&self, lane: usize) -> Result<usize, ArrayError> {
+        let mut base = lane * self.inner.iter().product::<usize>();
+        for (axis, &start) in self.starts[lane * self.lens.len()..][..self.lens.len()].iter().enumerate() {
+            let (len, size) = (self.lens[axis], self.inner[axis]);
             match usize::try_from(start) {
-                Ok(at) if len <= size && at <= size - len => {
-                    base += at * inner[axis + 1..].iter().product::<usize>();
-                }
+                Ok(at) if len <= size && at <= size - len => base += at * self.stride(axis),
                 _ => return Err(ArrayError::Part { start, len, size }),
             }
         }
         Ok(base)
-    };
-    Ok(((0..n).map(of_lane).collect::<Result<_, _>>()?, view))
+    }
 }
 
 /// The part of shape `lens` that starts at `starts`; the first `batch_dims` axes of both are shared.
@@ -84,13 +98,47 @@ pub fn dynamic_slice(
     lens: &[usize],
     batch_dims: usize,
 ) -> Result<Array, ArrayError> {
-    let (bases, view) = parts(a.shape(), starts, lens, batch_dims)?;
-    let shape = Shape::from([&a.shape()[..batch_dims], lens].concat());
-    let size = lens.iter().product();
-    Ok(each_dtype!(a.dtype(), T => {
-        let x = values::<T>(a);
-        result(&shape, bases.iter().flat_map(|&base| strided::read(x, base, &view, size)).collect())
-    }))
+    let mut out = Array::zeros(a.dtype(), [&a.shape()[..batch_dims], lens].concat());
+    dynamic_slice_into(a, starts, lens, batch_dims, &mut out)?;
+    Ok(out)
+}
+
+/// [`dynamic_slice`] into an array of the shape and dtype of the result that shares its memory with no other.
+///
+/// # Errors
+/// [`ArrayError::Part`] when a part does not lie inside.
+///
+/// # Panics
+/// When axes or shared lengths do not fit: internal misuse.
+///
+/// ```
+/// use retrograde_array::{Array, DType, array, ops};
+/// let mut out = Array::zeros(DType::F64, [2]);
+/// ops::dynamic_slice_into(&array([1.0, 2.0, 4.0]), &array([1_i64]), &[2], 0, &mut out)?;
+/// assert_eq!(out, array([2.0, 4.0]));
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
+pub fn dynamic_slice_into(
+    a: &Array,
+    starts: &Array,
+    lens: &[usize],
+    batch_dims: usize,
+    out: &mut Array,
+) -> Result<(), ArrayError> {
+    let parts = Parts::new(a.shape(), starts, lens, batch_dims);
+    let (n_lanes, size) = (a.shape()[..batch_dims].iter().product::<usize>(), lens.iter().product::<usize>());
+    if out.size() != n_lanes * size {
+        bug(&format!("parts of shape {lens:?} of {} into shape {}", a.shape(), out.shape()));
+    }
+    let view = parts.view();
+    each_dtype!(a.dtype(), T => {
+        let (x, out) = (values::<T>(a), whole_mut::<T>(out));
+        // Parts without entries are checked too.
+        for lane in 0..n_lanes {
+            strided::read_into(x, parts.base(lane)?, &view, &mut out[lane * size..(lane + 1) * size]);
+        }
+    });
+    Ok(())
 }
 
 /// `a` with `update` in place of the part that starts at `starts`; the first `batch_dims` axes of all three are shared.
@@ -116,16 +164,47 @@ pub fn dynamic_update(
     starts: &Array,
     batch_dims: usize,
 ) -> Result<Array, ArrayError> {
-    let lens = &update.shape()[batch_dims..];
-    let (bases, view) = parts(a.shape(), starts, lens, batch_dims)?;
-    let size: usize = lens.iter().product();
-    Ok(each_dtype!(a.dtype(), T => {
-        let (mut out, new) = (values::<T>(a).to_vec(), values::<T>(update));
-        for (lane, &base) in bases.iter().enumerate() {
-            strided::write(&new[lane * size..(lane + 1) * size], &mut out, base, &view);
+    let mut out = Array::zeros(a.dtype(), a.shape().clone());
+    dynamic_update_into(a, update, starts, batch_dims, &mut out)?;
+    Ok(out)
+}
+
+/// [`dynamic_update`] into an array of the type of `a` that shares its memory with no other.
+///
+/// # Errors
+/// [`ArrayError::Part`] when the part does not lie inside.
+///
+/// # Panics
+/// When dtypes, axes or shared lengths do not fit: internal misuse.
+///
+/// ```
+/// use retrograde_array::{Array, DType, array, ops};
+/// let mut out = Array::zeros(DType::F64, [3]);
+/// ops::dynamic_update_into(&array([1.0, 2.0, 4.0]), &array([9.0]), &array([1_i64]), 0, &mut out)?;
+/// assert_eq!(out, array([1.0, 9.0, 4.0]));
+/// # Ok::<(), retrograde_array::ArrayError>(())
+/// ```
+pub fn dynamic_update_into(
+    a: &Array,
+    update: &Array,
+    starts: &Array,
+    batch_dims: usize,
+    out: &mut Array,
+) -> Result<(), ArrayError> {
+    if batch_dims > update.rank() || update.shape()[..batch_dims] != a.shape()[..batch_dims] {
+        bug(&format!("a part {} of {} with {batch_dims} shared axes", update.shape(), a.shape()));
+    }
+    let parts = Parts::new(a.shape(), starts, &update.shape()[batch_dims..], batch_dims);
+    let (view, size) = (parts.view(), parts.lens.iter().product::<usize>());
+    each_dtype!(a.dtype(), T => {
+        let (new, out) = (values::<T>(update), values_mut::<T>(out, a.shape()));
+        out.copy_from_slice(values(a));
+        let n_lanes: usize = a.shape()[..batch_dims].iter().product();
+        for lane in 0..n_lanes {
+            strided::write(&new[lane * size..(lane + 1) * size], out, parts.base(lane)?, &view);
         }
-        result(a.shape(), out)
-    }))
+    });
+    Ok(())
 }
 
 /// Numbers that count 0, 1, … along `axis` and repeat along the others.

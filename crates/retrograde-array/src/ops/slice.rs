@@ -2,7 +2,7 @@
 
 use crate::{Array, Element, Shape};
 
-use super::dot::values_mut;
+use super::dot::whole_mut;
 use super::strided::{self, Axis, View};
 use super::{bug, each_dtype, values};
 
@@ -81,7 +81,7 @@ fn place_typed<T: Element>(
     starts: &[usize],
     strides: &[usize],
 ) {
-    let (rank, shape) = (a.rank(), out.shape().clone());
+    let (rank, shape) = (a.rank(), out.shape());
     let fits = [starts.len(), strides.len(), shape.rank()] == [rank; 3]
         && (0..rank).all(|i| {
             strides[i] > 0 && (a.shape()[i] == 0 || starts[i] + (a.shape()[i] - 1) * strides[i] < shape[i])
@@ -89,8 +89,8 @@ fn place_typed<T: Element>(
     if !fits {
         bug(&format!("placing shape {} in {shape} from {starts:?} by {strides:?}", a.shape()));
     }
-    let (base, view) = spread(&shape, a.shape(), starts, strides);
-    let values_out = values_mut::<T>(out, &shape);
+    let (base, view) = spread(shape, a.shape(), starts, strides);
+    let values_out = whole_mut::<T>(out);
     if let Some(value) = value {
         values_out.fill(value);
     }
@@ -106,7 +106,7 @@ fn place(offset: usize, strides: &[isize], starts: &[usize], steps: &[usize]) ->
 }
 
 /// Where an array of shape `part`, spread by `steps` from `starts`, lies in a contiguous array of shape `whole`.
-pub(super) fn spread(whole: &Shape, part: &Shape, starts: &[usize], steps: &[usize]) -> (usize, View) {
+fn spread(whole: &Shape, part: &Shape, starts: &[usize], steps: &[usize]) -> (usize, View) {
     let stride = |axis: usize| whole[axis + 1..].iter().product::<usize>();
     let base = (0..part.rank()).map(|axis| starts[axis] * stride(axis)).sum();
     let along = |axis: usize| Axis {

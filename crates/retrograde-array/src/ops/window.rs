@@ -4,7 +4,7 @@ use crate::kernel::{self, Alone, Geometry, Num, Workers, chunked};
 use crate::{Array, DType, Shape};
 
 use super::bf16::in_f32;
-use super::dot::values_mut;
+use super::dot::whole_mut;
 use super::elementwise::result;
 use super::{bug, each_dtype, each_num, values};
 
@@ -268,8 +268,7 @@ impl WindowArgmax {
         if *x.shape() != self.operand || out.size() * from != x.size() * to {
             bug(&format!("{geometry:?} over {} into {}", x.shape(), out.shape()));
         }
-        let shape = out.shape().clone();
-        let out = values_mut::<i64>(out, &shape);
+        let out = whole_mut::<i64>(out);
         if out.is_empty() {
             return;
         }

@@ -38,6 +38,28 @@ pub enum Direct {
         /// Which axis.
         axis: usize,
     },
+    /// The position of the smallest entry along an axis.
+    Argmin {
+        /// Which axis.
+        axis: usize,
+    },
+    /// The logarithm of a sum of exponentials.
+    Logsumexp {
+        /// Over which axes.
+        axes: Vec<usize>,
+    },
+    /// A part at computed places.
+    DynamicSlice {
+        /// Its shape.
+        lens: Vec<usize>,
+        /// Shared leading axes.
+        batch_dims: usize,
+    },
+    /// An array with another part at computed places.
+    DynamicUpdate {
+        /// Shared leading axes.
+        batch_dims: usize,
+    },
     /// The position of the largest entry under a window.
     WindowArgmax(WindowArgmax),
     /// Entries at given positions.
@@ -112,6 +134,12 @@ pub fn resolve(prim: &Prim, inputs: &[Type]) -> Option<Direct> {
         (Prim::Cumprod(prod), _) => cumulation(Cumulation::Product, prod.axis, prod.reverse),
         (Prim::Recurrence(r), _) => cumulation(Cumulation::Recurrence, r.axis, r.reverse),
         (Prim::Argmax(argmax), [x]) if is_plain(x) => Some(Direct::Argmax { axis: argmax.axis }),
+        (Prim::Argmin(argmin), [x]) if is_plain(x) => Some(Direct::Argmin { axis: argmin.axis }),
+        (Prim::Logsumexp(sum), [x]) if is_plain(x) => Some(Direct::Logsumexp { axes: sum.axes.clone() }),
+        (Prim::DynamicSlice(part), _) => {
+            Some(Direct::DynamicSlice { lens: part.lens.clone(), batch_dims: part.batch_dims })
+        }
+        (Prim::DynamicUpdate(part), _) => Some(Direct::DynamicUpdate { batch_dims: part.batch_dims }),
         (Prim::WindowArgmax(argmax), [x]) if is_plain(x) => {
             Some(Direct::WindowArgmax(WindowArgmax::new(&x.shape, &argmax.window)))
         }
@@ -142,7 +170,7 @@ impl Direct {
     /// the pool that the caller runs in.
     ///
     /// # Errors
-    /// What the entries do not allow: an index outside its axis.
+    /// What the entries do not allow: an index or a part outside its axis.
     ///
     /// # Panics
     /// When operands or result have other types than those given to [`resolve`].
@@ -162,6 +190,14 @@ impl Direct {
                 cumulation.run(inputs, axis, reverse, out);
             }
             (&Direct::Argmax { axis }, [x]) => ops::argmax_into(x, axis, out),
+            (&Direct::Argmin { axis }, [x]) => ops::argmin_into(x, axis, out),
+            (Direct::Logsumexp { axes }, [x]) => ops::logsumexp_into(x, axes, out, workers, scratch),
+            (Direct::DynamicSlice { lens, batch_dims }, [x, starts]) => {
+                return ops::dynamic_slice_into(x, starts, lens, *batch_dims, out);
+            }
+            (&Direct::DynamicUpdate { batch_dims }, [x, update, starts]) => {
+                return ops::dynamic_update_into(x, update, starts, batch_dims, out);
+            }
             (Direct::WindowArgmax(argmax), [x]) => argmax.run(x, out, workers),
             (&Direct::Gather { axis, batch_dims }, [x, indices]) => {
                 return ops::gather_into(x, indices, axis, batch_dims, out, workers);

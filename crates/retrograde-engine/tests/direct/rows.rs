@@ -38,13 +38,17 @@ fn the_rows_of_all_primitives() {
         "unslice",
         "concat",
         "pad",
+        "dynamic_slice",
+        "dynamic_update",
         "gather",
         "scatter_add",
         "sum",
         "prod",
         "reduce_max",
         "reduce_min",
+        "logsumexp",
         "argmax",
+        "argmin",
         "cumsum",
         "cumprod",
         "recurrence",
@@ -74,10 +78,13 @@ fn reductions() {
             prim::sum::Sum { axes: axes.clone() }.into(),
             prim::prod::Prod { axes: axes.clone() }.into(),
             prim::reduce_max::ReduceMax { axes: axes.clone() }.into(),
-            prim::reduce_min::ReduceMin { axes }.into(),
+            prim::reduce_min::ReduceMin { axes: axes.clone() }.into(),
         ];
         for prim in prims {
             check(&prim, std::slice::from_ref(&x), &mut scratch);
+        }
+        if dtype.is_float() {
+            check(&prim::logsumexp::Logsumexp { axes }.into(), &[x], &mut scratch);
         }
     }
     // Large enough for several threads; NaN and zeros of both signs.
@@ -90,6 +97,11 @@ fn reductions() {
             ops::dynamic_update(&x.reshaped([x.size()]).unwrap(), &special, &array([700_i64]), 0).unwrap();
         let x = x.reshaped(shape).unwrap();
         check(&prim::sum::Sum { axes: axes.to_vec() }.into(), std::slice::from_ref(&x), &mut scratch);
+        check(
+            &prim::logsumexp::Logsumexp { axes: axes.to_vec() }.into(),
+            std::slice::from_ref(&x),
+            &mut scratch,
+        );
         check(&prim::reduce_max::ReduceMax { axes: axes.to_vec() }.into(), &[x], &mut scratch);
     }
     for axes in [vec![0], vec![1], vec![0, 1], vec![]] {
@@ -114,6 +126,7 @@ fn along_an_axis() {
         check(&prim::cumsum::Cumsum { axis, reverse }.into(), std::slice::from_ref(&x), &mut scratch);
         check(&prim::cumprod::Cumprod { axis, reverse }.into(), std::slice::from_ref(&x), &mut scratch);
         check(&prim::argmax::Argmax { axis }.into(), std::slice::from_ref(&x), &mut scratch);
+        check(&prim::argmin::Argmin { axis }.into(), std::slice::from_ref(&x), &mut scratch);
         check(&prim::recurrence::Recurrence { axis, reverse }.into(), &[x, y], &mut scratch);
     }
 }
@@ -186,6 +199,32 @@ fn parts_and_wholes() {
             })
             .collect();
         check(&prim::concat::Concat { axis }.into(), &[&[x], &others[..]].concat(), &mut scratch);
+    }
+}
+
+#[test]
+fn parts_at_computed_places() {
+    let mut draws = Draws::new(Key::from_seed(12));
+    let mut scratch = Scratch::default();
+    for _ in 0..100 {
+        let dtype = *draws.of(&DType::ALL);
+        let shape = shape(&mut draws, 1);
+        let batch_dims = draws.below(shape.len());
+        let lens: Vec<usize> = shape[batch_dims..].iter().map(|len| draws.below(len + 1)).collect();
+        // Every start is inside for all lanes.
+        let starts: Vec<i64> =
+            lens.iter().zip(&shape[batch_dims..]).map(|(n, len)| draws.below(len - n + 1) as i64).collect();
+        let of_lanes = [&shape[..batch_dims], &[lens.len()]].concat();
+        let starts = ops::broadcast(&Array::vector(starts), &of_lanes.into(), &[batch_dims]);
+        let (x, update) = (
+            entries(&mut draws, dtype, &shape),
+            entries(&mut draws, dtype, &[&shape[..batch_dims], &lens].concat()),
+        );
+        let (x, update) = (stored(&mut draws, &x), stored(&mut draws, &update));
+        let slice = prim::dynamic_slice::DynamicSlice { lens, batch_dims };
+        check(&slice.into(), &[x.clone(), starts.clone()], &mut scratch);
+        let prim = prim::dynamic_update::DynamicUpdate { batch_dims };
+        check(&prim.into(), &[x, update, starts], &mut scratch);
     }
 }
 

@@ -67,6 +67,15 @@ pub(crate) fn product<T, A, B>(
         return;
     }
     let n_workers = if count * m * k * n < SHARED { 1 } else { workers.count() };
+    if n_workers == 1 {
+        let [packed, _] = scratch.own();
+        for (i, out) in out.chunks_exact_mut(m * n).enumerate() {
+            let (a, b) = factors(i);
+            // SAFETY: the outputs of the whole product are those of `out`.
+            unsafe { Part { rows: 0..m, columns: 0..n, k }.multiply(a, b, out.as_mut_ptr(), n, packed) };
+        }
+        return;
+    }
     let [n_row_parts, n_column_parts] = grid(n_workers.div_ceil(count), m, n);
     let out = Out(out.as_mut_ptr());
     let part = |i: usize, [packed, _]: &mut [Buffer; 2]| {
@@ -79,11 +88,7 @@ pub(crate) fn product<T, A, B>(
         // SAFETY: this part of the output of product `i` lies inside, and no other part has it: `share` hands each out once.
         unsafe { part.multiply(a, b, out.entry(i * m * n), n, packed) };
     };
-    if n_workers == 1 {
-        scratch.share(&Alone, count, &part);
-    } else {
-        scratch.share(workers, count * n_row_parts * n_column_parts, &part);
-    }
+    scratch.share(workers, count * n_row_parts * n_column_parts, &part);
 }
 
 /// The transposes of convolutions, in which windows overlap: for each of `count` examples and groups, the product of `[c·e, k]`

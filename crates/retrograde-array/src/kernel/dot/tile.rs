@@ -75,6 +75,7 @@ impl<T: Num> Tiles<T> {
     /// # Safety
     /// As for [`Tiles::multiply`].
     #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "sums at constant places after unrolling, so in registers")]
     unsafe fn one<V: Vector<Entry = T>, const R: usize, const C: usize>(self) {
         let Tiles { len, left, mut right, right_row, out, out_row, width, first, .. } = self;
         let mut a = left.data;

@@ -161,7 +161,7 @@ impl<'a, T: Num> Windows<'a, T> {
         let mut j = places.start;
         while j < places.end {
             let n_lanes = V::LANES.min(places.end - j);
-            // SAFETY: the machine has the instructions; a piece covers lanes whose entries `each_run` found inside, and
+            // SAFETY: the machine has the instructions; a piece covers lanes whose entries `runs` found inside, and
             // `new` has seen that all entries lie in `data`; rows lie in `to`, as just seen.
             unsafe {
                 let all = V::lanes(0, n_lanes);
@@ -212,11 +212,11 @@ impl<'a, T: Num> Windows<'a, T> {
 /// Lanes of the widest register.
 const MOST_LANES: usize = 16;
 
-/// Windows as a right factor: columns are the places of one example, terms are channels and entries.
+/// Windows as a right factor: columns are the places of one example (the number), terms are channels and entries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Places<'a, T>(pub(crate) Windows<'a, T>, pub(crate) usize);
 
-// SAFETY: it never lies.
+// SAFETY: it promises no places.
 unsafe impl<T: Num> Factor<T> for Places<'_, T> {
     #[inline(always)]
     fn as_lies(&self) -> Option<(*const T, usize, usize)> {
@@ -242,7 +242,7 @@ unsafe impl<T: Num> Factor<T> for Places<'_, T> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entries<'a, T>(pub(crate) Windows<'a, T>);
 
-// SAFETY: it never lies.
+// SAFETY: it promises no places.
 unsafe impl<T: Num> Factor<T> for Entries<'_, T> {
     #[inline(always)]
     fn as_lies(&self) -> Option<(*const T, usize, usize)> {
@@ -300,7 +300,7 @@ impl Iterator for Parts {
     }
 }
 
-/// A factor whose terms lie in runs: `matrix` has the first run, and the next ones lie `next` further each.
+/// A factor whose terms lie in runs of adjacent ones, each run `next` further than the one before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Runs<'a, T> {
     data: &'a [T],
@@ -332,7 +332,7 @@ impl<'a, T> Runs<'a, T> {
     }
 }
 
-// SAFETY: it never lies.
+// SAFETY: it promises no places.
 unsafe impl<T: Num> Factor<T> for Runs<'_, T> {
     #[inline(always)]
     fn as_lies(&self) -> Option<(*const T, usize, usize)> {
