@@ -111,11 +111,15 @@ pub fn record_slice<T: Real>(
 /// When lengths differ: internal misuse.
 ///
 /// ```
-/// use retrograde_array::{bits::BitStack, lost::{LostError, SliceStep, record_slice, restore_slice}};
+/// use retrograde_array::bits::BitStack;
+/// use retrograde_array::lost::{LostError, SliceStep, record_slice, restore_slice, restore_slice_into};
 /// let (x, d) = ([0.1, 1e-20], [3.0, 1.0]);
 /// let (y, step) = ([0.1 + 3.0, 1e-20 + 1.0], SliceStep::Add(&d));
 /// let mut stack = BitStack::new();
 /// record_slice(&y, &x, step, &mut stack)?;
+/// let mut found = [0.0; 2];
+/// restore_slice_into(&y, step, &mut stack.clone(), &mut found)?;
+/// assert_eq!(found, x);
 /// assert_eq!(restore_slice(&y, step, &mut stack)?, x);
 /// assert_eq!(restore_slice(&y, step, &mut stack), Err(LostError::Exhausted));
 /// # Ok::<(), LostError>(())

@@ -124,9 +124,9 @@ pub enum CheckError {
         /// The value.
         value: ValueId,
         /// The type in the table.
-        found: Type,
+        found: Box<Type>,
         /// The type inferred.
-        expected: Type,
+        expected: Box<Type>,
     },
     /// Invariant 10.
     #[error("{place}: value {} is of type bits with dtype {} and shape {}", value.0, found.dtype, found.shape)]
@@ -223,6 +223,7 @@ fn check_at<O: Op>(program: &Program<O>, depth: usize) -> Result<(), CheckError>
             define(program, place, value, &mut defined)?;
             let found = program.ty(value).clone();
             if found != expected {
+                let (found, expected) = (found.into(), expected.into());
                 return Err(CheckError::ResultType { place, value, found, expected });
             }
         }

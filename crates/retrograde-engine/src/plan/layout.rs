@@ -146,7 +146,7 @@ fn deaths(program: &Program, drafts: &[Draft], is_body: bool) -> Vec<Vec<ValueId
 }
 
 /// Whether results may share memory with operands.
-fn may_be_view(action: &Action) -> bool {
+pub(super) fn may_be_view(action: &Action) -> bool {
     let Action::Eval { prim, .. } = action else { return false };
     matches!(
         prim,
