@@ -40,6 +40,19 @@ impl Shape {
         self.len()
     }
 
+    /// Bytes of memory that the shape has outside of itself: none up to rank 5.
+    ///
+    /// ```
+    /// use retrograde_array::Shape;
+    /// assert_eq!((Shape::from([1; 5]).heap_bytes(), Shape::from([1; 6]).heap_bytes()), (0, 48));
+    /// ```
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Lens::Few { .. } => 0,
+            Lens::Many(lens) => std::mem::size_of_val::<[usize]>(lens),
+        }
+    }
+
     /// The number of elements: the product of the axis lengths, 1 for a scalar. Saturates instead of overflowing.
     pub fn size(&self) -> usize {
         self.checked_size().unwrap_or(usize::MAX)

@@ -70,7 +70,7 @@ fn random_program(key: Key) -> Program {
 /// What an array takes: its entries, 40 bytes for its buffer and 8 for each axis.
 fn weight(program: &Program, v: ValueId) -> u64 {
     let ty = program.ty(v);
-    (ty.size_bytes() + 40 + 8 * ty.shape.rank()) as u64
+    (ty.size_bytes() + 40 + ty.shape.heap_bytes()) as u64
 }
 
 fn after_seeds(program: &Program, n_seeds: usize) -> BTreeSet<ValueId> {

@@ -4,7 +4,6 @@ use retrograde_array::rng::{Key, normal};
 use retrograde_array::{Array, DType, ops};
 use retrograde_core::prim::{Checkpoint, Tape};
 use retrograde_core::tape::TapeReport;
-use retrograde_core::trace::door::grad;
 use retrograde_core::trace::lattice::Lattice;
 use retrograde_core::trace::{Var, tree};
 use retrograde_engine::grad;

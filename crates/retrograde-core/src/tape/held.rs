@@ -14,7 +14,7 @@ use crate::prim::{Prim, Program, bodies};
 const BUFFER_BYTES: u64 = 40;
 /// What a view takes more: its layout with counts, offset, strides and the place for a copy.
 const LAYOUT_BYTES: u64 = 104;
-/// What one axis takes in a shape or in strides.
+/// What one axis takes in strides.
 const AXIS_BYTES: u64 = 8;
 /// The number of a step.
 const NUMBER_BYTES: u64 = 8;
@@ -35,7 +35,7 @@ pub(super) fn is_view(op: &Prim) -> bool {
 
 /// What an array of this type weighs.
 pub(super) fn array_weight(ty: &Type) -> u64 {
-    ty.size_bytes() as u64 + BUFFER_BYTES + AXIS_BYTES * ty.shape.rank() as u64
+    ty.size_bytes() as u64 + BUFFER_BYTES + ty.shape.heap_bytes() as u64
 }
 
 /// What each value of a program weighs while it is held.
