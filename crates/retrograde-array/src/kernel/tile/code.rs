@@ -38,6 +38,20 @@ pub(super) enum Length {
 }
 
 /// Straight-line code over the entries of arrays; see [`tile`](crate::tile).
+///
+/// ```
+/// use retrograde_array::{Array, DType, array, ops::Unary, tile::{Builder, Level, Op, Scratch, View}};
+/// let mut b = Builder::nest(&[2]);
+/// let x = b.input(DType::F64, 2);
+/// let x = b.read(x, &View::whole(&[2]));
+/// let y = b.op(Op::Unary(Unary::Neg), &[x]);
+/// b.output(y);
+/// let code = b.finish(Level::best());
+/// assert_eq!((code.tiles(), code.most_parts(), code.steps()), (1, 1, 1));
+/// let mut y = [Array::zeros(DType::F64, [2])];
+/// code.run(&[&array([1.0, 2.0])], &mut y, &mut Scratch::default(), None);
+/// assert_eq!(y[0], array([-1.0, -2.0]));
+/// ```
 pub struct Code {
     pub(super) parts: Parts,
     pub(super) once: Vec<Call>,
