@@ -117,11 +117,6 @@ impl Product {
         &self.shape
     }
 
-    /// Multiply-adds.
-    pub fn cost(&self) -> usize {
-        self.lens.iter().fold(1, |cost, &len| cost.saturating_mul(len))
-    }
-
     /// Writes the product to `out`, an array of that shape that shares its memory with no other. Factors are read as they lie
     /// in memory, so a transpose or broadcast costs nothing, unless the axes of one group (free or contracted) cannot be
     /// walked with one stride: then the factor is copied first.

@@ -1,7 +1,7 @@
 //! Windows and convolutions against loops over all index vectors.
 
 use super::*;
-use crate::ops::Window;
+use crate::ops::{Convolution, ConvolutionForm, Window};
 
 fn window(size: &[usize], strides: &[usize], low: &[usize], high: &[usize], dilation: &[usize]) -> Window {
     let [size, strides, low, high, dilation] = [size, strides, low, high, dilation].map(<[usize]>::to_vec);
@@ -98,4 +98,35 @@ fn the_largest_entry_under_a_window() {
     let x = crate::array([[1.0, 5.0, f64::NAN, 2.0, 2.0], [1.0, 0.0, 7.0, 2.0, 2.0]]);
     // Columns: padding and 0, then 1 and 2, then 3 and 4.
     assert_eq!(ops::window_argmax(&x, &w), crate::array([[0_i64, 2, 3]]));
+}
+
+#[test]
+fn convolutions_of_windows_that_are_never_whole() {
+    let window = Window {
+        size: vec![3, 2],
+        strides: vec![1, 2],
+        low: vec![1, 2],
+        high: vec![2, 0],
+        dilation: vec![1, 2],
+    };
+    let lens = [9, 21];
+    for dtype in [DType::F64, DType::F32, DType::I64] {
+        let x = random(dtype, &[&[2, 6], &lens[..]].concat(), 1);
+        let w = random(dtype, &[10, 3, 3, 2], 2);
+        let y = random(dtype, &[&[2, 10], &window.places(&lens)[..]].concat(), 3);
+        let expected = [
+            (ConvolutionForm::Output, &x, &w, crate::ops::conv(&x, &w, &window, 2)),
+            (ConvolutionForm::Input, &y, &w, crate::ops::conv_input(&y, &w, &window, 2, &lens)),
+            (ConvolutionForm::Kernel, &x, &y, crate::ops::conv_kernel(&x, &y, &window, 2)),
+        ];
+        for (form, a, b, expected) in expected {
+            let convolution = Convolution::new(form, [a.shape(), b.shape()], &window, 2, &lens);
+            let found = everywhere(|| {
+                let mut out = Array::zeros(dtype, convolution.shape().clone());
+                convolution.run(a, b, &mut out, &crate::Alone, &mut crate::Scratch::default());
+                out
+            });
+            assert_eq!(found, expected, "{form:?} {dtype}");
+        }
+    }
 }
