@@ -207,7 +207,7 @@ mod tests {
             assert_eq!(lens.iter().copied().collect::<Shape>(), shape);
             assert_eq!(shape.cmp(&Shape::from(&lens[..])), Ordering::Equal);
             if rank > 0 {
-                shape[rank - 1] = 7;
+                shape[rank - 1] = 99;
                 assert_ne!(shape[..], lens[..]);
                 assert!(shape > Shape::from(&lens[..rank - 1]));
             }

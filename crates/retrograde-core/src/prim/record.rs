@@ -74,7 +74,7 @@ impl States {
             _ => (None, 1),
         };
         let stacks = match length {
-            Some(n) if plan.n_states(n) > 0 => {
+            Some(n) if plan.keeps_states() => {
                 let types = record.state_types();
                 let types = types.iter().map(|ty| ty.stacked(plan.n_states(n)));
                 types.enumerate().map(|(i, ty)| cx.room(result + i, &ty)).collect::<Result<_, _>>()?

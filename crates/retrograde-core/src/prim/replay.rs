@@ -69,6 +69,10 @@ impl Plan {
     pub fn reverses(self) -> bool {
         matches!(self, Plan::Reverse | Plan::ReverseStep { .. } | Plan::ReverseWithin { .. })
     }
+    /// Whether states are kept on the way.
+    pub fn keeps_states(self) -> bool {
+        matches!(self, Plan::Every(_) | Plan::Slots(_) | Plan::ReverseWithin { .. })
+    }
     /// Whether the steps of the loop pass a bit stack along.
     pub fn passes_bits(self) -> bool {
         matches!(self, Plan::Reverse | Plan::ReverseWithin { .. })

@@ -8,7 +8,7 @@ use super::cut::Parts;
 use crate::ir::{Equation, Kind, Op, Type, ValueId};
 use crate::prim::record::Record;
 use crate::prim::replay::{Plan, Replay};
-use crate::prim::{Prim, Program, bodies};
+use crate::prim::{Prim, Program, Value, bodies};
 
 /// What an array takes beside its entries: the counts and the vector of its buffer.
 const BUFFER_BYTES: u64 = 40;
@@ -18,6 +18,8 @@ const LAYOUT_BYTES: u64 = 104;
 const AXIS_BYTES: u64 = 8;
 /// The number of a step.
 const NUMBER_BYTES: u64 = 8;
+/// What a body that is ready to run has for each parameter and result, beside the arrays.
+const VALUE_BYTES: u64 = size_of::<Option<Value>>() as u64;
 /// A weight that is not known before running; sums of it stay below overflow.
 pub(super) const UNKNOWN: u64 = 1 << 56;
 
@@ -130,7 +132,12 @@ fn in_loop(body: &Program, n_consts: usize, n_carry: usize, seeded: &[bool]) -> 
             break;
         }
     }
-    parameters(body, &marks, n_consts..marks.len()).saturating_add(in_body(body, &marks))
+    (parameters(body, &marks, n_consts..marks.len()) + ready(body)).saturating_add(in_body(body, &marks))
+}
+
+/// What a body takes to be ready.
+fn ready(body: &Program) -> u64 {
+    VALUE_BYTES * (body.inputs.len() + body.outputs.len()) as u64
 }
 
 /// What parameters weigh that depend on no seed.
@@ -169,7 +176,7 @@ fn in_replay(replay: &Replay, seeded: &[bool]) -> u64 {
     };
     state
         .saturating_mul(n_states as u64)
-        .saturating_add(rows.saturating_add(numbers))
+        .saturating_add(rows.saturating_add(numbers + ready(step) + ready(back)))
         .saturating_add(forward.max(in_body(back, &marks)))
 }
 
