@@ -161,14 +161,6 @@ pub(crate) enum Failure {
         /// What should.
         expected: String,
     },
-    /// Threads for what has one.
-    #[error(
-        "found --threads {found}, expected 1: the reference interpreter runs on one thread\n  help: leave it out"
-    )]
-    LoopThreads {
-        /// What was asked for.
-        found: usize,
-    },
     /// The same command in another process failed.
     #[error("{0}")]
     Again(String),

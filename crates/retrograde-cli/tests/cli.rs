@@ -363,8 +363,6 @@ fn bench_explains_mistakes() {
     }
     let error = fail(temp.path(), &["bench", "revnet", "--steps", "1000000"]);
     assert!(error.contains("expected at most 20000") && error.contains("help: "), "{error}");
-    let error = fail(temp.path(), &["bench", "lorenz", "--threads", "4"]);
-    assert!(error.contains("the reference interpreter runs on one thread"), "{error}");
     // A page that was not finished is not left behind.
     let refused =
         ["bench", "nbody", "--bodies", "64", "--steps", "100000000", "--tape", "store", "--report", "p.html"];

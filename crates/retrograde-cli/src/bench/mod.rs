@@ -163,9 +163,6 @@ impl Task {
         if args.path.is_some() {
             return Err(Failure::NeedlessPath { case: case.name });
         }
-        if args.threads != 1 {
-            return Err(Failure::LoopThreads { found: args.threads });
-        }
         let of_bodies = [nbody::CASE.name, lattice::CASE.name];
         let foreign = match (args.bodies, args.gamma) {
             (Some(_), _) if !of_bodies.contains(&case.name) => Some(("--bodies", nbody::CASE.name)),
@@ -203,6 +200,9 @@ fn run_loop(case: &'static Case, args: &BenchArgs, out: &mut dyn Write) -> Resul
         writeln!(out, "{}", reference::bits(task)?)?;
         return Ok(());
     }
+    if !has_threads(args.threads) {
+        return with_threads(args.threads, out);
+    }
     // Before the work, so that it is not lost to a name that is taken.
     let page = Page::asked_for(args)?;
     let measured = measure(task, args.repeats.unwrap_or(REPEATS), args.threads);
@@ -233,8 +233,7 @@ fn run_timed(case: &'static TimedCase, args: &BenchArgs, out: &mut dyn Write) ->
         (Some(what), None) => return Err(Failure::NoPath { case: case.name, what }),
         (_, path) => path.as_deref().unwrap_or(Path::new("")),
     };
-    // The engine reads the number of threads from its surroundings, once.
-    if std::env::var(THREADS).ok().and_then(|n| n.parse().ok()) != Some(args.threads) {
+    if !has_threads(args.threads) {
         return with_threads(args.threads, out);
     }
     let base_mb = memory::peak_resident_mb();
@@ -250,6 +249,11 @@ fn run_timed(case: &'static TimedCase, args: &BenchArgs, out: &mut dyn Write) ->
         write!(out, "\n{report}")?;
     }
     Ok(())
+}
+
+/// Whether this process was started with as many threads: the engine reads their number from its surroundings, once.
+fn has_threads(threads: usize) -> bool {
+    std::env::var(THREADS).ok().and_then(|n| n.parse().ok()) == Some(threads)
 }
 
 /// The same command, with as many threads.

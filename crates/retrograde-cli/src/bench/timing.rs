@@ -39,7 +39,7 @@ pub(super) fn time(
     let mut put = |name: &str, value: Value| figures.insert(name.to_owned(), value);
     put("tool", "retrograde".into());
     put("version", env!("CARGO_PKG_VERSION").into());
-    put("executor", "interpreter".into());
+    put("executor", "engine".into());
     put("task", workload.task.clone().into());
     put("threads", threads.into());
     put("policy", policy.to_string().into());
