@@ -80,9 +80,9 @@ pub fn restore_array(y: &Array, step: ArrayStep<'_>, stack: &mut BitStack) -> Re
 ///
 /// ```
 /// use retrograde_array::{array, bits::BitStack, lost::{ArrayStep, restore_array_into}};
-/// let (y, d, mut x) = (array([3.5, 4.25]), array([1.0, 1.0]), array([0.0, 0.0]));
+/// let (y, d, mut x) = (array([3.5, 3.25]), array([1.0, 1.0]), array([0.0, 0.0]));
 /// restore_array_into(&y, ArrayStep::Add(&d), &mut BitStack::new(), &mut x)?;
-/// assert_eq!(x, array([2.5, 3.25]));
+/// assert_eq!(x, array([2.5, 2.25]));
 /// # Ok::<(), retrograde_array::lost::LostError>(())
 /// ```
 pub fn restore_array_into(
