@@ -245,7 +245,7 @@ where
         inputs: Vec<Array>,
     ) -> Result<(Vec<Array>, Vec<Value>, Counters), Error> {
         let Compiled { lowered, forward, .. } = &entry.compiled;
-        let seed = *self.seed.lock().unwrap_or_else(PoisonError::into_inner);
+        let seed = *lock(&self.seed);
         let (mut out, counters) = match seed.filter(|_| lowered.quantises()) {
             Some(seed) => self.executor.run(&reseeded(&lowered.forward, seed), values(inputs))?,
             None => forward.run(values(inputs))?,
@@ -549,7 +549,7 @@ macro_rules! settings {
         /// # Ok::<(), retrograde_core::trace::Error>(())
         /// ```
         pub fn reseed(&self, seed: u64) {
-            *self.core.seed.lock().unwrap_or_else(PoisonError::into_inner) = Some(seed);
+            *lock(&self.core.seed) = Some(seed);
         }
         /// What deserves a look in the function traced last, such as large captured arrays.
         pub fn warnings(&self) -> Vec<Diagnostic> {
