@@ -45,6 +45,18 @@ pub struct Record {
 }
 
 impl Record {
+    /// Makes the plain body the one that runs, from this state on.
+    fn go_on_plainly(
+        &self,
+        mut plain: Box<dyn Body>,
+        state: impl IntoIterator<Item = Value>,
+        body: &mut Box<dyn Body>,
+        ys: &mut Stacks,
+    ) {
+        state.into_iter().enumerate().for_each(|(i, value)| plain.set(self.n_consts + i, value));
+        *body = plain;
+        ys.starts_at(self.n_carry);
+    }
     fn state_types(&self) -> Vec<Type> {
         self.body.input_types()[self.n_consts..self.n_consts + self.n_carry].to_vec()
     }
@@ -223,9 +235,7 @@ impl Rules for Record {
         Ok(out)
     }
     fn eval(&self, cx: &mut dyn Evaluate, mut inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
-        // Whether the steps still pass bits along: within a number of them not for longer than they suffice.
         let passes_bits = self.plan.passes_bits();
-        let mut reverses = passes_bits;
         let (nc, n_consts, n_carry) = (self.n_cond_consts, self.n_consts, self.n_carry);
         let head = n_consts + n_carry;
         let xs: Vec<Array> = inputs.split_off(nc + head).into_iter().map(Value::into_array).collect::<Result<_, _>>()?;
@@ -282,21 +292,20 @@ impl Rules for Record {
             if let Some(whole) = &mut whole {
                 whole.before(&*body, &xs, row);
             }
-            match plain.take() {
-                Some(mut other) => {
-                    copy_state(&mut before, (n_consts..head).map(|carry| body.parameter(carry)));
-                    if cx.attempt(&mut *body) {
-                        plain = Some(other);
-                    } else {
-                        // A state that cannot be reversed, or a mistake, which the plain step meets too.
-                        before.drain(..).enumerate().for_each(|(i, value)| other.set(n_consts + i, value));
-                        xs.iter().enumerate().for_each(|(i, x)| other.set_row(head + i, x, row));
-                        other.run(cx).inspect_err(|_| cx.failed_in_step(step_idx))?;
-                        (body, reverses) = (other, false);
-                        ys.starts_at(n_carry);
-                    }
+            let mut is_done = false;
+            if let Some(other) = plain.take() {
+                copy_state(&mut before, (n_consts..head).map(|carry| body.parameter(carry)));
+                is_done = cx.attempt(&mut *body);
+                if is_done {
+                    plain = Some(other);
+                } else {
+                    // A state that cannot be reversed, or a mistake, which the plain step meets too.
+                    self.go_on_plainly(other, before.drain(..), &mut body, &mut ys);
+                    xs.iter().enumerate().for_each(|(i, x)| body.set_row(head + i, x, row));
                 }
-                None => body.run(cx).inspect_err(|_| cx.failed_in_step(step_idx))?,
+            }
+            if !is_done {
+                body.run(cx).inspect_err(|_| cx.failed_in_step(step_idx))?;
             }
             ys.write(&*body, row);
             if let Some(whole) = &mut whole {
@@ -304,18 +313,15 @@ impl Rules for Record {
             }
             body.advance();
             if let Plan::ReverseWithin { bits: most, .. } = self.plan
-                && let Some(mut other) = plain.take()
+                && let Some(other) = plain.take_if(|_| matches!(body.parameter(bits), Value::Bits(found) if found.len_bits() > most))
             {
-                if matches!(body.parameter(bits), Value::Bits(found) if found.len_bits() > most) {
-                    (n_consts..head).for_each(|carry| other.set(carry, body.parameter(carry).clone()));
-                    (body, reverses) = (other, false);
-                    ys.starts_at(n_carry);
-                } else {
-                    plain = Some(other);
-                }
+                let state: Vec<Value> = (n_consts..head).map(|carry| body.parameter(carry).clone()).collect();
+                self.go_on_plainly(other, state, &mut body, &mut ys);
             }
             step_idx += 1;
         }
+        // Within a number of bits the steps pass them along no longer than they suffice.
+        let reverses = passes_bits && plain.is_some() == self.plain.is_some();
         let mut results = carried(cx, &*body, n_consts..head)?;
         results.extend(ys.finish());
         let bits = match whole {
