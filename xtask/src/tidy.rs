@@ -16,10 +16,10 @@ pub const CRATE_FLOORS: &[(&str, u32)] = &[
     ("retrograde-engine", 2),
     ("retrograde-sample", 2),
     ("retrograde-solve", 3),
-    ("retrograde-tricks", 3),
-    ("retrograde-train", 4),
-    ("retrograde", 5),
-    ("retrograde-cli", 6),
+    ("retrograde-tricks", 4),
+    ("retrograde-train", 5),
+    ("retrograde", 6),
+    ("retrograde-cli", 7),
 ];
 
 /// The floor of what is not one of our crates.

@@ -9,3 +9,6 @@ pub mod loss;
 pub mod lstm;
 pub mod reversible;
 pub mod softmax;
+
+/// The rows of this group in the catalogue.
+pub const TRICKS: &[crate::catalogue::Trick] = &[];
