@@ -1,0 +1,23 @@
+//! Curvature without matrices: products of second derivatives with vectors, and what they are good for.
+//!
+//! | product | of | where |
+//! |---|---|---|
+//! | `H v` | the Hessian | `retrograde_engine::{hvp, value_grad_hvp}` |
+//! | `Jᵀ H_L J v` | Gauss and Newton's matrix | [`gauss_newton_vp`] |
+//! | `F v` | Fisher's information, true and empirical | [`fisher_vp`], [`empirical_fisher_vp`] |
+//! | `gᵢ`, `‖gᵢ‖` | the gradient of each example, and its length | [`per_example_gradients`], [`per_example_norms`] |
+
+mod fisher;
+mod gauss_newton;
+mod layers;
+mod objective;
+mod per_example;
+mod per_example_norms;
+mod product;
+
+pub use fisher::{EmpiricalFisher, Fisher, Likelihood, empirical_fisher_vp, fisher_vp};
+pub use gauss_newton::{GaussNewton, gauss_newton_vp};
+pub use objective::{Fitted, fitted};
+pub use per_example::{PerExample, PerExampleGradients, per_example_gradients};
+pub use per_example_norms::{PerExampleNorms, per_example_norms};
+pub use product::Product;
