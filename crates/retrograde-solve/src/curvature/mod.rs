@@ -6,17 +6,27 @@
 //! | `Jᵀ H_L J v` | Gauss and Newton's matrix | [`gauss_newton_vp`] |
 //! | `F v` | Fisher's information, true and empirical | [`fisher_vp`], [`empirical_fisher_vp`] |
 //! | `gᵢ`, `‖gᵢ‖` | the gradient of each example, and its length | [`per_example_gradients`], [`per_example_norms`] |
+//!
+//! What a matrix would be asked for comes from products as well: [`hutchinson_trace`], [`hutch_plus_plus`], [`hutchinson_diagonal`],
+//! [`lanczos`], [`spectral_density`].
 
 mod fisher;
 mod gauss_newton;
+mod hutch_plus_plus;
+mod hutchinson;
+mod lanczos;
 mod layers;
 mod objective;
 mod per_example;
 mod per_example_norms;
+mod probe;
 mod product;
 
 pub use fisher::{EmpiricalFisher, Fisher, Likelihood, empirical_fisher_vp, fisher_vp};
 pub use gauss_newton::{GaussNewton, gauss_newton_vp};
+pub use hutch_plus_plus::hutch_plus_plus;
+pub use hutchinson::{DiagonalEstimate, TraceEstimate, hutchinson_diagonal, hutchinson_trace};
+pub use lanczos::{Spectrum, lanczos, spectral_density};
 pub use objective::{Fitted, fitted};
 pub use per_example::{PerExample, PerExampleGradients, per_example_gradients};
 pub use per_example_norms::{PerExampleNorms, per_example_norms};

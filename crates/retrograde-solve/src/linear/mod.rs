@@ -26,6 +26,7 @@
 //! ```
 
 mod cg;
+pub(crate) mod dense;
 mod error;
 pub(crate) mod flat;
 mod gmres;

@@ -1,5 +1,6 @@
 //! Products with second derivatives, estimates of them, and inverses, against dense matrices.
 
+mod estimates;
 mod per_example;
 mod products;
 
