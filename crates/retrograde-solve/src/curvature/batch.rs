@@ -6,6 +6,7 @@
 
 use retrograde_array::rng::{Key, uniform};
 use retrograde_array::{Array, DType, ops};
+use retrograde_core::ir::Location;
 use retrograde_core::trace::function::Traceable;
 use retrograde_core::trace::{Tree, Var};
 
@@ -105,7 +106,8 @@ impl<A: Tree<Leaf = Array, With<Array> = A>> Batches<A> {
     /// No data, leaves with another number of rows, batches without rows.
     #[track_caller]
     pub fn of(data: &A, size: usize) -> Result<Batches<A>, super::CurvatureError> {
-        let n_rows = rows_of(data).map_err(Cause::here)?;
+        let location = Location(std::panic::Location::caller());
+        let n_rows = rows_of(data).map_err(|cause| cause.at(location))?;
         if size == 0 {
             return Err(Cause::EmptyBatch { what: "batches of 0 rows".into() }.here());
         }
@@ -131,7 +133,8 @@ impl<A: Tree<Leaf = Array, With<Array> = A>> Batches<A> {
         let Some(first) = batches.first() else {
             return Err(Cause::EmptyBatch { what: "no batches".into() }.here());
         };
-        rows_of(first).map_err(Cause::here)?;
+        let location = Location(std::panic::Location::caller());
+        rows_of(first).map_err(|cause| cause.at(location))?;
         let shapes = |batch: &A| shapes_of(batch);
         if let Some(other) = batches.iter().find(|batch| shapes(batch) != shapes(first)) {
             return Err(Cause::Uneven { shapes: format!("{} and {}", shapes(first), shapes(other)) }.here());

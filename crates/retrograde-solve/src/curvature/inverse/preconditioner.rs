@@ -17,6 +17,7 @@ use retrograde_array::rng::{Key, uniform};
 use retrograde_array::{Array, DType};
 use retrograde_core::exec::Executor;
 use retrograde_core::ir::simplify;
+use retrograde_core::prim::dot_general::DotGeneral;
 use retrograde_core::prim::{Program, Rule, Value, bodies};
 use retrograde_core::trace::function::Function;
 use retrograde_core::trace::var::concat;
@@ -29,7 +30,7 @@ use crate::curvature::batch::Batch;
 use crate::curvature::error::Cause;
 use crate::curvature::hutch_plus_plus::orthonormal;
 use crate::curvature::hutchinson;
-use crate::curvature::layers::{Weight, layers, rows_of_dense, sweep};
+use crate::curvature::layers::{Elsewhere, Side, Weight, layers, rows_of_dense, sweep};
 use crate::curvature::probe::normals;
 use crate::linear::LinearError;
 use crate::linear::dense::{cholesky, cholesky_solve, symmetric_eigen};
@@ -348,7 +349,7 @@ fn nystrom(
 /// Martens & Grosse 2015: A = E a aᵀ of the activations, G = E z̄ z̄ᵀ of the cotangents, of each example.
 fn kronecker(problem: &Problem<'_>, program: &Program, sample: &Sample<'_, '_>) -> Result<Applied, Cause> {
     let n_leaves = problem.parameters.len();
-    let mut found = layers(program, n_leaves);
+    let mut found = layers(program, n_leaves, Elsewhere::Yes);
     // As matrices weights have their contracted axes first or last.
     found.retain(|layer| match &layer.weight {
         Weight::Conv(_) => false,
@@ -441,9 +442,6 @@ enum Layout {
     ContractedFirst,
     ContractedLast,
 }
-
-use crate::curvature::layers::Side;
-use retrograde_core::prim::dot_general::DotGeneral;
 
 fn of_weight(dot: &DotGeneral, side: Side) -> &[usize] {
     if side == Side::Right { &dot.dims.rhs_contract } else { &dot.dims.lhs_contract }

@@ -3,6 +3,7 @@
 use retrograde_array::Array;
 use retrograde_array::rng::{Key, normal};
 use retrograde_core::trace::control::scan_over;
+use retrograde_core::trace::function::Function;
 use retrograde_core::trace::{Error, Var};
 use retrograde_engine::{jit, vmap};
 
@@ -119,8 +120,6 @@ pub(super) fn largest_of_batches(problem: &Problem<'_>, key: Key) -> Result<f64,
     let found = run.call((&problem.fixed(), &problem.data, &(keys, starts, given)))?;
     Ok(numbers(&found)[0])
 }
-
-use retrograde_core::trace::function::Function;
 
 /// One key a row, for a lane each.   → i64 `[n, 2]`
 pub(super) fn key_rows(key: Key, n: usize) -> Array {
