@@ -72,6 +72,9 @@ const PART_OF_DATA: usize = 8;
 const DAMPING: f64 = 0.1;
 const LITTLE_DAMPING: f64 = 0.01;
 const HALF_AN_EXAMPLE: f64 = 0.5;
+/// A step is taken back by half if the loss rises by this many times g·x, which was to be gained at most: then the curvature along x is
+/// four times the model's.
+const OVERSHOOT: f64 = 1.0;
 /// A step is halved at most so often: then it is below the rounding of any w.
 const HALVINGS: usize = 60;
 
@@ -109,6 +112,18 @@ impl Default for StochasticNewton {
     }
 }
 
+/// A step that was taken.
+struct Step {
+    /// Where it began.
+    w: Vec<f64>,
+    /// Of how many examples value and gradient are.
+    m: usize,
+    value: f64,
+    g: Vec<f64>,
+    /// g·x.
+    descent: f64,
+}
+
 impl Method for StochasticNewton {
     fn name(&self) -> &'static str {
         "stochastic-newton"
@@ -137,28 +152,28 @@ impl Method for StochasticNewton {
         let mut secants = Secants::new(self.memory);
         let mut inverse: Option<SubsampledInverse> = None;
         let mut bound: f64 = 0.0;
-        // Where the last step began, its sample, and value and gradient there.
-        let mut last: Option<(Vec<f64>, usize, f64, Vec<f64>)> = None;
+        let mut last: Option<Step> = None;
         for step in 0.. {
             let m = (sample as usize).clamp(1, n);
             // The examples of the last gradient first, so that both ends of a pair are of the same.
-            let head = last.as_ref().map_or(m, |(_, m, ..)| *m);
+            let head = last.as_ref().map_or(m, |last| last.m);
             let mut sums = run.sums(&w, &part(0..head))?;
-            if let Some((from, _, value, slope)) = &last {
+            if let Some(last) = &last {
                 let mut halvings = 0;
-                let (mut now, mut g) = run.means(&w, sums.clone(), head);
-                // Beyond what the sum of so many terms rounds, the step went uphill on its own sample: half of it will do.
-                while now > value + head as f64 * f64::EPSILON * value.abs() {
+                let (mut value, mut g) = run.means(&w, sums.clone(), head);
+                // Along a curvature that the model has too small a unit step may overshoot: the secant of it is what corrects the model. Only
+                // where the loss of the same sample rises by more than OVERSHOOT times what was to be gained is half of the step taken.
+                while value > last.value + OVERSHOOT * last.descent {
                     if halvings == HALVINGS {
-                        run.moved(from)?;
+                        run.moved(&last.w)?;
                         return Ok(Stop::NoDescent);
                     }
                     halvings += 1;
-                    w = w.iter().zip(from).map(|(w, from)| 0.5 * (w + from)).collect();
+                    w = w.iter().zip(&last.w).map(|(w, from)| 0.5 * (w + from)).collect();
                     sums = run.sums(&w, &part(0..head))?;
-                    (now, g) = run.means(&w, sums.clone(), head);
+                    (value, g) = run.means(&w, sums.clone(), head);
                 }
-                secants.push(difference(&w, from), difference(&g, slope));
+                secants.push(difference(&w, &last.w), difference(&g, &last.g));
             }
             if step % self.refresh_every == 0 {
                 let key = draws.fold_in(step as u64);
@@ -185,15 +200,14 @@ impl Method for StochasticNewton {
             if !descends(&g, &x) {
                 return Ok(if dot(&g, &g) == 0.0 { Stop::Tolerance } else { Stop::NoDescent });
             }
-            let from = w.clone();
-            w = difference(&w, &x);
-            let left = 0.5 * dot(&g, &x);
-            last = Some((from, m, value, g));
+            let descent = dot(&g, &x);
+            let next = difference(&w, &x);
+            last = Some(Step { w: std::mem::replace(&mut w, next), m, value, g, descent });
             sample = (sample * growth).min(n as f64);
             if let Some(stop) = run.moved(&w)? {
                 return Ok(stop);
             }
-            if m == n && run.enough(left) {
+            if m == n && run.enough(0.5 * descent) {
                 return Ok(Stop::Tolerance);
             }
         }
