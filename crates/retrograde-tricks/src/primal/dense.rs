@@ -7,6 +7,8 @@ use retrograde_array::{Array, DType, ops};
 use retrograde_core::trace::Var;
 use retrograde_derive::Tree;
 
+use super::initial::{Fan, he};
+
 /// Where the initialisation comes from.
 pub const CITE: &str = "X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010, eq. 16";
 
@@ -21,6 +23,7 @@ pub const CITE: &str = "X. Glorot, Y. Bengio, Understanding the difficulty of tr
 /// assert_eq!(out, array([[31.5, 42.0]]));
 /// let layer = Linear::xavier(Key::from_seed(1), 3, 5, DType::F32);
 /// assert_eq!((layer.weight.shape().to_string(), layer.bias), ("[3,5]".into(), array([0.0_f32; 5])));
+/// assert_eq!(Linear::he(Key::from_seed(1), 3, 5, DType::F32).weight.shape().to_string(), "[3,5]");
 /// assert!(layer.weight.to_vec::<f32>().unwrap().iter().all(|w| w.abs() <= (6.0_f32 / 8.0).sqrt()));
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
@@ -50,6 +53,10 @@ impl Linear<Array> {
             entries.iter_mut().for_each(|w| *w = (2.0 * *w - 1.0) * bound);
         }
         Linear { weight: ops::convert(&weight, dtype), bias: Array::zeros(dtype, [n_out]) }
+    }
+    /// [He](super::initial::he) initialisation by the inputs, zero bias: for a ReLU after the layer.
+    pub fn he(key: Key, n_in: usize, n_out: usize, dtype: DType) -> Linear<Array> {
+        Linear { weight: he(key, n_in, n_out, Fan::In, dtype), bias: Array::zeros(dtype, [n_out]) }
     }
 }
 
