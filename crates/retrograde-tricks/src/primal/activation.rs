@@ -220,7 +220,7 @@ fn tanh_of_softplus(x: Var) -> (Var, Var) {
     let below = n / (n + 2.0);
     let above = (1.0 + 2.0 * w) / d;
     let four = 4.0 * (w + 1.0);
-    let slope_below = w * x.min(0.0).fma(four, (w + 2.0) * (n + 2.0)) / ((n + 2.0) * (n + 2.0));
+    let slope_below = x.min(0.0).fma(four * w / ((n + 2.0) * (n + 2.0)), below);
     // Where w is 0, x may be infinite: its product with w comes first.
     let slope_above = above + (x * w) * w * four / (d * d);
     (select(negative, below, above), select(negative, slope_below, slope_above))

@@ -255,7 +255,8 @@ impl Tiles {
             let q_bar = q_bar + product(of_logits, false, k, false);
             (q_bar, (product(of_logits, true, q, false), product(weights, true, y_bar, false)))
         };
-        let zeros = full(q.dtype(), q.shape(), 0.0);
+        // Linear in ȳ as all that is added to it, or there would be no forward mode.
+        let zeros = along(through * 0.0, q);
         let (q_bar, (k_bar, v_bar)) = scan_over().run(zeros, xs, step);
         (q_bar, self.join(k_bar), self.join(v_bar))
     }

@@ -17,25 +17,10 @@ use retrograde_tricks::primal::layer_norm::{LayerNorm, normalise};
 use retrograde_tricks::primal::lstm::{Lstm, cell};
 use retrograde_tricks::primal::softmax::softmax;
 
-fn draw<const N: usize>(seed: u64, shape: [usize; N]) -> Array {
-    normal(Key::from_seed(seed), shape)
-}
-
-fn values(a: &Array) -> Vec<f64> {
-    a.to_vec().unwrap()
-}
-
-fn inner(a: &Array, b: &Array) -> f64 {
-    values(a).iter().zip(values(b)).map(|(a, b)| a * b).sum()
-}
+use crate::{draw, inner, values, weighed};
 
 /// A loss of a layer's leaves, all made from this list.
 type Loss = fn(Vec<Var>) -> Var;
-
-/// Weights that tell entries apart.
-fn weighed(y: Var) -> Var {
-    (y * &normal(Key::from_seed(99), y.shape())).sum()
-}
 
 #[test]
 fn slopes_are_those_of_differences_under_every_policy() {
