@@ -47,7 +47,7 @@ pub const SMOOTH: Trick = Trick {
     property: Property {
         claim: "slopes for |x| <= 100 are within 2 ulp, where two terms cancel of the larger of them; that of softplus is the logistic",
         test: "slopes_of_smooth_activations_hold_far_out",
-        found: "",
+        found: "largest error of a slope in ulp: softplus 0.50, GELU 2.0, SiLU 1.3, Mish 1.5; bound 2",
     },
 };
 

@@ -52,7 +52,7 @@ pub const ATTENTION: Trick = Trick {
     property: Property {
         claim: "logits of normal entries have variance 1; by tiles, values and gradients are the same to 1e-6 and the tape grows with tokens, not with pairs",
         test: "attention_by_tiles_is_attention",
-        found: "",
+        found: "2.7e-15 in f64, below 1e-6 in f32; 7, 14, 28 KiB for 32, 64, 128 tokens instead of 36, 136, 528",
     },
 };
 

