@@ -65,4 +65,4 @@ tail = erfc(1 / sqrt(2))
 alpha = -sqrt(2 / pi) / (tail * sqrt(e) - 1)
 inside = 2 * erfc(sqrt(2)) * e**2 + pi * tail**2 * e - 2 * (2 + pi) * tail * sqrt(e) + pi + 2
 scale = (1 - tail * sqrt(e)) * sqrt(2 * pi) / sqrt(inside)
-print(f"/// Klambauer et al. 2017, eq. 14.\npub(crate) const SELU: (f64, f64) = ({literal(alpha)}, {literal(scale)});")
+print(f"/// a and s, for which mean 0 and variance 1 are a fixed point.\npub(crate) const SELU: (f64, f64) = ({literal(alpha)}, {literal(scale)});")

@@ -9,6 +9,7 @@ use retrograde_derive::Tree;
 
 use super::dense::Linear;
 use super::initial::scaled;
+use super::relu::{AtZero, relu};
 use crate::catalogue::{Law, Property, Source, Trick};
 
 /// Residual connections and what to start them from.
@@ -120,7 +121,7 @@ impl Residual<Var> {
     /// The sum of input and update.
     #[track_caller]
     pub fn apply(&self, x: Var) -> Var {
-        let hidden = self.inner.apply(x).max(0.0);
+        let hidden = relu(self.inner.apply(x), AtZero::Zero);
         let update = self.outer.apply(hidden);
         x + self.a * update
     }

@@ -42,7 +42,7 @@ fn is_their_product(cell: Cell) -> Check {
 }
 
 #[test]
-fn gates_carry_the_derivative() {
+fn the_state_of_a_cell_carries_the_derivative() {
     for (name, cell) in CELLS {
         assert_eq!(is_their_product(cell), Ok(()), "{name}");
         // σ(40) is 1 in f64: exactly 1 after 10⁴ steps.

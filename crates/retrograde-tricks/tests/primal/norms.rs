@@ -67,7 +67,7 @@ fn removes(norm: Norm, of: &str, mean: bool) -> Check {
 }
 
 #[test]
-fn cotangents_through_norms_are_orthogonal_to_what_they_remove() {
+fn cotangents_through_a_norm_are_orthogonal_to_what_it_removes() {
     let cases: [(&str, Norm, &str, bool); 4] = [
         ("batch", batch, "columns", true),
         ("layer", layer, "rows", true),
