@@ -10,8 +10,9 @@ use retrograde_array::{Array, DType, ops};
 use retrograde_core::ir::Location;
 use retrograde_core::trace::function::{Function, Traceable};
 use retrograde_core::trace::tree::leaves;
+use retrograde_core::trace::var::constant;
 use retrograde_core::trace::{Error, Var};
-use retrograde_engine::{jit, vmap};
+use retrograde_engine::{grad, jit, vmap};
 use retrograde_solve::hotelling::{Hotelling, hotelling, power};
 
 /// A test whose p is below refuses the prediction.
@@ -169,6 +170,35 @@ impl<G: Traceable> Estimator<G> {
             draw: Box::new(draw),
             location: Location(std::panic::Location::caller()),
         }
+    }
+
+    /// The gradient of a loss that draws, at these parameters: one draw is the derivative of `loss(parameters, key)`.
+    ///
+    /// It has no bias where the derivative may pass the expectation: where all that is drawn depends on the parameters in no way, by a
+    /// path ([`pathwise`](super::pathwise)) or by a density in the loss ([`score`](super::score)).
+    ///
+    /// ```
+    /// use retrograde_array::{array, rng::Key};
+    /// use retrograde_core::trace::Var;
+    /// use retrograde_tricks::estimate::{draw::normal, estimator::Estimator};
+    /// // E (μ + z)² has the slope 2μ; that of one draw varies with variance 4.
+    /// let loss = |mu: Var, key: Var| { let z = mu + normal(key, []); z * z };
+    /// let slope = Estimator::of_loss("square", Key::from_seed(1), array(3.0), loss);
+    /// slope.mean(array(6.0)).variance(4.0).check(1000)?;
+    /// # Ok::<(), retrograde_tricks::estimate::estimator::CheckError>(())
+    /// ```
+    #[track_caller]
+    pub fn of_loss(
+        name: &'static str,
+        key: Key,
+        parameters: G::Arrays,
+        loss: impl Fn(G, Var) -> Var + 'static,
+    ) -> Self {
+        let draw = move |key: Var| {
+            let parameters = G::from_arrays(&parameters, &mut |array| constant(array));
+            grad(|parameters: G| loss(parameters, key)).at(parameters)
+        };
+        Estimator::new(name, key, draw)
     }
 
     /// With this mean.

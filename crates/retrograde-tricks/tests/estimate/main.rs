@@ -1,7 +1,13 @@
 //! Estimators have the mean and the variance that is claimed: by enumeration where outcomes can be listed, else by Hotelling's test at
 //! seeds that were fixed before the first run.
 
+mod discrete;
 mod dropout;
+mod estimator;
+mod gumbel;
+mod importance;
+mod pathwise;
+mod score;
 
 use retrograde_array::Array;
 use retrograde_core::trace::Error;
