@@ -4,7 +4,7 @@ use retrograde_array::Array;
 use retrograde_core::trace::Var;
 use retrograde_core::trace::function::Traceable;
 use retrograde_core::trace::tree::leaves;
-use retrograde_core::trace::var::{constant, full};
+use retrograde_core::trace::var::constant;
 
 use super::draw::split;
 
@@ -14,6 +14,21 @@ pub(super) fn constants<T: Traceable>(arrays: &T::Arrays) -> T {
     T::from_arrays(arrays, &mut |array| constant(array))
 }
 
+/// The same handles.
+pub(super) fn copy<T: Traceable>(tree: &T) -> T {
+    tree.map_vars(&mut |leaf| *leaf)
+}
+
+/// The leaves: a loop's state is a list of them, as trees of a caller's types do not combine.
+pub(super) fn flat<T: Traceable>(tree: &T) -> Vec<Var> {
+    leaves(tree).into_iter().map(|(_, leaf)| leaf).collect()
+}
+
+/// The tree with the next leaves of a list.
+pub(super) fn rebuilt<T: Traceable>(like: &T, list: &mut impl Iterator<Item = Var>) -> T {
+    like.map_vars(&mut |leaf| list.next().unwrap_or(*leaf))
+}
+
 /// `f` of the leaves of two trees of one structure.
 pub(super) fn zip<T: Traceable>(a: &T, b: &T, f: impl Fn(Var, Var) -> Var) -> T {
     let mut others = leaves(b).into_iter().map(|(_, leaf)| leaf);
@@ -21,16 +36,6 @@ pub(super) fn zip<T: Traceable>(a: &T, b: &T, f: impl Fn(Var, Var) -> Var) -> T 
         Some(b) => f(*a, b),
         None => *a,
     })
-}
-
-/// Σ a b over all entries.
-#[track_caller]
-pub(super) fn dot<T: Traceable>(a: &T, b: &T) -> Var {
-    let mut total = full(retrograde_array::DType::F64, [], 0.0);
-    for ((_, a), (_, b)) in leaves(a).into_iter().zip(leaves(b)) {
-        total = total + (a * b).sum().convert(retrograde_array::DType::F64);
-    }
-    total
 }
 
 /// `factor` (f64, a number) times each leaf.
