@@ -83,12 +83,12 @@ impl Rule for Squares {
     }
 }
 
-/// Adagrad; the sum of squares begins at `start`, and ε is 10⁻¹⁰ as in torch.optim.
+/// Adagrad; the sum of squares begins at `start`. torch.optim has 0 and 10⁻¹⁰, optax 0.1 and, inside the root, 10⁻⁷.
 ///
 /// ```
 /// use retrograde_array::array;
 /// use retrograde_tricks::update::adagrad::adagrad;
-/// let (mut w, update) = (array([0.0]), adagrad(1.0, 0.0));
+/// let (mut w, update) = (array([0.0]), adagrad(1.0, 0.0, 1e-10));
 /// let mut state = update.init(&w)?;
 /// (w, state) = update.step(&array([5.0]), state, w)?;
 /// assert!((w.to_vec::<f64>().unwrap()[0] + 1.0).abs() < 1e-9); // the first step is the sign
@@ -97,10 +97,14 @@ impl Rule for Squares {
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
 #[track_caller]
-pub fn adagrad(rate: impl IntoRate, start: f64) -> Update {
+pub fn adagrad(rate: impl IntoRate, start: f64, epsilon: f64) -> Update {
     let location = Location(std::panic::Location::caller());
-    let mistakes = expect_not_negative("adagrad", "start", start, location).into_iter().collect();
-    named("adagrad", vec![Update::new(Squares::Adagrad { start, epsilon: 1e-10 }, mistakes), descend(rate)])
+    let mistakes = [
+        expect_not_negative("adagrad", "start", start, location),
+        expect_not_negative("adagrad", "epsilon", epsilon, location),
+    ];
+    let rule = Squares::Adagrad { start, epsilon };
+    named("adagrad", vec![Update::new(rule, mistakes.into_iter().flatten().collect()), descend(rate)])
 }
 
 /// RMSprop with ε = 10⁻⁸.
