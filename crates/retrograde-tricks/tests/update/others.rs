@@ -77,7 +77,7 @@ fn updates_are_those_of_optax_and_torch() {
         ("adagrad_0", optax, adagrad(0.1, 0.1, 0.0)),
         ("adagrad", torch, adagrad(0.1, 0.1, 1e-10)),
         ("rmsprop", both, rmsprop(0.01, 0.9)),
-        ("rmsprop_centred", both, centred_rmsprop(0.01, 0.9)),
+        ("rmsprop_centred", both, centred_rmsprop(0.01, 0.9, 1e-2)),
         ("rmsprop_momentum", both, chain((rmsprop(0.01, 0.9), velocity(0.9, false)))),
         ("adadelta", both, adadelta(1.0, 0.9, 1e-6)),
         ("adafactor", both, adafactor(0.01)),
