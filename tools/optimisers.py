@@ -118,7 +118,8 @@ o("lars", optax.lars(0.5, weight_decay=0.01))
 o("lamb", optax.lamb(0.05, weight_decay=0.1))
 o("muon", optax.contrib.muon(0.02), both=False)
 o("schedule", optax.sgd(optax.cosine_decay_schedule(0.2, 40, alpha=0.05)))
-o("multi_steps", optax.MultiSteps(optax.adam(0.05), 5))
+# Its running mean is in f32 by default.
+o("multi_steps", optax.MultiSteps(optax.adam(0.05), 5, accumulator_dtype=jnp.float64))
 t("ema", lambda p: torch.optim.SGD(p, 0.1), lambda mean, now: torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)(mean, now, 0))
 
 
