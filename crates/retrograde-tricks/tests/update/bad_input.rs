@@ -5,9 +5,9 @@ use retrograde_array::{Array, array};
 use retrograde_core::trace::{Error, Var};
 use retrograde_engine::jit;
 use retrograde_tricks::update::accumulate::{accumulate, accumulated_gradient, tree_sum};
-use retrograde_tricks::update::adaptive_rate::hypergradient_descent;
 use retrograde_tricks::update::adagrad::{adadelta, adagrad, rmsprop};
 use retrograde_tricks::update::adam::{Adam, adam, adamw};
+use retrograde_tricks::update::adaptive_rate::hypergradient_descent;
 use retrograde_tricks::update::averaging::{ema, lookahead, swa};
 use retrograde_tricks::update::clip::{clip, clip_by_global_norm};
 use retrograde_tricks::update::curvature::{Sophia, adahessian};
@@ -121,7 +121,11 @@ fn batches_and_radii() {
     let found = "accumulated gradient: found 3 batches, expected a power of two";
     mistake(three.call((&array(1.0), &array([1.0, 2.0, 3.0]))), line!() - 2, found);
     let sum = jit(|x: Var| tree_sum(x));
-    mistake(sum.call(&array([1.0, 2.0, 3.0])), line!() - 1, "tree sum: found 3 parts, expected a power of two");
+    mistake(
+        sum.call(&array([1.0, 2.0, 3.0])),
+        line!() - 1,
+        "tree sum: found 3 parts, expected a power of two",
+    );
     let sam = jit(|w: Var, x: Var| sharpness_aware_gradient(loss, w, x, -1.0));
     mistake(sam.call((&array(1.0), &array(1.0))), line!() - 1, "sharpness-aware gradient: found rho -1");
 }

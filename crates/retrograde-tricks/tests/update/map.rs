@@ -74,7 +74,8 @@ fn updates_can_be_differentiated() {
         let by_differences: Vec<f64> = (0..3)
             .map(|i| {
                 let moved = |h: f64| std::array::from_fn(|j| at[j] + if i == j { h } else { 0.0 });
-                (8.0 * (value(moved(1e-3)) - value(moved(-1e-3))) - value(moved(2e-3)) + value(moved(-2e-3))) / 12e-3
+                (8.0 * (value(moved(1e-3)) - value(moved(-1e-3))) - value(moved(2e-3)) + value(moved(-2e-3)))
+                    / 12e-3
             })
             .collect();
         let off = distance(&slope, &by_differences);

@@ -40,7 +40,10 @@ fn closed(trace: f64, product: f64, first: f64, t: usize) -> f64 {
 fn momentum_on_a_quadratic_is_its_closed_form() {
     let (eta, beta) = (0.1, 0.5);
     let h = [0.2, 1.0, 3.0, 7.0];
-    for (name, iterates) in [("momentum", descent(&momentum(eta, beta), &h, 40)), ("nesterov", descent(&nesterov(eta, beta), &h, 40))] {
+    for (name, iterates) in [
+        ("momentum", descent(&momentum(eta, beta), &h, 40)),
+        ("nesterov", descent(&nesterov(eta, beta), &h, 40)),
+    ] {
         for (i, h) in h.iter().enumerate() {
             for (t, w) in iterates.iter().enumerate() {
                 let a = eta * h;
@@ -49,7 +52,11 @@ fn momentum_on_a_quadratic_is_its_closed_form() {
                 } else {
                     closed((1.0 - a) * (1.0 + beta), beta * (1.0 - a), 1.0 - a * (1.0 + beta), t + 1)
                 };
-                assert!((w[i] - expected).abs() < 1e-12, "{name}, h = {h}, step {t}: {} and {expected}", w[i]);
+                assert!(
+                    (w[i] - expected).abs() < 1e-12,
+                    "{name}, h = {h}, step {t}: {} and {expected}",
+                    w[i]
+                );
             }
         }
     }
@@ -69,7 +76,9 @@ fn momentum_on_a_quadratic_is_its_closed_form() {
     // A little more or less momentum is slower.
     for worse in [0.95 * beta, 1.05 * beta] {
         let errors = descent(&momentum(eta, worse), &[low, 10.0, high], 400);
-        assert!(size(&errors[399]) > 10.0 * size(&descent(&momentum(eta, beta), &[low, 10.0, high], 400)[399]));
+        assert!(
+            size(&errors[399]) > 10.0 * size(&descent(&momentum(eta, beta), &[low, 10.0, high], 400)[399])
+        );
     }
 }
 
