@@ -6,7 +6,7 @@ use retrograde_core::trace::control::{cond, scan, scan_over, taped, while_loop};
 use retrograde_core::trace::door::{grad, hvp, jit, jvp, vmap};
 use retrograde_core::trace::function::Function;
 use retrograde_core::trace::lattice::Lattice;
-use retrograde_core::trace::var::{constant, full};
+use retrograde_core::trace::var::{constant, full, select};
 use retrograde_core::trace::{Var, tree};
 
 /// The exact policies. One more is one more row here.
@@ -73,6 +73,29 @@ fn nested(x: Var) -> Var {
     (x * v).sum() + (ys * ys).sum()
 }
 
+/// Choices that hang on the state before the step, entry by entry and as a whole.
+fn decided(x: Var) -> Var {
+    let (x, v, t) = scan(30).repeat((x, 0.5 * x, x.sum()), |(x, v, t)| {
+        let x = select(x.gt(0.5), x - 0.3 * v * v, x + 0.07 * v.cos());
+        let v = v - 0.1 * x.sin();
+        let falls = |(t, v): (Var, Var)| t - (0.2 * v * v).sum();
+        let t = cond(t.gt(1.0), falls, |(t, v)| t + (0.1 * v.cos()).sum(), (t, v));
+        (x, v, t)
+    });
+    (x * v).sum() + t * t
+}
+
+/// A loop that ends by its state and counts its steps, in each lane its own.
+fn counted(x: Var) -> Var {
+    let start = (x * x, constant(&array(0_i64)));
+    let (x, n) = while_loop(
+        start,
+        |(x, _)| x.sum().lt(9.0),
+        |(x, n)| (x + (0.2 + 0.1 * n.convert(x.dtype()).cos()).spread(x.shape()), n + 1),
+    );
+    (x * x * x).sum() * n.convert(x.dtype())
+}
+
 /// What comes in step by step, last step first.
 fn fed_backwards(x: Var) -> Var {
     let (end, ys) = scan_over().reversed().run(full(x.dtype(), [], 0.2), x, |v, x| {
@@ -88,12 +111,14 @@ fn straight(x: Var) -> Var {
     part(part(x).max(0.5) * x).tanh().sum()
 }
 
-const PROGRAMS: [(&str, Program); 7] = [
+const PROGRAMS: [(&str, Program); 9] = [
     ("by updates", by_updates),
     ("as a whole", as_a_whole),
     ("unknown length", unknown_length),
     ("on a lattice", on_a_lattice),
     ("nested", nested),
+    ("decided", decided),
+    ("counted", counted),
     ("fed backwards", fed_backwards),
     ("straight", straight),
 ];

@@ -50,7 +50,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use retrograde_array::{Array, DType};
+use retrograde_array::{Array, DType, Scalar};
 
 use super::lower::Lowered;
 use super::unbiased::unbiased;
@@ -356,6 +356,17 @@ impl Auditor {
             Prim::Retain(retain) => self.retain(retain, operands, types[0]).map(|t| vec![t]),
             Prim::Restore(restore) => self.restore(restore.update, operands),
             Prim::Spill(spill) => self.spill(spill, operands, types[0]).map(|t| vec![t]),
+            Prim::PushBits(push) => {
+                let node = Node::Push {
+                    below: operands[0],
+                    update: push.clone().into(),
+                    y: operands[1],
+                    x: operands[1],
+                    others: vec![],
+                };
+                Ok(vec![self.terms.make(node, types[0])])
+            }
+            Prim::PopBits(_) => self.pop_bits(operands[0], types[1]),
             Prim::Quantise(op) => self.quantise(op, operands, types),
             Prim::Dequantise(op) => self.dequantise(op.bits, operands, types[0]).map(|t| vec![t]),
             Prim::Expand(expand) => self.expand(&Spill { by: expand.by }, operands),
@@ -784,6 +795,19 @@ impl Auditor {
         Ok(state)
     }
 
+    /// The decisions on top, and what is below.
+    fn pop_bits(&mut self, bits: Term, ty: &Type) -> Result<Vec<Term>, AuditError> {
+        let node = self.terms.node(bits);
+        match &*node {
+            Node::Push { below, update: Prim::PushBits(_), x, .. } if self.terms.ty(*x) == ty => {
+                Ok(vec![*below, *x])
+            }
+            _ => {
+                let found = self.terms.describe(bits);
+                self.wrong(format!("takes bits that no decision {ty} put there: found {found}"))
+            }
+        }
+    }
     /// Operands: bits, a value, its remainder.
     fn spill(&mut self, spill: &Spill, operands: &[Term], ty: &Type) -> Result<Term, AuditError> {
         let [below, v, r] = *operands else { return self.unproved("too few operands") };
@@ -891,7 +915,7 @@ impl Auditor {
     fn retain(&mut self, retain: &Retain, operands: &[Term], ty: &Type) -> Result<Term, AuditError> {
         let [below, y, x, ref others @ ..] = *operands else { return self.unproved("too few operands") };
         let is_update = match (&retain.update, others) {
-            (Update::Add, &[d]) => self.is_sum(y, x, d),
+            (Update::Add, &[d]) => self.is_update(y, x, d),
             (Update::Fma, &[a, b]) => {
                 let node = self.terms.node(y);
                 matches!(&*node, Node::App { op: Prim::Fma(_), inputs, .. } if *inputs == [a, b, x])
@@ -904,6 +928,19 @@ impl Auditor {
         }
         let node = Node::Push { below, update: retain.clone().into(), y, x, others: others.to_vec() };
         Ok(self.terms.make(node, ty))
+    }
+    /// Whether y = x + d to the bit: a sum, or sums that one predicate chooses between as it chooses between their increments. x itself is
+    /// the sum of x and -0.
+    fn is_update(&mut self, y: Term, x: Term, d: Term) -> bool {
+        if y == x {
+            return self.terms.is_all(d, -0.0);
+        }
+        match (self.terms.choice(y), self.terms.choice(d)) {
+            (Some([p, yes, no]), Some([q, of_yes, of_no])) if p == q => {
+                self.is_update(yes, x, of_yes) && self.is_update(no, x, of_no)
+            }
+            _ => self.is_sum(y, x, d),
+        }
     }
     /// Whether y = x + d; a difference is a sum with what is subtracted negated, to the bit.
     fn is_sum(&mut self, y: Term, x: Term, d: Term) -> bool {
@@ -1394,6 +1431,20 @@ impl Terms {
         let fits = Type::of(&array) == *ty;
         fits.then(|| self.make(Node::App { op: Prim::constant(array), inputs: vec![], result: 0 }, ty))
     }
+    /// Whether it is a constant of this entry everywhere, and of its sign.
+    fn is_all(&self, t: Term, entry: f64) -> bool {
+        let Some(array) = self.value(t) else { return false };
+        let Some(entry) = Scalar::from_f64(array.dtype(), entry) else { return false };
+        array.bits_eq(&Array::full(array.dtype(), array.shape().clone(), entry))
+    }
+    /// Predicate and both sides of a choice.
+    fn choice(&self, t: Term) -> Option<[Term; 3]> {
+        match &*self.nodes[t.0 as usize] {
+            Node::App { op: Prim::Select(_), inputs, .. } => Some([inputs[0], inputs[1], inputs[2]]),
+            Node::If { pred, yes, no } => Some([*pred, *yes, *no]),
+            _ => None,
+        }
+    }
     fn application(&self, t: Term) -> Option<(Prim, Vec<Term>)> {
         let Node::App { op, inputs, .. } = &*self.nodes[t.0 as usize] else { return None };
         Some((op.clone(), inputs.clone()))
@@ -1459,7 +1510,16 @@ impl Terms {
                     Some(s[2])
                 }
                 (_, Some((Prim::Sub(_), s))) if s[0] == p => Some(s[1]),
-                _ => None,
+                _ if self.is_all(q, 0.0) => Some(p),
+                // A choice of sums and the same choice of increments.
+                _ => match (self.choice(p), self.choice(q)) {
+                    (Some([chosen, yes, no]), Some([by, of_yes, of_no])) if chosen == by => {
+                        let yes = self.app(op, &[yes, of_yes], 0, ty);
+                        let no = self.app(op, &[no, of_no], 0, ty);
+                        (yes == no).then_some(yes)
+                    }
+                    _ => None,
+                },
             },
             (Prim::Add(_), &[p, q]) if whole => match (self.application(p), self.application(q)) {
                 (Some((Prim::Sub(_), s)), _) if s[1] == q => Some(s[0]),
