@@ -54,6 +54,7 @@ mod polygamma;
 mod pow;
 mod reduce_pi;
 mod roots;
+mod single;
 mod table;
 mod tanh;
 mod trig;
