@@ -11,6 +11,8 @@ A table of pieces has one row per piece, [centre, c0, low part of c0, c1, c2, ..
 number i holds the x whose 1 + x has the same leading bits: 2^k pieces for each binade of 1 + x.
 """
 
+import struct
+
 from mpmath import mp, mpf
 
 mp.dps = 60
@@ -118,6 +120,26 @@ def single(name, doc, f, a, b, centre=0, target=TARGET, scale=lambda t: mpf(1)):
     print(f"pub(super) const {name}: [f64; {n}] = [\n" + printed(poly) + "\n];")
 
 
+def short(name, doc, f, a, b, target):
+    """As `single`, in f32."""
+    f = cached(f)
+    for n in range(2, 20):
+        poly = fit(f, a, b, 0, n)
+        worst = error(f, poly, a, b, mpf(0))
+        if worst < target:
+            break
+    numbers = ", ".join(shortest_f32(c) for c in poly)
+    print(f"\n/// {doc}. Relative error 2^{float(mp.log(worst, 2)):.0f}.")
+    print(f"pub(super) const {name}: [f32; {n}] = [{numbers}];")
+
+
+def shortest_f32(x):
+    """The shortest decimal that reads as the f32 nearest to x."""
+    nearest = struct.unpack("f", struct.pack("f", float(x)))[0]
+    texts = (f"{nearest:.{digits}g}" for digits in range(6, 10))
+    return next(t for t in texts if struct.unpack("f", struct.pack("f", float(t)))[0] == nearest)
+
+
 def constant(name, doc, value):
     high, low = parts(value)
     print(f"\n/// {doc}.\npub(super) const {name}: Double = Double {{ hi: {literal(high)}, lo: {literal(low)} }};")
@@ -217,3 +239,6 @@ pieces("LN_I0", "`ln I0(x) / x^2` for `x` up to 16", near(i0_log, 0, mpf(1) / 4)
 scaled = lambda order: near(lambda t: mp.exp(-1 / t) * mp.besseli(order, 1 / t) / mp.sqrt(t), 0, 1 / mp.sqrt(2 * mp.pi))
 pieces("I0_TAIL", "`sqrt(x) e^-x I0(x)` as a function of `t = 1/x`, for `x` from 16", scaled(0), 0, mpf(1) / 16, 4)
 pieces("I1_TAIL", "`sqrt(x) e^-x I1(x)` as a function of `t = 1/x`, for `x` from 16", scaled(1), 0, mpf(1) / 16, 4)
+short("EXP_SHORT", "`(e^r - 1 - r) / r^2` for `r` up to `ln 2 / 2`, and a little more", near(lambda r: (mp.expm1(r) - r) / r**2, 0, mpf(1) / 2), mpf("-0.35"), mpf("0.35"), mpf(2) ** -22)
+short("SIN_SHORT", "`(sin t - t) / t^3` in powers of `t^2`, for `t` up to `pi/4`, and a little more", near(lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z, 0, mpf(-1) / 6), 0, mpf("0.6232"), mpf(2) ** -26)
+short("COS_SHORT", "`(cos t - 1 + t^2/2) / t^4` in powers of `t^2`, likewise", near(lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, 0, mpf(1) / 24), 0, mpf("0.6232"), mpf(2) ** -24)

@@ -553,6 +553,8 @@ WITHOUT = {
     "lattice_add": "JAX has no lattice of 64-bit whole numbers with a range",
     "contract": "JAX has no one-to-one multiplication with remainders",
     "agree": "only lowering writes it, after every derivative",
+    "push_bits": "only lowering writes it, after every derivative",
+    "pop_bits": "only lowering writes it, after every derivative",
     "spill": "only lowering writes it, after every derivative",
     "expand": "only lowering writes it, after every derivative",
     "retain": "only lowering writes it, after every derivative",

@@ -12,7 +12,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                  each reader of data, arrays, runs and programs on damaged input, N seconds long
   bench [CASES]  runs ours and other programs on the same tasks, alternately, and prints ratios (--page makes docs/benchmarks.md again)
   evidence CASE  measures, checks what is claimed and writes evidence/CASE.json; without CASE, lists the cases
-                 (evidence --check CASE writes nothing)
+                 (evidence --check CASE writes nothing; evidence ulp FUNCTION.. measures these functions again)
   reference      writes the true values that the tests of the array functions compare with";
 
 fn main() -> ExitCode {
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         ["evidence"] => Err(xtask::evidence::list()),
         ["evidence", "--check", case] => xtask::evidence::check(&root, case),
         ["evidence", case] => xtask::evidence::run(&root, case),
+        ["evidence", "ulp", ref functions @ ..] => xtask::evidence::functions_again(&root, functions),
         _ => Err(USAGE.into()),
     };
     match result {

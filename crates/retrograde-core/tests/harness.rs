@@ -362,6 +362,28 @@ fn check_lowered(program: &Program, row: &Row, draw: &mut Draw) {
             let kept = go(retain, &types, [vec![bits(), of(3.5), of(3.0)], operands.clone()].concat());
             assert_eq!(step(kept, of(3.5))[1], of(3.0));
         }
+        // Pop takes back what push keeps, and leaves no bits; a stack that is too short is an error.
+        Prim::PushBits(_) => {
+            let decisions =
+                Array::new([3, 30], (0..90).map(|i| i * i % 7 < 3).collect::<Vec<bool>>()).unwrap();
+            let pop = Prim::from(retrograde_core::prim::pop_bits::PopBits { shape: vec![3, 30] });
+            let mut kept = go(row.op.clone(), &row.inputs, vec![bits(), Value::Array(decisions.clone())]);
+            let Value::Bits(stack) = &kept[0] else { panic!("bits") };
+            assert_eq!(stack.len_bits(), 90);
+            assert_eq!(go(pop.clone(), &[Type::bits()], kept.clone()), [bits(), Value::Array(decisions)]);
+            let Value::Bits(stack) = &mut kept[0] else { panic!("bits") };
+            stack.pop(1);
+            let program = equation(&pop, &[Type::bits()]);
+            let error = Interpreter::default().run(&program, kept).unwrap_err().to_string();
+            assert!(error.contains("the bit stack is exhausted"), "{error}");
+        }
+        Prim::PopBits(_) => {
+            let mut stack = BitStack::new();
+            (0..90).for_each(|i| stack.push(i % 2, 1));
+            let out = go(row.op.clone(), &row.inputs, vec![Value::Bits(stack)]);
+            let expected = (0..90).map(|i| i % 2 == 1).collect::<Vec<bool>>();
+            assert_eq!(out, [bits(), Value::Array(Array::new([3, 30], expected).unwrap())]);
+        }
         // Expand takes back what spill keeps, and leaves no bits.
         Prim::Spill(spill) => {
             let contract = Prim::from(retrograde_core::prim::contract::Contract { by: spill.by });

@@ -212,6 +212,25 @@ fn loops_of_unknown_length() {
     same_under_every_policy(root, &[array([2.0, 3.0])], &POLICIES[..5]);
 }
 
+/// Choices by the state before a step, which are kept as bits.
+#[test]
+fn decisions() {
+    let loss = |s: Vec<Var>| {
+        let (x, t) = scan(90).repeat((s[0], s[0].sum()), |(x, t)| {
+            let x = select(x.gt(0.5), x - 0.3 * t.cos().spread(x.shape()).abs(), x + 0.07);
+            let t = cond(
+                t.gt(1.0),
+                |(t, x): (Var, Var)| t - 0.1 * (x * x).sum(),
+                |(t, x)| t + x.cos().sum(),
+                (t, x),
+            );
+            (x, t)
+        });
+        x.sum() * t
+    };
+    same_under_every_policy(loss, &[array(vec![0.3; 70])], &POLICIES);
+}
+
 /// Steps that are reversed as a whole, in blocks that are guessed and blocks that are kept.
 #[test]
 fn whole_steps() {

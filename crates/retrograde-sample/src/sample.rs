@@ -14,6 +14,8 @@ use crate::{Draws, choice};
 pub const LOWERED: &[&str] = &[
     "retain",
     "restore",
+    "push_bits",
+    "pop_bits",
     "spill",
     "expand",
     "agree",

@@ -141,6 +141,22 @@ pub fn run(root: &Path, name: &str) -> Result<(), String> {
     if case.name == BENCH { crate::bench::table::write(root) } else { Ok(()) }
 }
 
+/// Measures functions of the case `ulp` again, checks what the whole case claims and writes its file.
+///
+/// # Errors
+/// There is no file of the case or no such function; a bound does not hold; the file cannot be written.
+pub fn functions_again(root: &Path, names: &[&str]) -> Result<(), String> {
+    let commit = commit(root)?;
+    let path = root.join("evidence/ulp.json");
+    let text =
+        fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let mut record: Value =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    record["results"] = crate::ulp::again(&record["results"], names, &commit)?;
+    crate::ulp::holds(&record["results"])?;
+    write(root, "ulp", &record).map(|path| println!("{path}"))
+}
+
 /// Measures one case and checks what it claims, without writing.
 ///
 /// # Errors

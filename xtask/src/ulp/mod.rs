@@ -325,6 +325,25 @@ pub fn evidence(root: &Path) -> Result<Value, String> {
     Ok(json!({ "f64": wide, "f32": narrow::f32_table(root)?, "bf16": narrow::bf16_table() }))
 }
 
+/// The same results with the f32 and bf16 rows of these functions measured again; each such row says at which commit.
+///
+/// # Errors
+/// There is no such function; the results are of another shape.
+pub fn again(results: &Value, names: &[&str], commit: &str) -> Result<Value, String> {
+    let mut results = results.clone();
+    let bf16 = narrow::bf16_table();
+    for &name in names {
+        let function = Function::ALL.iter().find(|function| function.name() == name);
+        let function = *function.ok_or_else(|| format!("there is no function `{name}`"))?;
+        for (dtype, mut row) in [("f32", narrow::f32_row(function)), ("bf16", bf16[name].clone())] {
+            row["commit"] = commit.into();
+            let rows = results[dtype].as_object_mut().ok_or("found no rows, measure all functions first")?;
+            rows.insert(name.into(), row);
+        }
+    }
+    Ok(results)
+}
+
 /// Writes the rows that `cargo test` checks.
 ///
 /// # Errors

@@ -59,13 +59,14 @@ fn independent(function: Function) -> Option<fn(f64) -> f64> {
 
 /// Whether the f32 function has an expansion of its own. The others are the f64 function, rounded.
 fn has_own_expansion(function: Function) -> bool {
-    matches!(function, Function::Exp | Function::Log | Function::Tanh | Function::Sin | Function::Cos)
-        || function.bound_ulp() == 0.0
+    let own =
+        [Function::Exp, Function::Log, Function::Tanh, Function::Logistic, Function::Sin, Function::Cos];
+    own.contains(&function) || function.bound_ulp() == 0.0
 }
 
 /// Where another library is asked too, although the f64 function, whose own error is measured, has answered on every float.
 const SPARSE: u64 = 17;
-/// What the error of every f32 function that rounds stays below, in ulp.
+/// What the error of f32 functions of two arguments that round stays below, in ulp.
 const F32_BOUND: f64 = 0.501;
 /// The same for bf16, where the f32 result is rounded once more.
 const BF16_BOUND: f64 = 0.51;
@@ -81,34 +82,38 @@ enum Against {
     Other(fn(f64) -> f64, u64),
 }
 
+/// The largest error of an f32 function over every float.
+pub(super) fn f32_row(function: Function) -> Value {
+    let mut all = Map::new();
+    let mut worst = (0.0, 0.0);
+    let mut note = |against: Against, name: &str, step: u64| {
+        let found = on_all_cores(function, against);
+        all.insert(
+            name.into(),
+            json!({ "largest_error_ulp": number(found.0), "arguments": FLOATS.div_ceil(step) }),
+        );
+        if found.0 > worst.0 {
+            worst = found;
+        }
+    };
+    match independent(function) {
+        Some(f) if has_own_expansion(function) => {
+            note(Against::Other(f, 1), "another library's f64 function", 1)
+        }
+        Some(f) => {
+            note(Against::Own, "our f64 function", 1);
+            note(Against::Other(f, SPARSE), "another library's f64 function", SPARSE);
+        }
+        None => note(Against::Own, "our f64 function", 1),
+    }
+    row(function.name(), "f32", worst, function.bound_ulp_f32(), Value::Object(all))
+}
+
 /// The largest error of each f32 function.
 pub(super) fn f32_table(root: &Path) -> Result<Value, String> {
     let mut results = Map::new();
     for &function in Function::ALL {
-        let mut all = Map::new();
-        let mut worst = (0.0, 0.0);
-        let mut note = |against: Against, name: &str, step: u64| {
-            let found = on_all_cores(function, against);
-            all.insert(
-                name.into(),
-                json!({ "largest_error_ulp": number(found.0), "arguments": FLOATS.div_ceil(step) }),
-            );
-            if found.0 > worst.0 {
-                worst = found;
-            }
-        };
-        match independent(function) {
-            Some(f) if has_own_expansion(function) => {
-                note(Against::Other(f, 1), "another library's f64 function", 1)
-            }
-            Some(f) => {
-                note(Against::Own, "our f64 function", 1);
-                note(Against::Other(f, SPARSE), "another library's f64 function", SPARSE);
-            }
-            None => note(Against::Own, "our f64 function", 1),
-        }
-        let bound = if function.bound_ulp() == 0.0 { 0.0 } else { F32_BOUND };
-        results.insert(function.name().into(), row(function.name(), "f32", worst, bound, Value::Object(all)));
+        results.insert(function.name().into(), f32_row(function));
     }
     for &function in BinaryFunction::ALL {
         let narrow = |(x, y): (f64, f64)| (x as f32, y as f32);

@@ -978,3 +978,12 @@ pub(super) static I1_TAIL: Pieces<19, 1> = Pieces { first: 0, bits: 4, rows: [
     -808204.9134511402, -15022286.988672541, 37608578.86769993, 2524778147.6775393,
   ],
 ] };
+
+/// `(e^r - 1 - r) / r^2` for `r` up to `ln 2 / 2`, and a little more. Relative error 2^-23.
+pub(super) const EXP_SHORT: [f32; 5] = [0.5, 0.16666573, 0.04166655, 0.008363767, 0.0013926919];
+
+/// `(sin t - t) / t^3` in powers of `t^2`, for `t` up to `pi/4`, and a little more. Relative error 2^-32.
+pub(super) const SIN_SHORT: [f32; 4] = [-0.16666667, 0.008333332, -0.00019840062, 2.7246779e-06];
+
+/// `(cos t - 1 + t^2/2) / t^4` in powers of `t^2`, likewise. Relative error 2^-24.
+pub(super) const COS_SHORT: [f32; 3] = [0.041666664, -0.0013888291, 2.4545345e-05];

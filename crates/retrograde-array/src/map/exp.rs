@@ -1,7 +1,8 @@
 //! `e^x` and `2^x`.
 
 use super::double::Double;
-use super::{LN2_HI, LN2_LO, LOG2_E, fast_two_sum, horner, nearest, pow2, times_pow2};
+use super::single;
+use super::{LN2_HI, LN2_LO, LOG2_E, fast_two_sum, horner, nearest, times_pow2};
 
 /// Above it the result overflows, below its negative it rounds to zero; clamping there keeps the exponent in range.
 const CLAMP: f64 = 746.0;
@@ -65,21 +66,17 @@ pub(crate) fn exp2_f64(x: f64) -> f64 {
     if x.is_nan() { x } else { times_pow2(y, n_int) }
 }
 
-/// `e^x`, within 0.501 ulp.
+/// `e^x`, within 0.8 ulp.
 ///
 /// # Source
-/// As [`exp_f64`], evaluated in f64 with a shorter polynomial and rounded once.
+/// As [`exp_f64`], in f32 with a fitted polynomial.
 #[inline(always)]
 pub(crate) fn exp_f32(x: f32) -> f32 {
-    let wide = f64::from(x);
-    let clamped = clamp(wide);
-    let (n, n_int) = nearest(clamped * LOG2_E);
-    let r = (-n).mul_add(LN2_LO, (-n).mul_add(LN2_HI, clamped));
-    let tail: &[f64; 8] = TAIL.first_chunk().expect("a constant length; this is a bug in retrograde");
-    let y = (r * r).mul_add(horner(r, tail), r) + 1.0;
-    // |x| <= 746 keeps 2^n normal but for a range where the f32 result is zero in any case.
-    let scaled = y * pow2(n_int.clamp(-1000, 1000));
-    if x.is_nan() { x } else { scaled as f32 }
+    // There it overflows and rounds to zero.
+    let clamped = if x > 89.0 { 89.0 } else { x };
+    let clamped = if clamped < -104.0 { -104.0 } else { clamped };
+    let (y, _, n) = single::exp_parts(clamped);
+    if x.is_nan() { x } else { single::times_pow2(y, n) }
 }
 
 #[inline(always)]

@@ -3,6 +3,7 @@
 use super::double::Double;
 use super::exp::{exp_f64, exp_parts};
 use super::log::log1p_parts;
+use super::single;
 use super::{pow2, times_pow2};
 
 /// `1 / (1 + e^-x)`, within 0.8 ulp.
@@ -19,6 +20,32 @@ pub(crate) fn logistic_f64(x: f64) -> f64 {
     let y = e.when(negative, one).over(whole).value();
     // The quotient is scaled last, to round once where it is subnormal.
     let y = times_pow2(y, if negative { n } else { 0 });
+    if x.is_nan() { x } else { y }
+}
+
+/// `1 / (1 + e^-x)`, within 0.8 ulp.
+///
+/// # Source
+/// As [`logistic_f64`], in f32.
+#[inline(always)]
+pub(crate) fn logistic_f32(x: f32) -> f32 {
+    let magnitude = x.abs();
+    // Where e^-x is zero.
+    let clamped = if magnitude > 104.0 { 104.0 } else { magnitude };
+    let (e, e_low, n) = single::exp_parts(-clamped);
+    // Where 2^n is raised to 2^-120 it does not change the sum.
+    let scale = single::pow2(n.max(-120));
+    let part = e * scale;
+    let d = 1.0 + part;
+    let d_low = e_low.mul_add(scale, (1.0 - d) + part);
+
+    // The quotient, corrected once by the remainder, is scaled last, to round once where it is subnormal.
+    let negative = x < 0.0;
+    let (y, y_low) = if negative { (e, e_low) } else { (1.0, 0.0) };
+    let inverse = 1.0 / d;
+    let q = y * inverse;
+    let remainder = (-q).mul_add(d_low, (-q).mul_add(d, y)) + y_low;
+    let y = single::times_pow2(remainder.mul_add(inverse, q), if negative { n } else { 0 });
     if x.is_nan() { x } else { y }
 }
 

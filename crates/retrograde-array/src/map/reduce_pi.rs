@@ -1,6 +1,6 @@
 //! `x` modulo `pi/2`.
 
-use super::{nearest, two_sum};
+use super::{nearest, single, two_sum};
 
 /// `pi/2` as a sum of three floats.
 const PIO2: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123_233_995_736_766e-17, -1.497_384_904_859_169_8e-33];
@@ -25,6 +25,27 @@ pub(super) fn reduce_common(x: f64) -> (f64, f64, i64) {
     let low = (e0 + e1) - (n.mul_add(PIO2[2], q_low));
     let high = r + low;
     (high, (r - high) + low, n_int & 3)
+}
+
+/// `pi/2` as a sum of three floats.
+const PIO2_F32: [f32; 3] = [std::f32::consts::FRAC_PI_2, -4.371_139e-8, -1.715_124_5e-15];
+
+/// Up to this magnitude [`reduce_common_f32`] is exact enough: the multiple of `pi/2` is an integer below 2^14.
+pub(super) const COMMON_F32: f32 = 25_000.0;
+
+/// As [`reduce_common`] in f32, for `|x| <= COMMON_F32`.
+#[inline(always)]
+pub(super) fn reduce_common_f32(x: f32) -> (f32, f32, i32) {
+    let (n, n_int) = single::nearest(x, std::f32::consts::FRAC_2_PI);
+    // Exact: both terms are multiples of 2^-24, and their difference is below one.
+    let r0 = (-n).mul_add(PIO2_F32[0], x);
+    let p = n * PIO2_F32[1];
+    let p_low = n.mul_add(PIO2_F32[1], -p);
+    let r = r0 - p;
+    // The rounding error of r, whichever of r0 and p is larger (Knuth, TAOCP 2, 4.2.2).
+    let p_part = r - r0;
+    let r_low = (r0 - (r - p_part)) - (p + p_part);
+    (r, r_low - n.mul_add(PIO2_F32[2], p_low), n_int)
 }
 
 /// The bits of `2/pi` after the binary point, in words, after one word of zeros.

@@ -104,7 +104,7 @@ pub(crate) mod expanded {
     pub(crate) use super::super::gamma::{digamma_f64, lgamma_f64};
     pub(crate) use super::super::inverse_hyperbolic::{acosh_f64, asinh_f64, atanh_f64};
     pub(crate) use super::super::log::{log_f32, log_f64, log1p_f64, log2_f64};
-    pub(crate) use super::super::logistic::{logistic_f64, softplus_f64};
+    pub(crate) use super::super::logistic::{logistic_f32, logistic_f64, softplus_f64};
     pub(crate) use super::super::pow::{pow_f32, pow_f64};
     pub(crate) use super::super::roots::{cbrt_f64, rsqrt_f64};
     pub(crate) use super::super::tanh::{tanh_f32, tanh_f64};
@@ -137,7 +137,6 @@ pub(crate) mod expanded {
         asinh_f32 asinh_f64;
         acosh_f32 acosh_f64;
         atanh_f32 atanh_f64;
-        logistic_f32 logistic_f64;
         softplus_f32 softplus_f64;
         erf_f32 erf_f64;
         erfc_f32 erfc_f64;
@@ -186,7 +185,7 @@ macro_rules! public {
 
             #[doc = $doc]
             ///
-            /// Largest error: 0.501 ulp.
+            /// Largest error: see [`Function::bound_ulp_f32`].
             #[doc = concat!(
                 "\n```\n# use std::f32::consts::*;\n# const INFINITY: f32 = f32::INFINITY;\n# const NAN: f32 = f32::NAN;\n",
                 "use retrograde_array::map::", stringify!($narrow), ";\n",
@@ -225,6 +224,23 @@ macro_rules! public {
             /// What the error of the f64 function stays below, in units in the last place of the true value.
             pub fn bound_ulp(self) -> f64 {
                 match self {$(Function::$variant => $bound,)*}
+            }
+
+            /// As [`bound_ulp`](Function::bound_ulp), of the f32 function.
+            ///
+            /// ```
+            /// use retrograde_array::map::Function;
+            /// assert_eq!((Function::Erf.bound_ulp_f32(), Function::Exp.bound_ulp_f32()), (0.501, 0.8));
+            /// ```
+            pub fn bound_ulp_f32(self) -> f64 {
+                match self {
+                    Function::Exp | Function::Logistic => 0.8,
+                    Function::Sin | Function::Cos => 0.9,
+                    Function::Tanh => 1.9,
+                    exact if exact.bound_ulp() == 0.0 => 0.0,
+                    // The f64 function, rounded once.
+                    _ => 0.501,
+                }
             }
 
             /// Of every entry.

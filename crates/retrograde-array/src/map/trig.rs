@@ -1,8 +1,9 @@
 //! Sine, cosine and tangent of an angle in radian.
 
+use super::coefficients::{COS_SHORT, SIN_SHORT};
 use super::double::Double;
-use super::reduce_pi::{COMMON, reduce_common, reduce_huge};
-use super::{PI, horner, nearest};
+use super::reduce_pi::{COMMON, COMMON_F32, reduce_common, reduce_common_f32, reduce_huge};
+use super::{PI, horner, nearest, single};
 
 /// Taylor coefficients of `(sin r - r) / r^3` in powers of `r^2`. With `|r| <= pi/4` the next term is below 2^-63.
 const SIN_TAIL: [f64; 8] = [
@@ -46,22 +47,22 @@ pub(crate) fn cos_f64(x: f64) -> f64 {
     if trig_is_rare_f64(x) { rare(x, 1) } else { cos_common_f64(x) }
 }
 
-/// The sine, within 0.501 ulp, for any angle. NaN for infinite angles.
+/// The sine, within 0.9 ulp, for any angle. NaN for infinite angles.
 ///
 /// # Source
-/// As [`sin_f64`], evaluated in f64 with a shorter series and rounded once.
+/// As [`sin_f64`], in f32 with fitted polynomials; [`sin_f64`] itself for large angles.
 #[inline(always)]
 pub(crate) fn sin_f32(x: f32) -> f32 {
-    if trig_is_rare_f32(x) { rare(f64::from(x), 0) as f32 } else { sin_common_f32(x) }
+    if trig_is_rare_f32(x) { sin_f64(f64::from(x)) as f32 } else { sin_common_f32(x) }
 }
 
-/// The cosine, within 0.501 ulp, for any angle. NaN for infinite angles.
+/// The cosine, within 0.9 ulp, for any angle. NaN for infinite angles.
 ///
 /// # Source
 /// As [`sin_f32`].
 #[inline(always)]
 pub(crate) fn cos_f32(x: f32) -> f32 {
-    if trig_is_rare_f32(x) { rare(f64::from(x), 1) as f32 } else { cos_common_f32(x) }
+    if trig_is_rare_f32(x) { cos_f64(f64::from(x)) as f32 } else { cos_common_f32(x) }
 }
 
 /// True where the common reduction does not hold: huge angles, infinities and NaN.
@@ -75,7 +76,8 @@ pub(crate) fn trig_is_rare_f64(x: f64) -> bool {
 /// As [`trig_is_rare_f64`].
 #[inline(always)]
 pub(crate) fn trig_is_rare_f32(x: f32) -> bool {
-    trig_is_rare_f64(f64::from(x))
+    let common = x.abs() <= COMMON_F32;
+    !common
 }
 
 #[inline(always)]
@@ -93,15 +95,14 @@ pub(crate) fn cos_common_f64(x: f64) -> f64 {
 
 #[inline(always)]
 pub(crate) fn sin_common_f32(x: f32) -> f32 {
-    let (r, r_low, n) = reduce_common(f64::from(x));
-    let y = turn_short(r + r_low, n) as f32;
-    if x == 0.0 { x } else { y }
+    let (r, r_low, n) = reduce_common_f32(x);
+    if x == 0.0 { x } else { turn_f32(r, r_low, n) }
 }
 
 #[inline(always)]
 pub(crate) fn cos_common_f32(x: f32) -> f32 {
-    let (r, r_low, n) = reduce_common(f64::from(x));
-    turn_short(r + r_low, n + 1) as f32
+    let (r, r_low, n) = reduce_common_f32(x);
+    turn_f32(r, r_low, n + 1)
 }
 
 #[inline(always)]
@@ -191,14 +192,16 @@ pub(super) fn half_turns(x: f64) -> (Double, Double) {
     (s.when(positive, s.negated()), c.when(positive, c.negated()))
 }
 
-/// `sin(n pi/2 + r)` to f32 accuracy.
+/// `sin(n pi/2 + r + r_low)` in f32.
 #[inline(always)]
-fn turn_short(r: f64, n: i64) -> f64 {
+fn turn_f32(r: f32, r_low: f32, n: i32) -> f32 {
     let z = r * r;
-    let sin_tail: &[f64; 5] = SIN_TAIL.first_chunk().expect("a constant length; this is a bug in retrograde");
-    let cos_tail: &[f64; 5] = COS_TAIL.first_chunk().expect("a constant length; this is a bug in retrograde");
-    let sine = (z * r).mul_add(horner(z, sin_tail), r);
-    let cosine = (z * z).mul_add(horner(z, cos_tail), z.mul_add(-0.5, 1.0));
+    let sine = r + (r * z).mul_add(single::horner(z, &SIN_SHORT), r_low);
+    // 1 - z/2 with its rounding error.
+    let half = 0.5 * z;
+    let head = 1.0 - half;
+    let head_low = (1.0 - head) - half;
+    let cosine = head + (z * z).mul_add(single::horner(z, &COS_SHORT), (-r).mul_add(r_low, head_low));
     let y = if n & 1 == 0 { sine } else { cosine };
     if n & 2 == 0 { y } else { -y }
 }

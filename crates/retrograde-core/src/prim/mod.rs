@@ -104,7 +104,7 @@ primitives! {
     call::Call, scan::Scan, while_loop::While, cond::Cond,
     custom_jvp::CustomJvp, custom_vjp::CustomVjp, linear_call::LinearCall,
     lattice_point::LatticePoint, lattice_value::LatticeValue, lattice_add::LatticeAdd, contract::Contract,
-    agree::Agree, spill::Spill, expand::Expand, retain::Retain, restore::Restore, record::Record, replay::Replay, pack_bits::PackBits, unpack_bits::UnpackBits,
+    agree::Agree, push_bits::PushBits, pop_bits::PopBits, spill::Spill, expand::Expand, retain::Retain, restore::Restore, record::Record, replay::Replay, pack_bits::PackBits, unpack_bits::UnpackBits,
     quantise::Quantise, dequantise::Dequantise,
 }
 

@@ -40,6 +40,8 @@ fn is_loop(op: &Prim) -> bool {
             | Prim::Replay(_)
             | Prim::Retain(_)
             | Prim::Restore(_)
+            | Prim::PushBits(_)
+            | Prim::PopBits(_)
             | Prim::Spill(_)
             | Prim::Expand(_)
             | Prim::Agree(_)

@@ -7,14 +7,23 @@
 //! Note [derived carries]: where this gets stuck, a carry may be a function f of the others after every step: velocity Verlet's
 //! acceleration, the value of a lattice point. If it is one before the first step too, it is one before every step, so it is
 //! computed from the others and not inverted. f is read off the step; whoever records the loop checks its start (`agree`).
+//!
+//! Note [decisions]: where that does not help either, a `select` or `cond` may hang on what the results do not tell, as the state
+//! before the step. Its truth values go on the stack, a bit each, and what they choose is solved like a plain update
+//! (`chosen`): a choice between carries that differ by one addition each. A lane that has ended is the common case: under `vmap`
+//! it keeps its state. Longer choices are left to the reversal of whole steps.
 
 use std::sync::Arc;
 
 use crate::ir::{Equation, Kind, Location, Op, Type, ValueId, check, cse, dce};
 use crate::prim::{Builder, Prim, Program, Rule, bodies};
-use crate::prim::{expand::Expand, neg::Neg, restore::Restore, retain::Retain, spill::Spill};
+use crate::prim::{
+    expand::Expand, neg::Neg, pop_bits::PopBits, push_bits::PushBits, restore::Restore, retain::Retain,
+    spill::Spill,
+};
 
 use super::Standard;
+use super::chosen::chosen_updates;
 
 /// A step and its inverse.
 #[derive(Clone, Debug)]
@@ -149,7 +158,7 @@ pub fn invert_exact(body: &Program, n_consts: usize, n_carry: usize) -> Result<O
     // Whole numbers lose nothing, so the bits pass by.
     let undo = &inverse.inverse;
     if undo.outputs.last() != undo.inputs.last() || !inverse.derived.is_empty() {
-        let message = "the carries that are no floats are undone with bits of floats".into();
+        let message = "the step cannot be reversed as a whole: parts of its state that are no floats can be undone only with bits on the stack".into();
         return Err(Refusal { message, location: None });
     }
     let mut plain = undo.clone();
@@ -174,7 +183,7 @@ fn invert_parts(body: &Program, n_consts: usize, parts: &[usize]) -> Result<Inve
     let body = &without_calls(body);
     let outputs = &body.outputs[..n_carry];
     let all = vec![true; body.inputs.len()];
-    let step = bodies::restrict(body, &all, outputs);
+    let step = chosen_updates(&bodies::restrict(body, &all, outputs), n_consts, n_carry);
     let mut b = Builder::new();
     let mut known: Vec<Option<ValueId>> = vec![None; step.types.len()];
     let is_carry = |i: usize| (n_consts..n_consts + n_carry).contains(&i);
@@ -203,7 +212,15 @@ fn invert_parts(body: &Program, n_consts: usize, parts: &[usize]) -> Result<Inve
             }
         }
         if !progress {
-            let Some(next) = derive(&step, n_consts, n_carry, &known, &derived) else { break };
+            let Some(next) = derive(&step, n_consts, n_carry, &known, &derived) else {
+                let Some(decision) = undecided(&step, &known, &done) else { break };
+                let shape = step.ty(decision).shape.to_vec();
+                let popped = b.emit(PopBits { shape }.into(), &[bits]);
+                bits = popped[0];
+                known[decision.index()] = Some(popped[1]);
+                solved.push((popped[1], decision, false));
+                continue;
+            };
             let operands: Vec<ValueId> = step.inputs[..n_consts + n_carry]
                 .iter()
                 // What it does not read may be unknown; dce drops the stand-in.
@@ -321,6 +338,20 @@ fn derive(
     })
 }
 
+/// The first unknown truth values that a choice hangs on, see Note [decisions]; one for each lane where lanes share theirs.
+fn undecided(step: &Program, known: &[Option<ValueId>], done: &[bool]) -> Option<ValueId> {
+    let chooses = |e: &Equation<Prim>| matches!(e.op, Prim::Select(_) | Prim::Cond(_));
+    let open =
+        step.equations.iter().zip(done).filter(|(e, done)| !**done && chooses(e)).map(|(e, _)| e.inputs[0]);
+    let mut decision = open.filter(|v| known[v.index()].is_none()).next()?;
+    while let Some(repeated) = step.equations.iter().find(|e| e.outputs == [decision])
+        && matches!(repeated.op, Prim::Broadcast(_) | Prim::Reshape(_))
+    {
+        decision = repeated.inputs[0];
+    }
+    Some(decision)
+}
+
 /// Runs one equation in whichever direction it can; says whether nothing is left to do with it.
 fn advance(
     b: &mut Builder,
@@ -392,11 +423,21 @@ fn record(
     let mut b = Builder::new();
     let inputs: Vec<ValueId> = body.input_types().into_iter().map(|ty| b.input(ty)).collect();
     let mut bits = b.input(Type::bits());
-    // The step once more with every value in reach; cse merges the copies.
-    let everything: Vec<ValueId> = (0..step.types.len() as u32).map(ValueId).collect();
-    let open = Program { outputs: everything, ..step.clone() };
-    let of_step = b.inline(&open, &inputs);
     let outputs = b.inline(body, &inputs);
+    // The step once more with every value in reach, but for its results, which are those of the body; cse merges the copies.
+    let mut of_step: Vec<Option<ValueId>> = vec![None; step.types.len()];
+    step.inputs.iter().zip(&inputs).for_each(|(v, &p)| of_step[v.index()] = Some(p));
+    for equation in &step.equations {
+        b.location = equation.location;
+        let operand = |v: &ValueId| of_step[v.index()].expect("defined before use");
+        let operands: Vec<ValueId> = equation.inputs.iter().map(operand).collect();
+        let results = b.emit(equation.op.clone(), &operands);
+        for (v, result) in equation.outputs.iter().zip(results) {
+            let carry_idx = step.outputs.iter().position(|output| output == v);
+            of_step[v.index()] = Some(carry_idx.map_or(result, |i| outputs[i]));
+        }
+    }
+    let of_step: Vec<ValueId> = of_step.into_iter().map(|v| v.unwrap_or(bits)).collect();
     let mut twin: Vec<Option<ValueId>> = vec![None; inverse.types.len()];
     for (i, p) in parameters.iter().enumerate() {
         let is_carry = (n_consts..n_consts + n_carry).contains(&i);
@@ -426,6 +467,11 @@ fn record(
                     equation.location,
                 ));
                 vec![bits, value]
+            }
+            Prim::PopBits(_) => {
+                let decision = at_hand[1].expect("every decision is listed").0;
+                retained.push((PushBits.into(), vec![decision], equation.location));
+                vec![bits, decision]
             }
             Prim::Expand(Expand { by }) => {
                 let before = [1, 2].map(|i| at_hand[i].expect("every expanded value is listed").0);

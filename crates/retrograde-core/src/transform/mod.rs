@@ -3,6 +3,7 @@
 //! [`jvp`](fn@jvp), [`linearize`](fn@linearize), [`transpose`](fn@transpose) and [`vmap`](fn@vmap) make every derivative:
 //! reverse mode is linearise, then transpose. [`invert`](fn@invert) turns a step of a loop round, exactly.
 
+mod chosen;
 mod invert;
 mod jvp;
 mod linearize;

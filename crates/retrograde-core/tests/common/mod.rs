@@ -81,6 +81,8 @@ pub(crate) fn is_lowered(op: &Prim) -> bool {
             | Prim::Quantise(_)
             | Prim::Dequantise(_)
             | Prim::Restore(_)
+            | Prim::PushBits(_)
+            | Prim::PopBits(_)
             | Prim::Spill(_)
             | Prim::Expand(_)
             | Prim::Agree(_)
