@@ -12,7 +12,7 @@ use retrograde_solve::ode;
 use retrograde_tricks::catalogue::Law;
 use retrograde_tricks::primal::attention::{Mask, SelfAttention, attention, tiled_attention};
 use retrograde_tricks::primal::batch_norm::BatchNorm;
-use retrograde_tricks::primal::concat_skip::{beside, part};
+use retrograde_tricks::primal::concat_skip::{concat_skip, split};
 use retrograde_tricks::primal::conv::Conv;
 use retrograde_tricks::primal::dense::{Activation, Linear, Mlp};
 use retrograde_tricks::primal::embedding::{Embedding, add_places};
@@ -37,7 +37,7 @@ use retrograde_tricks::primal::sinkhorn::sinkhorn;
 use retrograde_tricks::primal::soft_cap::{normalised_attention, soft_cap, z_loss};
 use retrograde_tricks::primal::soft_rasteriser::coverage;
 use retrograde_tricks::primal::soft_sort::soft_sort;
-use retrograde_tricks::primal::spectral_norm::Vectors;
+use retrograde_tricks::primal::spectral_norm::SingularVectors;
 use retrograde_tricks::primal::weight_norm::WeightNorm;
 use retrograde_tricks::primal::whitening::Whitening;
 use retrograde_tricks::primal::{TRICKS, activation, augment, elu, memory};
@@ -176,7 +176,7 @@ fn rows() -> Vec<(&'static str, &'static str, F, Vec<Array>)> {
             },
             vec![draw(1, [5, 2, 3]), draw(2, [3, 6]), draw(3, [6]), draw(4, [2, 4]), draw(5, [2, 2])],
         ),
-        ("A10", "concat", |s| part(beside(s[0], 1, |x| x.sin()), 1, &[2, 4]), x()),
+        ("A10", "concat", |s| split(concat_skip(s[0], 1, |x| x.sin()), 1, &[2, 4]), x()),
         (
             "A11",
             "batch norm",
@@ -209,7 +209,7 @@ fn rows() -> Vec<(&'static str, &'static str, F, Vec<Array>)> {
             "A12",
             "spectral norm",
             |s| {
-                let start = Vectors { left: s[1], right: s[2] };
+                let start = SingularVectors { left: s[1], right: s[2] };
                 vec![start.follow(s[0], 2).normalise(s[0])]
             },
             vec![draw(1, [4, 3]), draw(2, [4]), draw(3, [3])],
