@@ -7,7 +7,8 @@ Made with mpmath 1.3.0. Each number is a pair of floats whose sum has about 32 d
 is the larger of the two and the slope.
 """
 
-import mpmath
+import random
+
 from mpmath import e, erfc, exp, log, mp, mpf, ncdf, npdf, pi, sqrt, tanh
 
 mp.dps = 60
@@ -15,6 +16,7 @@ mp.dps = 60
 ARGUMENTS = [-100, -50, -38.5, -37.1, -30.7, -20.3, -10.5, -8.1, -6.3, -5.2, -4.1, -3.7, -3.3, -2.9, -2.5, -2.1, -1.8, -1.5]
 ARGUMENTS += [-1.4, -1.28, -1.2, -1.1, -1, -0.9, -0.8, -0.75, -0.7, -0.6, -0.5, -0.4, -0.3, -0.2, -0.1, -1e-3, -1e-10, 0]
 ARGUMENTS += [-x for x in reversed(ARGUMENTS[:-1])]
+ARGUMENTS += [random.Random(seed).uniform(-12, 12) for seed in range(100)]
 LOGITS = [[0.5, -1.25, 2.0, 0.0], [10000.0, -10000.0, 9999.5, 9990.0], [-7.5, 30.0, 0.125, 29.0], [3.0, 3.0, 3.0, 3.0]]
 
 

@@ -27,7 +27,7 @@ pub const CONCAT: Trick = Trick {
         },
     ],
     file: file!(),
-    example: "beside",
+    example: "concat_skip",
     property: Property {
         claim: "joining and parting undo each other to the bit, for values and for cotangents",
         test: "joining_and_parting_undo_each_other",
@@ -45,18 +45,18 @@ pub const CONCAT: Trick = Trick {
 /// ```
 /// use retrograde_array::array;
 /// use retrograde_core::trace::{Var, door::jit};
-/// use retrograde_tricks::primal::concat_skip::{beside, part};
-/// let block = |x: Var| beside(x, 1, |x| x.sum_axes(&[1]).reshape([1, 1]));
+/// use retrograde_tricks::primal::concat_skip::{concat_skip, split};
+/// let block = |x: Var| concat_skip(x, 1, |x| x.sum_axes(&[1]).reshape([1, 1]));
 /// let y = jit(move |x: Var| block(block(x))).call(&array([[1.0, 2.0]]))?;
 /// assert_eq!(y, array([[1.0, 2.0, 3.0, 6.0]]));
-/// let parts = jit(|y: Var| part(y, 1, &[2, 2])).call(&y)?;
+/// let parts = jit(|y: Var| split(y, 1, &[2, 2])).call(&y)?;
 /// assert_eq!(parts, vec![array([[1.0, 2.0]]), array([[3.0, 6.0]])]);
-/// let error = jit(|y: Var| part(y, 1, &[2, 3])).call(&y).unwrap_err();
-/// assert!(error.to_string().starts_with("error: part: found widths of 5 in all for axis 1 of f64[1,4]"));
+/// let error = jit(|y: Var| split(y, 1, &[2, 3])).call(&y).unwrap_err();
+/// assert!(error.to_string().starts_with("error: split: found widths of 5 in all for axis 1 of f64[1,4]"));
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
 #[track_caller]
-pub fn beside(x: Var, axis: usize, f: impl FnOnce(Var) -> Var) -> Var {
+pub fn concat_skip(x: Var, axis: usize, f: impl FnOnce(Var) -> Var) -> Var {
     let y = f(x);
     concat(&[x, y], axis)
 }
@@ -66,11 +66,11 @@ pub fn beside(x: Var, axis: usize, f: impl FnOnce(Var) -> Var) -> Var {
 /// # Errors
 /// At the front door, where the widths are not those of y in all.
 #[track_caller]
-pub fn part(y: Var, axis: usize, widths: &[usize]) -> Vec<Var> {
+pub fn split(y: Var, axis: usize, widths: &[usize]) -> Vec<Var> {
     let total: usize = widths.iter().sum();
     if y.shape().get(axis) != Some(&total) {
         refuse(
-            format!("part: found widths of {total} in all for axis {axis} of {}", y.ty()),
+            format!("split: found widths of {total} in all for axis {axis} of {}", y.ty()),
             "name the width of every part",
         );
         return widths.iter().map(|_| y).collect();

@@ -64,8 +64,8 @@ impl Embedding<Array> {
 /// ```
 /// use retrograde_array::{Array, DType, array};
 /// use retrograde_core::trace::{Var, door::jit};
-/// use retrograde_tricks::primal::embedding::{add_places, waves};
-/// let places = waves(8, 2, DType::F64);
+/// use retrograde_tricks::primal::embedding::{add_places, sinusoidal};
+/// let places = sinusoidal(8, 2, DType::F64);
 /// let f = jit(|x: Var, places: Var| add_places(x, places));
 /// let x = Array::zeros(DType::F64, [1, 2, 2]);
 /// assert_eq!(f.call((&x, &places))?, array([[[0.0, 1.0], [1f64.sin(), 1f64.cos()]]]));
@@ -91,12 +91,12 @@ pub fn add_places(x: Var, places: Var) -> Var {
 ///
 /// ```
 /// use retrograde_array::DType;
-/// use retrograde_tricks::primal::embedding::waves;
-/// let table = waves(100, 6, DType::F64).to_vec::<f64>().unwrap();
+/// use retrograde_tricks::primal::embedding::sinusoidal;
+/// let table = sinusoidal(100, 6, DType::F64).to_vec::<f64>().unwrap();
 /// // Each pair lies on the unit circle.
 /// assert!(table.chunks(2).all(|pair| (pair[0].hypot(pair[1]) - 1.0).abs() < 1e-15));
 /// ```
-pub fn waves(tokens: usize, width: usize, dtype: DType) -> Array {
+pub fn sinusoidal(tokens: usize, width: usize, dtype: DType) -> Array {
     let entry = |t: usize, i: usize| {
         let angle = t as f64 / 10_000f64.powf((i - i % 2) as f64 / width as f64);
         if i.is_multiple_of(2) { angle.sin() } else { angle.cos() }

@@ -22,20 +22,20 @@ use super::dense::Linear;
 /// ```
 /// use retrograde_array::array;
 /// use retrograde_core::trace::{Var, door::jit};
-/// use retrograde_tricks::primal::gru::move_towards;
-/// let f = |h: Var, z: Var| move_towards(h, z, h * 0.0);
+/// use retrograde_tricks::primal::gru::cell;
+/// let f = |h: Var, z: Var| cell(h, z, h * 0.0);
 /// assert_eq!(jit(f).call((&array([[3.0, 3.0]]), &array([[0.0, 1e4]])))?, array([[1.5, 3.0]]));
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
 #[track_caller]
-pub fn move_towards(h: Var, z: Var, u: Var) -> Var {
+pub fn cell(h: Var, z: Var, u: Var) -> Var {
     // 1 − σ(z) is σ(−z), which does not cancel.
     z.logistic() * h + (-z).logistic() * u.tanh()
 }
 
 /// A layer of gated recurrent units over time.   xs: `[steps, n, in]` → states of all steps `[steps, n, hidden]`, and the last one.
 ///
-/// `z, r = x w + h v + b`, `u = x w' + (σ(r) h) v' + b'`, then [`move_towards`]. Input weights stand in the order z, r, u.
+/// `z, r = x w + h v + b`, `u = x w' + (σ(r) h) v' + b'`, then [`cell`]. Input weights stand in the order z, r, u.
 ///
 /// # Errors
 /// At the front door, where the shapes do not fit.
@@ -106,7 +106,7 @@ impl Gru<Var> {
             let gates = driven.slice(1, 0..2 * hidden) + h.dot(self.gates);
             let (z, r) = (gates.slice(1, 0..hidden), gates.slice(1, hidden..2 * hidden));
             let u = driven.slice(1, 2 * hidden..3 * hidden) + (r.logistic() * h).dot(self.candidate);
-            let h = move_towards(h, z, u);
+            let h = cell(h, z, u);
             (h, h)
         };
         let (state, hs) = config.run(state, driven, step);

@@ -166,10 +166,10 @@ impl MuP {
 /// ```
 /// use retrograde_array::{DType, rng::{Key, normal}};
 /// use retrograde_core::trace::{Var, door::jit};
-/// use retrograde_tricks::primal::{dense::{Activation, Mlp}, initial::unit_variance};
+/// use retrograde_tricks::primal::{dense::{Activation, Mlp}, initial::lsuv};
 /// let mlp = Mlp::xavier(Key::from_seed(1), 6, &[20, 20], 3, Activation::Relu, DType::F64);
 /// let x = normal(Key::from_seed(2), [50, 6]);
-/// let mlp = unit_variance(Key::from_seed(3), mlp, &x)?;
+/// let mlp = lsuv(Key::from_seed(3), mlp, &x)?;
 /// let variance = jit(|mlp: Mlp<Var>, x: Var| {
 ///     let y = mlp.apply(x);
 ///     let centred = y - y.mean();
@@ -178,7 +178,7 @@ impl MuP {
 /// assert!((variance.call((&mlp, &x))?.item::<f64>().unwrap() - 1.0).abs() < 1e-12);
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
-pub fn unit_variance(key: Key, mlp: Mlp<Array>, x: &Array) -> Result<Mlp<Array>, Error> {
+pub fn lsuv(key: Key, mlp: Mlp<Array>, x: &Array) -> Result<Mlp<Array>, Error> {
     let keys = key.split(mlp.hidden.len() + 1);
     let mut mlp = mlp;
     let activation = mlp.activation;

@@ -24,7 +24,7 @@ pub const SPECTRAL: Trick = Trick {
         year: 2018,
     }],
     file: file!(),
-    example: "Vectors",
+    example: "SingularVectors",
     property: Property {
         claim: "the gradient of s is u v' to the bit, and converges to the derivative of the largest singular value as u and v do",
         test: "the_slope_of_a_singular_value_is_that_with_its_vectors_fixed",
@@ -44,30 +44,30 @@ pub const SPECTRAL: Trick = Trick {
 /// ```
 /// use retrograde_array::{DType, array, rng::Key};
 /// use retrograde_core::trace::{Var, door::jit};
-/// use retrograde_tricks::primal::spectral_norm::Vectors;
+/// use retrograde_tricks::primal::spectral_norm::SingularVectors;
 /// let w = array([[3.0, 0.0, 0.0], [0.0, 4.0, 0.0]]);
 /// // In training, one step for each update of the weight: the vectors follow it.
-/// let f = jit(|w: Var, vectors: Vectors<Var>| {
+/// let f = jit(|w: Var, vectors: SingularVectors<Var>| {
 ///     let vectors = vectors.follow(w, 60);
 ///     (vectors.normalise(w), vectors.value(w), vectors)
 /// });
-/// let (unit, value, vectors) = f.call((&w, &Vectors::new(Key::from_seed(1), 2, 3, DType::F64)))?;
+/// let (unit, value, vectors) = f.call((&w, &SingularVectors::new(Key::from_seed(1), 2, 3, DType::F64)))?;
 /// assert_eq!((unit, value), (array([[0.75, 0.0, 0.0], [0.0, 1.0, 0.0]]), array(4.0)));
 /// let error = f.call((&array([[1.0, 2.0]]), &vectors)).unwrap_err();
 /// assert!(error.to_string().starts_with("error: spectral_norm: found f64[1,2] of w for vectors of 2 rows and 3 columns"));
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
 #[derive(Tree, Clone, Debug)]
-pub struct Vectors<T> {
+pub struct SingularVectors<T> {
     /// `[rows]`
     pub left: T,
     /// `[columns]`
     pub right: T,
 }
 
-impl Vectors<Array> {
+impl SingularVectors<Array> {
     /// Random directions.
-    pub fn new(key: Key, rows: usize, columns: usize, dtype: DType) -> Vectors<Array> {
+    pub fn new(key: Key, rows: usize, columns: usize, dtype: DType) -> SingularVectors<Array> {
         let keys = key.split(2);
         let direction = |key: Key, n: usize| {
             let mut draw = normal(key, [n]);
@@ -77,11 +77,11 @@ impl Vectors<Array> {
             }
             ops::convert(&draw, dtype)
         };
-        Vectors { left: direction(keys[0], rows), right: direction(keys[1], columns) }
+        SingularVectors { left: direction(keys[0], rows), right: direction(keys[1], columns) }
     }
 }
 
-impl Vectors<Var> {
+impl SingularVectors<Var> {
     /// Whether they fit; notes it where they do not.
     #[track_caller]
     fn fits(&self, w: Var) -> bool {
@@ -94,14 +94,14 @@ impl Vectors<Var> {
                     "spectral_norm: found {} of w for vectors of {rows} rows and {columns} columns",
                     w.ty()
                 ),
-                "make the vectors for this weight: Vectors::new(key, rows, columns, dtype)",
+                "make the vectors for this weight: SingularVectors::new(key, rows, columns, dtype)",
             );
         }
         fits
     }
     /// After `n_steps` steps of power iteration on w, without derivative.
     #[track_caller]
-    pub fn follow(&self, w: Var, n_steps: usize) -> Vectors<Var> {
+    pub fn follow(&self, w: Var, n_steps: usize) -> SingularVectors<Var> {
         if !self.fits(w) {
             return self.clone();
         }
@@ -113,7 +113,7 @@ impl Vectors<Var> {
             let left = w.dot(right);
             (left / left.norm(), right)
         });
-        Vectors { left, right }
+        SingularVectors { left, right }
     }
     /// The estimate `uᵀ w v` of the largest singular value; its derivative is `uᵀ ẇ v`.
     #[track_caller]

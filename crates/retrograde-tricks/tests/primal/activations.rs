@@ -1,6 +1,6 @@
 //! Activations: declared slopes, what the tape holds, moments, and digits far out.
 
-use retrograde_array::array;
+use retrograde_array::{Array, array};
 use retrograde_core::trace::Var;
 use retrograde_engine::{grad, jit, jvp, value_and_grad};
 use retrograde_tricks::primal::activation::{gelu, mish, silu, softplus};
@@ -166,5 +166,39 @@ fn slopes_of_smooth_activations_hold_far_out() {
     for f in [softplus, gelu, silu, mish] {
         let (y, slope) = value_and_grad(move |x: Var| f(x).sum()).call(&array([-1e300, 300.0])).unwrap();
         assert_eq!((y, values(&slope)), (array(300.0), vec![0.0, 1.0]));
+    }
+}
+
+/// In f32, with what its narrower constants lose: against f64 at the same arguments.
+#[test]
+fn smooth_activations_hold_in_f32() {
+    let x: Vec<f32> =
+        (-400..=400).map(|k| k as f32 / 37.0).chain([-100.0, -13.3, 60.5, 1e30, -1e30]).collect();
+    let wide: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
+    let narrow_ulp =
+        |x: f64| f64::from(f32::from_bits((x.abs() as f32).to_bits() + 1)) - f64::from(x.abs() as f32);
+    for (name, f) in
+        [("softplus", softplus as fn(Var) -> Var), ("gelu", gelu), ("silu", silu), ("mish", mish)]
+    {
+        let slopes = |x: &Array| grad(move |x: Var| f(x).sum()).call(x).unwrap();
+        let of_narrow = |a: Array| a.to_vec::<f32>().unwrap();
+        let found =
+            (of_narrow(jit(f).call(&array(x.clone())).unwrap()), of_narrow(slopes(&array(x.clone()))));
+        let expected =
+            (values(&jit(f).call(&array(wide.clone())).unwrap()), values(&slopes(&array(wide.clone()))));
+        for (at, x) in wide.iter().enumerate() {
+            let off =
+                |found: f32, expected: f64, unit: f64| (f64::from(found) - expected).abs() / narrow_ulp(unit);
+            let value = off(found.0[at], expected.0[at], expected.0[at]);
+            // Of f = x g the slope has the terms g and x g'.
+            let term = expected.0[at] / x;
+            let unit = [expected.1[at], term, expected.1[at] - term]
+                .into_iter()
+                .fold(0.0, |m: f64, t| m.max(t.abs()));
+            let slope = off(found.1[at], expected.1[at], if *x == 0.0 { 0.5 } else { unit });
+            // As above, of numbers below the least that is held in full no digits can be asked for.
+            let held = expected.0[at] == 0.0 || expected.0[at].abs() > f64::from(f32::MIN_POSITIVE);
+            assert!(!held || value <= 2.5 && slope <= 2.5, "{name} at {x}: {value} ulp, slope {slope} ulp");
+        }
     }
 }

@@ -8,7 +8,7 @@ use retrograde_core::trace::control::scan_over;
 use retrograde_core::trace::var::constant;
 use retrograde_engine::grad;
 use retrograde_engine::jit;
-use retrograde_tricks::primal::gru::move_towards;
+use retrograde_tricks::primal::gru;
 use retrograde_tricks::primal::highway::Highway;
 use retrograde_tricks::primal::lstm::cell;
 
@@ -19,7 +19,7 @@ type Cell = fn(Var, Var) -> Var;
 
 const CELLS: [(&str, Cell); 3] = [
     ("lstm", |c, f| cell(c, [c * 0.0, f, c * 0.0, c * 0.0]).1),
-    ("gru", |h, z| move_towards(h, z, h * 0.0)),
+    ("gru", |h, z| gru::cell(h, z, h * 0.0)),
     ("highway", |x, t| (-t).logistic() * x * 0.0 + t.logistic() * x),
 ];
 

@@ -6,7 +6,7 @@ use retrograde_core::trace::Var;
 use retrograde_core::trace::control::scan;
 use retrograde_engine::{grad, jacobian, jit};
 use retrograde_tricks::primal::dense::{Activation, Mlp};
-use retrograde_tricks::primal::initial::{Fan, Role, he, mu_p, unit_variance, xavier};
+use retrograde_tricks::primal::initial::{Fan, Role, he, lsuv, mu_p, xavier};
 use retrograde_tricks::primal::orthogonal::{identity, orthogonal};
 
 use crate::{Check, draw, hold, inner, ulp, values};
@@ -153,7 +153,7 @@ fn orthogonal_draws_are_uniform() {
 fn data_give_layers_unit_variance() {
     let mlp = Mlp::xavier(Key::from_seed(1), 6, &[20, 30, 10], 3, Activation::Relu, DType::F64);
     let x = draw(2, [50, 6]);
-    let mlp = unit_variance(Key::from_seed(3), mlp, &x).unwrap();
+    let mlp = lsuv(Key::from_seed(3), mlp, &x).unwrap();
     let mut x = x;
     for layer in mlp.hidden.iter().chain([&mlp.head]) {
         let y = jit(|x: Var, w: Var| x.dot(w)).call((&x, &layer.weight)).unwrap();

@@ -7,7 +7,7 @@ use retrograde_engine::{grad, jit};
 use retrograde_tricks::primal::batch_norm::{BatchNorm, Moments, moments};
 use retrograde_tricks::primal::group_norm::{GroupNorm, RmsNorm};
 use retrograde_tricks::primal::layer_norm::LayerNorm;
-use retrograde_tricks::primal::spectral_norm::Vectors;
+use retrograde_tricks::primal::spectral_norm::SingularVectors;
 use retrograde_tricks::primal::weight_norm::WeightNorm;
 
 use crate::{Check, difference, draw, hold, inner, refused, values, weighed};
@@ -144,24 +144,29 @@ fn statistics_of_a_batch_go_in_and_come_out() {
 
 /// The largest singular value after many steps, and its slope along a direction by differences.
 fn largest(w: &Array) -> f64 {
-    let start = Vectors::new(Key::from_seed(3), 5, 4, DType::F64);
-    jit(|w: Var, v: Vectors<Var>| v.follow(w, 300).value(w)).call((w, &start)).unwrap().item().unwrap()
+    let start = SingularVectors::new(Key::from_seed(3), 5, 4, DType::F64);
+    jit(|w: Var, v: SingularVectors<Var>| v.follow(w, 300).value(w))
+        .call((w, &start))
+        .unwrap()
+        .item()
+        .unwrap()
 }
 
 #[test]
 fn the_slope_of_a_singular_value_is_that_with_its_vectors_fixed() {
     let (w, direction) = (draw(1, [5, 4]), draw(2, [5, 4]));
-    let start = Vectors::new(Key::from_seed(3), 5, 4, DType::F64);
+    let start = SingularVectors::new(Key::from_seed(3), 5, 4, DType::F64);
     let expected = difference(largest, &w, &direction);
     let off = |n_steps: usize| {
-        let value = move |w: Var, start: Vectors<Var>| {
+        let value = move |w: Var, start: SingularVectors<Var>| {
             let vectors = start.follow(w, n_steps);
             vectors.value(w)
         };
         let slope = grad(value).call((&w, &start)).unwrap();
         // The formula: u vᵀ, to the bit.
-        let vectors =
-            jit(move |w: Var, start: Vectors<Var>| start.follow(w, n_steps)).call((&w, &start)).unwrap();
+        let vectors = jit(move |w: Var, start: SingularVectors<Var>| start.follow(w, n_steps))
+            .call((&w, &start))
+            .unwrap();
         let (left, right) = (values(&vectors.left), values(&vectors.right));
         let outer: Vec<f64> = left.iter().flat_map(|u| right.iter().map(move |v| u * v)).collect();
         assert_eq!(values(&slope), outer);
@@ -173,12 +178,13 @@ fn the_slope_of_a_singular_value_is_that_with_its_vectors_fixed() {
     assert!(off(300) < 1e-8, "{}", off(300));
     // The value itself is second order in the vectors: its error shrinks as the square of the slope's.
     let value = |n: usize| {
-        let f = move |w: Var, v: Vectors<Var>| v.follow(w, n).value(w);
+        let f = move |w: Var, v: SingularVectors<Var>| v.follow(w, n).value(w);
         (jit(f).call((&w, &start)).unwrap().item::<f64>().unwrap() - largest(&w)).abs()
     };
     let rate = (value(16) / value(32)).ln() / (off(16) / off(32)).ln();
     assert!((rate - 2.0).abs() < 0.1, "{rate}");
     // The normalised weight has a largest singular value of 1.
-    let unit = jit(|w: Var, v: Vectors<Var>| v.follow(w, 300).normalise(w)).call((&w, &start)).unwrap();
+    let unit =
+        jit(|w: Var, v: SingularVectors<Var>| v.follow(w, 300).normalise(w)).call((&w, &start)).unwrap();
     assert!((largest(&unit) - 1.0).abs() < 1e-14);
 }

@@ -5,7 +5,7 @@ use retrograde_array::{Array, DType, array};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::var::concat;
 use retrograde_engine::{grad, jit, jvp, vjp};
-use retrograde_tricks::primal::concat_skip::{beside, part};
+use retrograde_tricks::primal::concat_skip::{concat_skip, split};
 use retrograde_tricks::primal::dense::Linear;
 use retrograde_tricks::primal::orthogonal::identity;
 use retrograde_tricks::primal::residual::{ResNet, Residual, fixup_factor};
@@ -104,10 +104,12 @@ fn undone(
 
 #[test]
 fn joining_and_parting_undo_each_other() {
-    assert_eq!(undone(|y| part(y, 1, &[1, 5]), |parts| concat(&parts, 1)), Ok(()));
-    assert!(undone(|y| part(y, 1, &[1, 5]), |parts| concat(&[parts[0], parts[1].reverse(&[1])], 1)).is_err());
-    // A layer beside its input: its derivative is the sum of that of both.
+    assert_eq!(undone(|y| split(y, 1, &[1, 5]), |parts| concat(&parts, 1)), Ok(()));
+    assert!(
+        undone(|y| split(y, 1, &[1, 5]), |parts| concat(&[parts[0], parts[1].reverse(&[1])], 1)).is_err()
+    );
+    // A layer concat_skip its input: its derivative is the sum of that of both.
     let x = draw(1, [2, 3]);
-    let slope = grad(|x: Var| beside(x, 1, |x| x.sin()).sum()).call(&x).unwrap();
+    let slope = grad(|x: Var| concat_skip(x, 1, |x| x.sin()).sum()).call(&x).unwrap();
     assert!(values(&slope).iter().zip(values(&x)).all(|(g, x)| (g - (1.0 + x.cos())).abs() < 1e-15));
 }
