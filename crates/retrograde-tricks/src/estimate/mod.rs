@@ -4,7 +4,7 @@
 //! - [`draw`]: random numbers in traced code
 //! - [`distribution`]: what stochastic nodes are drawn from
 //! - [`dropout`]: dropout, DropConnect, stochastic depth, zoneout
-//! - [`pathwise`], [`score`], [`dice`]: through a path, through a density, to every order
+//! - [`pathwise`], [`implicit`], [`score`], [`dice`]: through a path, through a density, to every order
 //! - [`gumbel`], [`discrete`], [`importance`], [`coupled`]: classes, truth values, several samples, programs that toss coins
 //! - [`smoothing`], [`spsa`], [`forward_gradient`], [`unroll`]: from values or forward sweeps
 //! - [`minibatch`], [`variance_reduction`], [`sampled_softmax`]: from a few of many examples or classes
@@ -22,6 +22,7 @@ pub mod dropout;
 pub mod estimator;
 pub mod forward_gradient;
 pub mod gumbel;
+pub mod implicit;
 pub mod importance;
 mod leafwise;
 pub mod minibatch;
@@ -40,6 +41,7 @@ pub const TRICKS: &[crate::catalogue::Trick] = &[
     minibatch::MINIBATCH,
     dropout::DROPOUT,
     pathwise::PATHWISE,
+    implicit::IMPLICIT,
     score::SCORE,
     dice::DICE,
     gumbel::GUMBEL_SOFTMAX,
