@@ -54,7 +54,7 @@ def main():
          [(k, z, von_mises_slope(k, z)) for k, z in angles])
     rows("NORMAL_LOG_DENSITY", "mean, deviation, z, ln p: scipy.stats.norm.logpdf.", 4,
          [(m, s, z, stats.norm.logpdf(z, m, s)) for m, s, z in [(0.0, 1.0, 0.3), (-2.0, 0.1, -1.5), (5.0, 30.0, 0.0)]])
-    logits = [-3.0, 0.0, 0.7, 40.0]
+    logits = [-3.0, 0.1, 0.7, 40.0]
     rows("BERNOULLI_LOG_DENSITY", "logit, z, ln p: scipy.stats.bernoulli.logpmf of p = expit(logit), by mpmath where that rounds.", 3,
          [(x, z, -mpmath.log(1 + mpmath.exp(-x if z else x))) for x in logits for z in (0, 1)])
     classes = [0.3, -1.0, 2.0]

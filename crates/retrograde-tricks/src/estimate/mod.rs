@@ -9,9 +9,12 @@
 //! - [`smoothing`], [`spsa`], [`forward_gradient`], [`unroll`]: from values or forward sweeps
 //! - [`minibatch`], [`variance_reduction`], [`sampled_softmax`]: from a few of many examples or classes
 //! - [`roulette`], [`quasi`]: series and integrals
+//!
+//! Not here: REBAR and RELAX of D8. Their control variate is learned together with what it serves, and needs draws of the relaxed
+//! variable given the hard one; ARM and DisARM have no bias either, and nothing to learn.
 
 use retrograde_core::ir::{Diagnostic, Location};
-use retrograde_core::trace::mistake;
+use retrograde_core::trace::{Var, mistake};
 
 pub mod coupled;
 pub mod dice;
@@ -62,6 +65,17 @@ pub const TRICKS: &[crate::catalogue::Trick] = &[
 #[track_caller]
 fn caller() -> Location {
     Location(std::panic::Location::caller())
+}
+
+/// Whether a value has this many axes; notes the mistake.
+#[track_caller]
+fn has_rank(what: &str, value: Var, rank: usize, expected: &str) -> bool {
+    let fits = value.rank() == rank;
+    if !fits {
+        let found = format!("{what}: found a value of type {}, expected {expected}", value.ty());
+        refuse(caller(), found, "see the shapes in its documentation");
+    }
+    fits
 }
 
 /// Notes a mistake in traced code.
