@@ -8,7 +8,7 @@
 //! - [`gumbel`], [`discrete`], [`importance`], [`coupled`]: classes, truth values, several samples, programs that toss coins
 //! - [`smoothing`], [`spsa`], [`forward_gradient`], [`unroll`]: from values or forward sweeps
 //! - [`minibatch`], [`variance_reduction`], [`sampled_softmax`]: from a few of many examples or classes
-//! - [`roulette`], [`quasi`]: series and integrals
+//! - [`roulette`], [`quasi`], [`curvature`]: series, integrals, traces and inverses
 //!
 //! Not here: REBAR and RELAX of D8. Their control variate is learned together with what it serves, and needs draws of the relaxed
 //! variable given the hard one; ARM and DisARM have no bias either, and nothing to learn.
@@ -17,6 +17,7 @@ use retrograde_core::ir::{Diagnostic, Location};
 use retrograde_core::trace::{Var, mistake};
 
 pub mod coupled;
+pub mod curvature;
 pub mod dice;
 pub mod discrete;
 pub mod distribution;
@@ -55,10 +56,12 @@ pub const TRICKS: &[crate::catalogue::Trick] = &[
     forward_gradient::FORWARD_GRADIENT,
     sampled_softmax::SAMPLED_SOFTMAX,
     roulette::ROULETTE,
+    curvature::TRACE,
     variance_reduction::VARIANCE_REDUCTION,
     quasi::QUASI,
     unroll::UNROLL,
     coupled::COUPLED,
+    curvature::INVERSE,
 ];
 
 /// The line of the function that asks.

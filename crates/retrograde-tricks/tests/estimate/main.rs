@@ -2,6 +2,7 @@
 //! seeds that were fixed before the first run.
 
 mod coupled;
+mod curvature;
 mod discrete;
 mod dropout;
 mod estimator;
