@@ -8,6 +8,7 @@ import jax
 import mpmath
 import scipy
 import scipy.stats as stats
+import scipy.stats.qmc
 
 jax.config.update("jax_enable_x64", True)
 mpmath.mp.dps = 30
@@ -44,9 +45,12 @@ def main():
          [(a, z, stats.gamma.logpdf(z, a)) for a, z in gammas])
     rows("GAMMA_SLOPE", "alpha, z, dz/dalpha: jax.lax.random_gamma_grad; the same with mpmath.", 4,
          [(a, z, jax.lax.random_gamma_grad(jax.numpy.float64(a), jax.numpy.float64(z)), gamma_slope(a, z)) for a, z in gammas])
+    rows("GAMMA_CDF", "alpha, z, F: scipy.stats.gamma.cdf.", 3, [(a, z, stats.gamma.cdf(z, a)) for a, z in gammas])
     betas = [(0.5, 0.5, 0.1), (2.0, 3.0, 0.4), (8.0, 1.5, 0.97)]
     rows("BETA_LOG_DENSITY", "a, b, z, ln p: scipy.stats.beta.logpdf.", 4,
          [(a, b, z, stats.beta.logpdf(z, a, b)) for a, b, z in betas])
+    points = scipy.stats.qmc.Halton(d=3, scramble=False).random(6)
+    rows("HALTON", "Points 0 to 5: scipy.stats.qmc.Halton(d=3, scramble=False).", 3, points)
     angles = [(0.01, 2.0), (0.7, -1.3), (2.0, 0.4), (2.0, 3.0), (20.0, 0.3), (100.0, -0.15)]
     rows("VON_MISES_LOG_DENSITY", "kappa, z, ln p: scipy.stats.vonmises.logpdf.", 3,
          [(k, z, stats.vonmises.logpdf(z, k)) for k, z in angles])

@@ -35,9 +35,9 @@ pub enum Independence {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Bias {
     /// It is the same.
-    None,
+    Zero,
     /// It deviates, and this says how.
-    Some(String),
+    Declared(String),
 }
 
 /// An estimator of a tree of arrays, a gradient as a rule.
@@ -165,7 +165,7 @@ impl<G: Traceable> Estimator<G> {
             name,
             key,
             independence: Independence::Independent,
-            bias: Bias::None,
+            bias: Bias::Zero,
             predicted_mean: None,
             predicted_variance: None,
             draw: Box::new(draw),
@@ -225,7 +225,7 @@ impl<G: Traceable> Estimator<G> {
 
     /// With a mean that is not what is wanted.
     pub fn biased(self, how: impl Into<String>) -> Self {
-        Estimator { bias: Bias::Some(how.into()), ..self }
+        Estimator { bias: Bias::Declared(how.into()), ..self }
     }
 
     /// `n` draws, along a new leading axis. Draw `i` does not depend on `n`.
@@ -259,8 +259,8 @@ impl<G: Traceable> Estimator<G> {
     /// As [`Estimator::average`]; if the mean of the draws is something else.
     pub fn gradient(&self, n: usize) -> Result<G::Arrays, Error> {
         match &self.bias {
-            Bias::None => self.average(n),
-            Bias::Some(how) => {
+            Bias::Zero => self.average(n),
+            Bias::Declared(how) => {
                 let found = format!("found an estimator with a bias, expected one without: {how}");
                 Err(self.input(found, "take `average` if the bias is meant, or another estimator"))
             }

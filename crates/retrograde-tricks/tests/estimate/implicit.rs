@@ -13,8 +13,8 @@ use retrograde_tricks::estimate::importance::importance_bound;
 use retrograde_tricks::estimate::pathwise::pathwise;
 
 use crate::reference::{
-    BERNOULLI_LOG_DENSITY, BETA_LOG_DENSITY, CATEGORICAL_LOG_DENSITY, GAMMA_LOG_DENSITY, GAMMA_SLOPE,
-    GUMBEL_SOFTMAX, LOG_MEAN_EXP, NORMAL_LOG_DENSITY, VON_MISES_LOG_DENSITY, VON_MISES_SLOPE,
+    BERNOULLI_LOG_DENSITY, BETA_LOG_DENSITY, CATEGORICAL_LOG_DENSITY, GAMMA_CDF, GAMMA_LOG_DENSITY,
+    GAMMA_SLOPE, GUMBEL_SOFTMAX, LOG_MEAN_EXP, NORMAL_LOG_DENSITY, VON_MISES_LOG_DENSITY, VON_MISES_SLOPE,
 };
 use crate::{close, number, numbers};
 
@@ -41,6 +41,7 @@ fn densities_and_values_are_those_of_scipy_and_jax() {
     compare(NORMAL_LOG_DENSITY, 3, 3, 1e-14, |x| Normal { mean: x[0], deviation: x[1] }.log_density(x[2]));
     compare(BERNOULLI_LOG_DENSITY, 2, 2, 1e-14, |x| Bernoulli { logits: x[0] }.log_density(x[1]));
     compare(GAMMA_LOG_DENSITY, 2, 2, 1e-13, |x| Gamma { alpha: x[0] }.log_density(x[1]));
+    compare(GAMMA_CDF, 2, 2, 1e-14, |x| Gamma { alpha: x[0] }.cdf(x[1]));
     compare(BETA_LOG_DENSITY, 3, 3, 1e-13, |x| Beta { a: x[0], b: x[1] }.log_density(x[2]));
     let angles = |x: Vec<Var>| VonMises { mean: x[0] * 0.0, concentration: x[0] }.log_density(x[1]);
     compare(VON_MISES_LOG_DENSITY, 2, 2, 1e-13, angles);
@@ -114,8 +115,11 @@ fn implicit_slopes_are_those_of_the_distribution_function() {
     close(mean(&second), 2.0, 1e-7);
 }
 
+/// I₁(2)/I₀(2).
+const BESSEL_RATIO: f64 = 0.697774657964008;
+
 #[test]
-fn draws_have_their_law_and_slopes_their_mean() {
+fn draws_have_the_moments_of_their_law() {
     // Moments of the draws themselves.
     let gamma = |alpha: f64| {
         let draw = move |key: Var| Gamma { alpha: constant(&array(alpha)) }.sample(key);
@@ -133,7 +137,7 @@ fn draws_have_their_law_and_slopes_their_mean() {
         .check(4000)
         .unwrap();
     // I₁/I₀ and the second moments (1 ± I₂/I₀)/2: at κ = 2, I₁/I₀ = 0.697774657964008 and I₂/I₀ = 1 − I₁/I₀.
-    let ratio = 0.697774657964008;
+    let ratio = BESSEL_RATIO;
     for (kappa, first) in [(2.0, ratio), (1e-6, 0.5e-6)] {
         let angle = move |key: Var| {
             let kappa = constant(&array(kappa));
@@ -143,7 +147,11 @@ fn draws_have_their_law_and_slopes_their_mean() {
         let angle = Estimator::new("von Mises", Key::from_seed(103), angle);
         angle.mean(array([first, 0.0])).variance(1.0 - first * first).check(4000).unwrap();
     }
-    // Slopes through keys: E ln z = ψ(α), with the slope ψ'(α); ψ'(1.5) = π²/2 − 4.
+}
+
+#[test]
+fn slopes_through_keys_have_their_mean() {
+    // E ln z = ψ(α), with the slope ψ'(α); ψ'(1.5) = π²/2 − 4.
     let log = |alpha: Var, key: Var| pathwise(key, &Gamma { alpha }).log();
     let trigamma = std::f64::consts::PI.powi(2) / 2.0 - 4.0;
     let slope = |mean| Estimator::of_loss("ln gamma", Key::from_seed(104), array(1.5), log).mean(array(mean));
@@ -164,5 +172,5 @@ fn draws_have_their_law_and_slopes_their_mean() {
     let cosine =
         |kappa: Var, key: Var| pathwise(key, &VonMises { mean: kappa * 0.0, concentration: kappa }).cos();
     let cosine = Estimator::of_loss("cos", Key::from_seed(105), array(2.0), cosine);
-    cosine.mean(array(1.0 - ratio / 2.0 - ratio * ratio)).check(2000).unwrap();
+    cosine.mean(array(1.0 - BESSEL_RATIO / 2.0 - BESSEL_RATIO * BESSEL_RATIO)).check(2000).unwrap();
 }
