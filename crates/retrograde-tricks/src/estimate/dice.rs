@@ -27,7 +27,7 @@ pub const DICE: Trick = Trick {
     property: Property {
         claim: "gradient, Hessian and third derivative without bias over all outcomes of two nodes, one of which depends on the other",
         test: "likelihood_ratios_are_right_to_the_third_order",
-        found: "",
+        found: "gradient, Hessian and third derivatives within 1e-13 over four outcomes; log p · sg f misses the Hessian by more than 0.05",
     },
 };
 

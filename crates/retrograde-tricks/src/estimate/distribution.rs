@@ -123,11 +123,11 @@ impl Distribution for Categorical {
     }
     fn sample(&self, key: Var) -> Var {
         let logits = self.logits.stop_gradient().convert(DType::F64);
-        (logits + gumbel(key, logits.shape())).argmax(logits.rank() - 1)
+        (logits + gumbel(key, logits.shape())).argmax(logits.rank().saturating_sub(1))
     }
     fn log_density(&self, z: Var) -> Var {
-        let (axis, shape) = (self.logits.rank() - 1, self.logits.shape());
-        let chosen = z.one_hot(shape[axis], DType::Bool);
+        let (axis, shape) = (self.logits.rank().saturating_sub(1), self.logits.shape());
+        let chosen = z.one_hot(shape.last().copied().unwrap_or(0), DType::Bool);
         let zeros = full(self.logits.dtype(), shape, 0.0);
         select(chosen, self.logits, zeros).sum_axes(&[axis]) - self.logits.logsumexp(&[axis])
     }

@@ -35,9 +35,9 @@ pub enum Independence {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Bias {
     /// It is the same.
-    None,
+    Zero,
     /// It deviates, and this says how.
-    Some(String),
+    Declared(String),
 }
 
 /// An estimator of a tree of arrays, a gradient as a rule.
@@ -165,7 +165,7 @@ impl<G: Traceable> Estimator<G> {
             name,
             key,
             independence: Independence::Independent,
-            bias: Bias::None,
+            bias: Bias::Zero,
             predicted_mean: None,
             predicted_variance: None,
             draw: Box::new(draw),
@@ -225,7 +225,7 @@ impl<G: Traceable> Estimator<G> {
 
     /// With a mean that is not what is wanted.
     pub fn biased(self, how: impl Into<String>) -> Self {
-        Estimator { bias: Bias::Some(how.into()), ..self }
+        Estimator { bias: Bias::Declared(how.into()), ..self }
     }
 
     /// `n` draws, along a new leading axis. Draw `i` does not depend on `n`.
@@ -259,8 +259,8 @@ impl<G: Traceable> Estimator<G> {
     /// As [`Estimator::average`]; if the mean of the draws is something else.
     pub fn gradient(&self, n: usize) -> Result<G::Arrays, Error> {
         match &self.bias {
-            Bias::None => self.average(n),
-            Bias::Some(how) => {
+            Bias::Zero => self.average(n),
+            Bias::Declared(how) => {
                 let found = format!("found an estimator with a bias, expected one without: {how}");
                 Err(self.input(found, "take `average` if the bias is meant, or another estimator"))
             }
@@ -311,48 +311,70 @@ impl<G: Traceable> Estimator<G> {
     /// # Errors
     /// [`CheckError`], where a prediction is refused at [`LEVEL`], or there is none, or nothing to test it with.
     pub fn check(&self, n: usize) -> Result<Check, CheckError> {
-        let (name, n_draws) = (self.name, n);
-        let untestable = |why: &str| CheckError::Untestable { name, n_draws, why: why.into() };
+        let untestable = |why: String| CheckError::Untestable { name: self.name, n_draws: n, why };
         if let Independence::Dependent(how) = &self.independence {
-            return Err(untestable(&format!("they are not independent: {how}")));
+            return Err(untestable(format!("they are not independent: {how}")));
         }
-        if self.predicted_mean.is_none() && self.predicted_variance.is_none() {
-            return Err(untestable("neither their mean nor their variance is predicted"));
+        let mean = self.predicted_mean.as_ref().map(numbers);
+        if mean.is_none() && self.predicted_variance.is_none() {
+            return Err(untestable("neither their mean nor their variance is predicted".into()));
         }
-        let draws = self.vectors(n)?;
-        let average = mean_of(&draws);
-        let predicted = self.predicted_mean.as_ref().map(numbers);
-        let too_few = "draw more of them than they have entries, and finite ones";
-        let mut check = Check { n_draws, mean: None, power: None, found_variance: 0.0, variance: None };
-        if let Some(predicted) = &predicted {
-            let found = test_of_mean(&draws, predicted).ok_or_else(|| untestable(too_few))?;
-            // T² of a mean that is off by this much would be larger by the noncentrality.
-            let off: Vec<f64> =
-                average.iter().zip(predicted).map(|(average, mean)| average + BIAS * mean).collect();
-            check.power = hotelling(&draws, &off).map(|off| power(off.t2, found.rank, n, LEVEL));
-            check.mean = Some(found);
-            if found.p < LEVEL {
-                return Err(CheckError::Mean { name, t2: found.t2, rank: found.rank, p: found.p, n_draws });
-            }
-        }
-        let about = predicted.as_ref().unwrap_or(&average);
-        // About their own average, draws vary a little less: n − 1 of n.
-        let correction = if predicted.is_some() { 1.0 } else { n as f64 / (n as f64 - 1.0) };
-        let squares = draws.iter().map(|draw| {
-            vec![correction * draw.iter().zip(about).map(|(x, mean)| (x - mean).powi(2)).sum::<f64>()]
-        });
-        let squares: Vec<Vec<f64>> = squares.collect();
-        check.found_variance = mean_of(&squares)[0];
-        if let Some(expected) = self.predicted_variance {
-            let found = test_of_mean(&squares, &[expected]).ok_or_else(|| untestable(too_few))?;
-            check.variance = Some(found);
-            if found.p < LEVEL {
-                let (found, p) = (check.found_variance, found.p);
-                return Err(CheckError::Variance { name, found, expected, p, n_draws });
-            }
-        }
-        Ok(check)
+        check_draws(self.name, &self.vectors(n)?, mean.as_deref(), self.predicted_variance)
     }
+}
+
+/// Holds independent draws of any origin to a mean and a total variance, as [`Estimator::check`] does.
+///
+/// # Errors
+/// [`CheckError`], but for `Draw`.
+///
+/// ```
+/// use retrograde_array::rng::{Key, normal};
+/// use retrograde_tricks::estimate::estimator::check_draws;
+/// let draws: Vec<Vec<f64>> = normal(Key::from_seed(1), [500]).to_vec::<f64>().unwrap().iter().map(|z| vec![3.0 + z]).collect();
+/// assert!(check_draws("shifted", &draws, Some(&[3.0]), Some(1.0))?.power.unwrap() > 0.7);
+/// assert!(check_draws("shifted", &draws, Some(&[3.3]), None).is_err());
+/// # Ok::<(), retrograde_tricks::estimate::estimator::CheckError>(())
+/// ```
+pub fn check_draws(
+    name: &'static str,
+    draws: &[Vec<f64>],
+    mean: Option<&[f64]>,
+    variance: Option<f64>,
+) -> Result<Check, CheckError> {
+    let n_draws = draws.len();
+    let too_few = || CheckError::Untestable {
+        name,
+        n_draws,
+        why: "draw more of them than they have entries, and finite ones".into(),
+    };
+    let average = mean_of(draws);
+    let mut check = Check { n_draws, mean: None, power: None, found_variance: 0.0, variance: None };
+    if let Some(mean) = mean {
+        let found = test_of_mean(draws, mean).ok_or_else(too_few)?;
+        // T² of a mean that is off by this much would be larger by the noncentrality.
+        let off: Vec<f64> = average.iter().zip(mean).map(|(average, mean)| average + BIAS * mean).collect();
+        check.power = hotelling(draws, &off).map(|off| power(off.t2, found.rank, n_draws, LEVEL));
+        check.mean = Some(found);
+        if found.p < LEVEL {
+            return Err(CheckError::Mean { name, t2: found.t2, rank: found.rank, p: found.p, n_draws });
+        }
+    }
+    let about = mean.unwrap_or(&average);
+    // About their own average, draws vary a little less: n − 1 of n.
+    let correction = if mean.is_some() { 1.0 } else { n_draws as f64 / (n_draws as f64 - 1.0) };
+    let square = |draw: &Vec<f64>| draw.iter().zip(about).map(|(x, mean)| (x - mean).powi(2)).sum::<f64>();
+    let squares: Vec<Vec<f64>> = draws.iter().map(|draw| vec![correction * square(draw)]).collect();
+    check.found_variance = mean_of(&squares).first().copied().unwrap_or(f64::NAN);
+    if let Some(expected) = variance {
+        let found = test_of_mean(&squares, &[expected]).ok_or_else(too_few)?;
+        check.variance = Some(found);
+        if found.p < LEVEL {
+            let (found, p) = (check.found_variance, found.p);
+            return Err(CheckError::Variance { name, found, expected, p, n_draws });
+        }
+    }
+    Ok(check)
 }
 
 /// Hotelling's test; draws that do not vary at all and are what they should be pass it.

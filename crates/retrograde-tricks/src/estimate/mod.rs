@@ -4,16 +4,20 @@
 //! - [`draw`]: random numbers in traced code
 //! - [`distribution`]: what stochastic nodes are drawn from
 //! - [`dropout`]: dropout, DropConnect, stochastic depth, zoneout
-//! - [`pathwise`], [`score`], [`dice`]: through a path, through a density, to every order
+//! - [`pathwise`], [`implicit`], [`score`], [`dice`]: through a path, through a density, to every order
 //! - [`gumbel`], [`discrete`], [`importance`], [`coupled`]: classes, truth values, several samples, programs that toss coins
 //! - [`smoothing`], [`spsa`], [`forward_gradient`], [`unroll`]: from values or forward sweeps
 //! - [`minibatch`], [`variance_reduction`], [`sampled_softmax`]: from a few of many examples or classes
-//! - [`roulette`], [`quasi`]: series and integrals
+//! - [`roulette`], [`quasi`], [`curvature`]: series, integrals, traces and inverses
+//!
+//! Not here: REBAR and RELAX of D8. Their control variate is learned together with what it serves, and needs draws of the relaxed
+//! variable given the hard one; ARM and DisARM have no bias either, and nothing to learn.
 
 use retrograde_core::ir::{Diagnostic, Location};
-use retrograde_core::trace::mistake;
+use retrograde_core::trace::{Var, mistake};
 
 pub mod coupled;
+pub mod curvature;
 pub mod dice;
 pub mod discrete;
 pub mod distribution;
@@ -22,6 +26,7 @@ pub mod dropout;
 pub mod estimator;
 pub mod forward_gradient;
 pub mod gumbel;
+pub mod implicit;
 pub mod importance;
 mod leafwise;
 pub mod minibatch;
@@ -40,6 +45,7 @@ pub const TRICKS: &[crate::catalogue::Trick] = &[
     minibatch::MINIBATCH,
     dropout::DROPOUT,
     pathwise::PATHWISE,
+    implicit::IMPLICIT,
     score::SCORE,
     dice::DICE,
     gumbel::GUMBEL_SOFTMAX,
@@ -50,16 +56,29 @@ pub const TRICKS: &[crate::catalogue::Trick] = &[
     forward_gradient::FORWARD_GRADIENT,
     sampled_softmax::SAMPLED_SOFTMAX,
     roulette::ROULETTE,
+    curvature::TRACE,
     variance_reduction::VARIANCE_REDUCTION,
     quasi::QUASI,
     unroll::UNROLL,
     coupled::COUPLED,
+    curvature::INVERSE,
 ];
 
 /// The line of the function that asks.
 #[track_caller]
 fn caller() -> Location {
     Location(std::panic::Location::caller())
+}
+
+/// Whether a value has this many axes; notes the mistake.
+#[track_caller]
+fn has_rank(what: &str, value: Var, rank: usize, expected: &str) -> bool {
+    let fits = value.rank() == rank;
+    if !fits {
+        let found = format!("{what}: found a value of type {}, expected {expected}", value.ty());
+        refuse(caller(), found, "see the shapes in its documentation");
+    }
+    fits
 }
 
 /// Notes a mistake in traced code.

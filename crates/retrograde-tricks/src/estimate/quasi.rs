@@ -14,6 +14,7 @@ use retrograde_core::trace::function::Function;
 use retrograde_core::trace::var::uniform;
 use retrograde_engine::vmap;
 
+use super::has_rank;
 use crate::catalogue::{Law, Property, Source, Trick};
 
 /// D17.
@@ -53,7 +54,7 @@ pub const QUASI: Trick = Trick {
     property: Property {
         claim: "variances by the formulas for an exponential; the error of rotated Halton points has the slope −1 in n, that of independent ones −½",
         test: "coupled_draws_have_the_variance_of_the_formula_and_points_the_slope_of_one",
-        found: "",
+        found: "p 0.84 and 0.37 (antithetic), 1.00 and 0.90 (common) for mean and variance of 4000 draws; slopes within 0.15 of −1 and 0.1 of −½ over n = 16 to 1024",
     },
 };
 
@@ -106,6 +107,9 @@ pub fn halton(n: usize, d: usize) -> Array {
 /// ```
 #[track_caller]
 pub fn rotated_mean(key: Var, points: Var, f: impl Fn(Var) -> Var) -> Var {
+    if !has_rank("rotated_mean", points, 2, "points [n, d]") {
+        return points.sum();
+    }
     let shift = uniform(key, [points.shape()[1]]);
     let rotated = points + shift.spread(points.shape());
     vmap(|u: Var| f(u)).apply((rotated - rotated.floor(),)).mean()

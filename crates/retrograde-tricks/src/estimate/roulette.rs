@@ -59,7 +59,7 @@ pub const ROULETTE: Trick = Trick {
     property: Property {
         claim: "mean and standard deviation as predicted; the second moment converges for q above ρ² and diverges below",
         test: "roulette_has_the_predicted_mean_and_deviation",
-        found: "",
+        found: "mean within 1e-12 and second moment within 1e-10 over 300 stops; 20 000 draws: deviation within 0.8 % of the predicted, held to 2 %, p 0.35, power 1.00 against 5 %",
     },
 };
 

@@ -55,7 +55,7 @@ pub const SCORE: Trick = Trick {
     property: Property {
         claim: "without bias over all outcomes of Bernoulli nodes, with any constant baseline and with leave-one-out; the optimal baseline has the least variance",
         test: "scores_have_no_bias_and_the_optimal_baseline_has_the_least_variance",
-        found: "",
+        found: "gradient within 1e-13 for three baselines and for pairs; variance the parabola about the optimal baseline within 1e-12",
     },
 };
 
@@ -164,7 +164,7 @@ pub fn leave_one_out(costs: Var) -> Var {
 ///
 /// # Source
 /// E. Greensmith, P. L. Bartlett, J. Baxter, Variance reduction techniques for gradient estimates in reinforcement learning, JMLR 5
-/// (2004), theorem 8.
+/// (2004).
 ///
 /// ```
 /// use retrograde_tricks::estimate::score::optimal_baseline;

@@ -45,7 +45,7 @@ pub const SMOOTHING: Trick = Trick {
     property: Property {
         claim: "on a quadratic, antithetic pairs have mean g and total variance (d + 1) |g|²; on a cubic, the mean of the smoothed cubic",
         test: "antithetic_pairs_on_a_quadratic_have_no_bias",
-        found: "",
+        found: "mean within 1e-10 for σ = 0.01 to 30 over all signs; 20 000 normal pairs: p 0.14 and 0.75 for mean and variance, power 0.97 against 5 %",
     },
 };
 

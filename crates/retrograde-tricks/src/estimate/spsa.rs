@@ -3,11 +3,13 @@
 //! `(f(x + c Δ) − f(x − c Δ)) / 2c · Δ⁻¹` with random signs Δ, whose inverse is Δ. The mean is `g + O(c²)`. A run is determined by its
 //! start and one key and one number a step: a direction is never stored. Law: the bias is c² times third derivatives.
 
+use retrograde_array::rng::Key;
 use retrograde_core::trace::Var;
 use retrograde_core::trace::function::Traceable;
 
+use super::estimator::Estimator;
 use super::forward_gradient::Directions;
-use super::leafwise::{copy, scaled, shifted, zip};
+use super::leafwise::{constants, copy, scaled, shifted, zip};
 use super::{caller, refuse};
 use crate::catalogue::{Law, Property, Source, Trick};
 
@@ -36,7 +38,7 @@ pub const SPSA: Trick = Trick {
     property: Property {
         claim: "over all signs the mean is g + c² a for a cubic with coefficients a; a run is replayed to the bit from keys and numbers",
         test: "the_bias_of_spsa_is_the_third_order_and_runs_are_replayed",
-        found: "",
+        found: "within 1e-12 over all signs for c = 0.1 and 1; 20 steps replayed bitwise",
     },
 };
 
@@ -108,4 +110,29 @@ pub fn step_along<P: Traceable>(x: &P, rate: f64, slope: Var, direction: &P) -> 
 pub fn spsa<P: Traceable>(key: Var, f: impl Fn(P) -> Var, x: &P, c: f64) -> P {
     let signs = Directions::Rademacher.draw(key, x);
     along(perturbed_slope(f, x, &signs, c), &signs)
+}
+
+/// The estimator at a point.
+///
+/// As an estimate of the gradient it has a bias of order c², so that [`Estimator::gradient`] refuses it.
+///
+/// ```
+/// use retrograde_array::{array, rng::Key};
+/// use retrograde_core::trace::Var;
+/// use retrograde_tricks::estimate::spsa::spsa_gradient;
+/// // x³ has the slope 3 x² + c² on average.
+/// let g = spsa_gradient(Key::from_seed(1), |x: Var| (x * x * x).sum(), array([1.0, 2.0]), 0.5);
+/// assert!(g.gradient(10).unwrap_err().to_string().contains("third derivatives times 0.5²"));
+/// g.mean(array([3.25, 12.25])).check(500)?;
+/// # Ok::<(), retrograde_tricks::estimate::estimator::CheckError>(())
+/// ```
+#[track_caller]
+pub fn spsa_gradient<P: Traceable>(
+    key: Key,
+    f: impl Fn(P) -> Var + 'static,
+    x: P::Arrays,
+    c: f64,
+) -> Estimator<P> {
+    Estimator::new("spsa_gradient", key, move |key: Var| spsa(key, &f, &constants(&x), c))
+        .biased(format!("its mean is the gradient and, but for a factor, third derivatives times {c}²"))
 }

@@ -18,7 +18,7 @@ fn cost(z: Var) -> Var {
 /// Points and weights that integrate polynomials of degree 3 in u exactly between the places where a draw jumps, so the second moment
 /// of what is linear in u: two points of Gauss in each of three intervals.
 fn points(p: f64) -> Vec<(f64, f64)> {
-    let mut ends = vec![0.0, p, 1.0 - p, 1.0];
+    let mut ends = [0.0, p, 1.0 - p, 1.0];
     ends.sort_by(f64::total_cmp);
     let off = 0.5 / 3.0_f64.sqrt();
     let in_between = |ends: &[f64]| {

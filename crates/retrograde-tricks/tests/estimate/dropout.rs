@@ -6,7 +6,7 @@ use retrograde_core::prim::Tape;
 use retrograde_core::trace::Var;
 use retrograde_core::trace::control::taped;
 use retrograde_core::trace::var::constant;
-use retrograde_engine::{grad, hvp, jit, vmap};
+use retrograde_engine::{grad, hvp, jit, jvp, vjp, vmap};
 use retrograde_tricks::estimate::dropout::{drop_connect, dropout, masked, stochastic_depth, zoneout};
 use retrograde_tricks::estimate::estimator::{CheckError, Estimator};
 
@@ -139,5 +139,31 @@ fn probabilities_outside_the_unit_interval_are_refused_at_their_line() {
             one.contains("zoneout: found a probability of") && one.contains("expected one in [0, 1]"),
             "{one}"
         );
+    }
+}
+
+#[test]
+fn the_drawn_network_satisfies_the_adjoint_identity() {
+    // ⟨ȳ, J ẋ⟩ = ⟨Jᵀ ȳ, ẋ⟩ for the network of one key, of every kind.
+    type Kind = fn(Var, Var) -> Var;
+    let kinds: [Kind; 4] = [
+        |key, x| dropout(key, KEEP, x.sin()),
+        |key, x| drop_connect(key, KEEP, &x).exp(),
+        |key, x| stochastic_depth(key, 0.5, x, |x| x * x),
+        |key, x| zoneout(key, 0.5, x.cos(), x * x * x),
+    ];
+    let draws = numbers(&retrograde_array::rng::normal(Key::from_seed(6), [24]));
+    let [x, x_dot, y_bar] = [0, 1, 2].map(|i| array(draws[8 * i..8 * i + 8].to_vec()));
+    for key in Key::from_seed(7).split(4) {
+        for kind in kinds {
+            let key = key.to_array();
+            let f = move |x: Var| kind(constant(&key), x);
+            let (_, y_dot) = jvp(&f).call(&x, &x_dot).unwrap();
+            let (_, pullback) = vjp(&f).call(&x).unwrap();
+            let x_bar = pullback.call(&y_bar).unwrap();
+            let dot =
+                |a: &Array, b: &Array| numbers(a).iter().zip(numbers(b)).map(|(a, b)| a * b).sum::<f64>();
+            close(dot(&y_bar, &y_dot), dot(&x_bar, &x_dot), 1e-14);
+        }
     }
 }

@@ -88,3 +88,50 @@ fn what_cannot_be_tested_or_given_says_so() {
     assert_eq!(of_two.vectors(3).unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 3]);
     let _: (Array, Array) = of_two.average(3).unwrap();
 }
+
+#[test]
+fn estimates_of_f32_are_f32() {
+    use retrograde_array::DType;
+    use retrograde_engine::{grad, jit};
+    use retrograde_tricks::estimate::distribution::{Bernoulli, Distribution, Normal};
+    use retrograde_tricks::estimate::dropout::{drop_connect, dropout, stochastic_depth, zoneout};
+    use retrograde_tricks::estimate::forward_gradient::{Directions, forward_gradient};
+    use retrograde_tricks::estimate::gumbel::straight_through;
+    use retrograde_tricks::estimate::implicit::{Beta, Gamma, VonMises};
+    use retrograde_tricks::estimate::pathwise::pathwise;
+    use retrograde_tricks::estimate::score::{score, score_function};
+    use retrograde_tricks::estimate::smoothing::{Sides, smoothed};
+    use retrograde_tricks::estimate::spsa::spsa;
+    let (x, key) = (array([0.5_f32, 1.5, 2.5]), Key::from_seed(8).to_array());
+    let loss = |x: Var| (x * x).sum();
+    let values = jit(move |x: Var, key: Var| {
+        let scored = score(key, &Bernoulli { logits: x });
+        let noise = Directions::Normal.draw(key, &x);
+        vec![
+            dropout(key, 0.5, x),
+            drop_connect(key, 0.5, &x),
+            stochastic_depth(key, 0.5, x, |x| x * 2.0),
+            zoneout(key, 0.5, x, x * 2.0),
+            straight_through(key, x, 0.5),
+            pathwise(key, &Normal { mean: x, deviation: x }),
+            pathwise(key, &Gamma { alpha: x }),
+            pathwise(key, &Beta { a: x, b: x }),
+            pathwise(key, &VonMises { mean: x, concentration: x }),
+            Gamma { alpha: x }.sample(key),
+            score_function(scored.value, scored.log_density, None),
+            forward_gradient(loss, &x, &noise),
+            smoothed(loss, &x, &noise, 0.1, Sides::Two),
+            spsa(key, loss, &x, 0.1),
+        ]
+    });
+    let all = values.call((&x, &key)).unwrap();
+    assert!(all.iter().all(|value| value.dtype() == DType::F32 && value.shape() == x.shape()));
+    assert!(all.iter().all(|value| value.to_vec::<f32>().unwrap().iter().all(|entry| entry.is_finite())));
+    let slope = grad(|x: Var, key: Var| pathwise(key, &Gamma { alpha: x }).sum()).call((&x, &key)).unwrap();
+    let wide = array([0.5, 1.5, 2.5]);
+    let exact =
+        grad(|x: Var, key: Var| pathwise(key, &Gamma { alpha: x }).sum()).call((&wide, &key)).unwrap();
+    for (found, exact) in slope.to_vec::<f32>().unwrap().iter().zip(numbers(&exact)) {
+        close(f64::from(*found), exact, 1e-4);
+    }
+}

@@ -9,7 +9,7 @@ use retrograde_tricks::estimate::forward_gradient::{
     Directions, forward_gradient, forward_gradient_estimator,
 };
 use retrograde_tricks::estimate::smoothing::{Sides, smoothed, smoothing_gradient};
-use retrograde_tricks::estimate::spsa::{perturbed_slope, spsa, step_along};
+use retrograde_tricks::estimate::spsa::{perturbed_slope, spsa, spsa_gradient, step_along};
 
 use crate::{all_masks, close, message, number, numbers};
 
@@ -125,6 +125,11 @@ fn the_bias_of_spsa_is_the_third_order_and_runs_are_replayed() {
     // The mutation: a chord of 2c divided by c.
     let (doubled, _) = over_signs(|x, v| v * ((f(x + v * 0.1) - f(x - v * 0.1)) / 0.1).spread([3]));
     assert!((0..3).any(|i| (doubled[i] - g[i] - 0.01 * a[i]).abs() > 0.1));
+    let signs =
+        spsa_gradient(Key::from_seed(66), f, array(X), 1.0).mean(array([0, 1, 2].map(|i| g[i] + a[i])));
+    let check = signs.check(20_000).unwrap();
+    assert!(check.power.unwrap() > 0.5, "{check:?}");
+    assert!(message(signs.gradient(10)).contains("third derivatives times 1²"));
     // A run, and its replay from keys and numbers.
     let draw = |key: Var, x: &Var| Directions::Normal.draw(key, x);
     let step = jit(|x: Var, key: Var| {

@@ -2,15 +2,18 @@
 //! seeds that were fixed before the first run.
 
 mod coupled;
+mod curvature;
 mod discrete;
 mod dropout;
 mod estimator;
 mod forward;
 mod gumbel;
+mod implicit;
 mod importance;
 mod minibatch;
 mod pathwise;
 mod quasi;
+mod reference;
 mod roulette;
 mod sampled_softmax;
 mod score;
@@ -55,4 +58,17 @@ fn all_masks(n: usize) -> impl Iterator<Item = Vec<bool>> {
 /// The probability of independent outcomes, each true with its own probability.
 fn probability(outcomes: &[bool], p: &[f64]) -> f64 {
     outcomes.iter().zip(p).map(|(&outcome, p)| if outcome { *p } else { 1.0 - p }).product()
+}
+
+#[test]
+fn every_row_of_the_group_is_there_with_what_was_found() {
+    use retrograde_tricks::estimate::TRICKS;
+    let ids: Vec<String> = (1..=20).map(|i| format!("D{i}")).collect();
+    assert_eq!(TRICKS.iter().map(|trick| trick.id).collect::<Vec<_>>(), ids);
+    for trick in TRICKS {
+        assert!(
+            !trick.cite.is_empty() && !trick.property.found.is_empty() && !trick.property.claim.is_empty()
+        );
+        assert!(trick.file.ends_with(".rs") && !trick.example.is_empty(), "{}", trick.id);
+    }
 }

@@ -12,16 +12,7 @@ use retrograde_tricks::estimate::estimator::{CheckError, Estimator};
 use retrograde_tricks::estimate::quasi::{antithetic, common, halton, rotated_mean};
 
 use crate::numbers;
-
-/// Points 0 to 5 of `scipy.stats.qmc.Halton(d=3, scramble=False)`, SciPy 1.17.1.
-const HALTON: [[f64; 3]; 6] = [
-    [0.0, 0.0, 0.0],
-    [0.5, 0.3333333333333333, 0.2],
-    [0.25, 0.6666666666666666, 0.4],
-    [0.75, 0.1111111111111111, 0.6000000000000001],
-    [0.125, 0.4444444444444444, 0.8],
-    [0.625, 0.7777777777777777, 0.04],
-];
+use crate::reference::HALTON;
 
 #[test]
 fn points_are_those_of_scipy() {

@@ -37,7 +37,7 @@ fn sampled_losses_have_their_biases_and_their_minima() {
     let sampled = grad(|w: Var, h: Var, set: Var| sampled_softmax(h, w, constant(&array(LABEL)), set));
     let bias = |n: usize| {
         let sets = samples(n);
-        let mut mean = vec![0.0; 2 * CLASSES];
+        let mut mean = [0.0; 2 * CLASSES];
         for set in &sets {
             let slope = numbers(&sampled.call((&w, &h, &array(set.clone()))).unwrap());
             mean.iter_mut().zip(&slope).for_each(|(mean, g)| *mean += g / sets.len() as f64);
@@ -126,4 +126,48 @@ fn sampled_negatives_are_the_others() {
     // The gradient of the full softmax needs no sample: softmax − one-hot.
     let scores = jit(|s: Var| softmax(s, 0)).call(&array([0.0, 0.0])).unwrap();
     assert_eq!(numbers(&scores), [0.5, 0.5]);
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_refused_at_their_line() {
+    use retrograde_tricks::estimate::importance::importance_bound;
+    use retrograde_tricks::estimate::quasi::rotated_mean;
+    let number = array(1.0);
+    let error = message(jit(|x: Var| noise_contrastive(x, x, x, x)).call(&number));
+    assert!(
+        error.contains("noise_contrastive: found a value of type f64[], expected one score for each draw"),
+        "{error}"
+    );
+    let error = message(jit(|x: Var| importance_bound(x)).call(&number));
+    assert!(
+        error.contains("importance_bound: found a value of type f64[], expected one log-weight"),
+        "{error}"
+    );
+    let error = message(jit(|x: Var| tree_log_probability(x, x, constant(&array(0_i64)))).call(&number));
+    assert!(
+        error.contains("tree_log_probability: found a value of type f64[], expected nodes [classes - 1, d]"),
+        "{error}"
+    );
+    let error = message(jit(|x: Var| sampled_softmax(x, x, x, x)).call(&number));
+    assert!(
+        error.contains("sampled_softmax: found a value of type f64[], expected negatives i64[n]"),
+        "{error}"
+    );
+    let rotated = |x: Var| rotated_mean(constant(&Key::from_seed(1).to_array()), x, |u: Var| u.sum());
+    assert!(
+        message(jit(rotated).call(&number))
+            .contains("rotated_mean: found a value of type f64[], expected points [n, d]")
+    );
+    // A direction of another shape than the point.
+    let error = jit(|x: Var, v: Var| {
+        retrograde_tricks::estimate::smoothing::smoothed(
+            |x: Var| x.sum(),
+            &x,
+            &v,
+            0.1,
+            retrograde_tricks::estimate::smoothing::Sides::Two,
+        )
+    });
+    let error = message(error.call((&array([1.0, 2.0]), &array([1.0, 2.0, 3.0]))));
+    assert!(error.contains("shapes differ"), "{error}");
 }
