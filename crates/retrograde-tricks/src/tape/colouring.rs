@@ -42,7 +42,7 @@ pub const COLOURING: Trick = Trick {
     property: Property {
         claim: "the Jacobian from χ directions has the entries of that from n",
         test: "a_jacobian_from_few_colours_is_that_of_all_directions",
-        found: "equal bits from 3 colours for n = 40 with three diagonals, 5 for a grid's neighbours; a missed entry is an error",
+        found: "equal numbers from 3 colours for 40 columns with three diagonals, and 5 to 7 for a grid of 42; every missed entry is an error",
     },
 };
 

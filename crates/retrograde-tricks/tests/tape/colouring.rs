@@ -5,7 +5,7 @@ use retrograde_core::trace::var::concat;
 use retrograde_engine::jacobian;
 use retrograde_tricks::tape::colouring::{ColouringError, Pattern, coloured_jacobian};
 
-use crate::draw;
+use crate::{draw, values};
 
 fn n_colours(pattern: &Pattern) -> usize {
     pattern.colours().iter().max().unwrap() + 1
@@ -55,7 +55,8 @@ fn a_jacobian_from_few_colours_is_that_of_all_directions() {
         let x = draw(3, [n]);
         let found = coloured_jacobian(&f, &pattern, &x).unwrap();
         let expected = jacobian(f).forward().call(&x).unwrap();
-        assert!(found.bits_eq(&expected), "{name}");
+        // The same numbers, to the bit but for the signs of zeros.
+        assert_eq!(values(&found), values(&expected), "{name}");
     }
 }
 

@@ -16,7 +16,7 @@ fn masked(x: Var, keys: Var) -> Var {
     let step = |x: Var, key: Var| {
         let stays = draw_inside(key, x.shape()).lt(0.7);
         let next = (1.3 * x).sin();
-        (select(stays, next / 0.7, next * 0.0), Vec::<Var>::new())
+        (x + 0.3 * select(stays, next / 0.7, next * 0.0), Vec::<Var>::new())
     };
     scan_over().run(x, keys, step).0.sum()
 }
