@@ -158,6 +158,9 @@ pub(crate) fn floats<T: Traceable>(tree: &T) -> Vec<Var> {
     leaves(tree).into_iter().filter(|leaf| leaf.ty().is_float()).collect()
 }
 
+/// A step of a loop on leaves: (parameters, state, x) → (state, loss of the step).
+pub(crate) type FlatStep<'a> = &'a dyn Fn(&[Var], &[Var], &[Var]) -> (Vec<Var>, Var);
+
 /// A loss whose gradient by its parameters is made while it is computed, by `run(parameters, others)` → ((loss, further results..),
 /// gradient): all that the reverse pass keeps is the gradient. Further results and the others have no cotangents.
 pub(crate) fn made_on_the_way(

@@ -17,7 +17,7 @@ use retrograde_core::trace::var::{full, select};
 use retrograde_core::trace::{Var, blame, mistake};
 use retrograde_engine::value_and_grad;
 
-use super::map::{declared, leaves, made_on_the_way, with_leaves};
+use super::map::{FlatStep, declared, leaves, made_on_the_way, with_leaves};
 use crate::catalogue::{Law, Property, Source, Trick};
 
 /// The row of [`Truncated`].
@@ -119,7 +119,8 @@ impl Truncated {
         if every == 0 || back < every {
             return Some(format!("found k₁ = {every} and k₂ = {back}, expected 1 ≤ k₁ ≤ k₂"));
         }
-        (n_steps % every != 0).then(|| format!("found {n_steps} steps, expected a multiple of k₁ = {every}"))
+        (!n_steps.is_multiple_of(every))
+            .then(|| format!("found {n_steps} steps, expected a multiple of k₁ = {every}"))
     }
 
     /// ((loss, last state..), gradient of the parameters).
@@ -129,7 +130,7 @@ impl Truncated {
         start: &[Var],
         inputs: &[Var],
         n_steps: usize,
-        step: &dyn Fn(&[Var], &[Var], &[Var]) -> (Vec<Var>, Var),
+        step: FlatStep<'_>,
     ) -> (Vec<Var>, Vec<Var>) {
         let Truncated { every, back } = self;
         // Steps `part` of the window that begins at step `first`, which may lie before the first step of all: then nothing happens.

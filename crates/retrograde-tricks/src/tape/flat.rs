@@ -17,5 +17,5 @@ pub(super) fn shaped(vector: Var, like: &[Var]) -> Vec<Var> {
         at += n;
         vector.slice(0, at - n..at).reshape(like.shape())
     };
-    like.iter().map(|like| part(like)).collect()
+    like.iter().map(&mut part).collect()
 }

@@ -19,7 +19,7 @@ use retrograde_core::trace::{Var, blame, mistake};
 use retrograde_engine::{grad, jvp, vmap};
 
 use super::flat::{flat, shaped};
-use crate::adjoint::map::{declared, leaves, made_on_the_way, with_leaves};
+use crate::adjoint::map::{FlatStep, declared, leaves, made_on_the_way, with_leaves};
 use crate::adjoint::stop::stop;
 use crate::catalogue::{Law, Property, Source, Trick};
 use crate::estimate::draw::{rademacher, split};
@@ -80,7 +80,7 @@ pub const RANK_ONE: Trick = Trick {
 struct Step<'a> {
     theta: &'a [Var],
     state: &'a [Var],
-    step: &'a dyn Fn(&[Var], &[Var], &[Var]) -> (Vec<Var>, Var),
+    step: FlatStep<'a>,
 }
 
 impl Step<'_> {

@@ -34,7 +34,7 @@ fn masks_have_the_same_bits_on_every_schedule() {
     let policies: [Tape; 4] =
         [Tape::Recompute, Checkpoint::Sqrt.into(), Checkpoint::Slots(2).into(), Checkpoint::Slots(7).into()];
     for policy in policies {
-        let door = value_and_grad(masked).tape(policy.clone());
+        let door = value_and_grad(masked).tape(policy);
         let (same, again) = door.call((&x, &keys)).unwrap();
         assert!(same.bits_eq(&value) && again.bits_eq(&slope), "{policy}");
     }
