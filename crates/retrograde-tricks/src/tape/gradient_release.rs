@@ -23,7 +23,7 @@ pub const GRADIENT_RELEASE: Trick = Trick {
     formula: "θₗ ← update(θₗ, θ̄ₗ) inside of the reverse pass, layer by layer",
     law: Law::Exact,
     cite: &[Source {
-        authors: "K. Lv and Y. Yang and T. Liu and Q. Gao and Q. Guo and X. Qiu",
+        authors: "K. Lv and Y. Yang and T. Liu and Q. Guo and X. Qiu",
         title: "Full Parameter Fine-tuning for Large Language Models with Limited Resources",
         venue: "ACL",
         year: 2024,
