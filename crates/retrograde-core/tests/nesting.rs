@@ -5,7 +5,7 @@ use retrograde_array::{Array, DType, array};
 use retrograde_core::prim::{Checkpoint, Tape};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::control::{ScanConfig, cond, scan, scan_over, while_config, while_loop};
-use retrograde_core::trace::custom::{Law, custom_jvp, custom_vjp};
+use retrograde_core::trace::custom::{Law, custom_jvp, custom_rules, custom_vjp};
 use retrograde_core::trace::door::{grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap};
 use retrograde_core::trace::var::{constant, full, select};
 
@@ -658,6 +658,79 @@ fn a_nonlinear_backward_half_is_for_reverse_mode() {
         let e = e.to_string();
         assert!(e.contains("custom_vjp") && e.contains("linear") && e.contains("reverse mode"), "{e}");
     }
+}
+
+/// The identity, clipped on the way back as [`clip`] is, and left alone in forward mode.
+fn clip_backwards(x: Var) -> Var {
+    let none = Vec::<Var>::new;
+    let law = Law::Inexact("cotangents are clipped to ±1".into());
+    custom_rules(&law, x, |x| x, |_, x_dot| x_dot, |x| (x, none()), |_, y_bar: Var| y_bar.clamp(-1.0, 1.0))
+}
+
+#[test]
+fn a_rule_of_its_own_for_each_mode() {
+    let x = array([0.3, -2.0, 5.0]);
+    let weights = || constant(&array([0.3, -2.0, 5.0]));
+    // Reverse mode as without one.
+    let f = |x: Var| (clip_backwards(x) * weights()).sum();
+    expect_close(&grad(f).call(&x).unwrap(), &[0.3, -1.0, 1.0]);
+    expect_bits(&jit(vmap(grad(|x: Var| 3.0 * clip_backwards(x)))).call(&x).unwrap(), &array([1.0; 3]));
+    let looped = |x: Var| scan(3).repeat(x, |x| 3.0 * clip_backwards(x));
+    let slope = same_under_all(|policy| grad(move |x: Var| looped(x).sum()).tape(policy).call(&x).unwrap());
+    expect_close(&slope, &[1.0; 3]);
+    // Forward mode by its own, also in loops, batches and in a forward mode of it.
+    let ones = array([1.0; 3]);
+    expect_bits(&jvp(|x: Var| clip_backwards(x) * weights()).call(&x, &ones).unwrap().1, &x);
+    expect_bits(&jvp(looped).call(&x, &ones).unwrap().1, &array([27.0; 3]));
+    let batched = |x: Var| {
+        use retrograde_core::trace::function::Function;
+        vmap(|x: Var| jvp(clip_backwards).at(x, &x).1[0]).apply((x,))
+    };
+    expect_bits(&jit(batched).call(&x).unwrap(), &x);
+    let twice = |x: Var| jvp(|x: Var| clip_backwards(x * x)).at(x, &(x * 0.0 + 1.0)).1[0];
+    expect_bits(&jvp(twice).call(&x, &ones).unwrap().1, &array([2.0; 3]));
+    // Equal uses are not one: two clamps, not the clamp of a sum.
+    let both = |x: Var| (3.0 * clip_backwards(x) + 3.0 * clip_backwards(x)).sum();
+    expect_bits(&grad(both).call(&x).unwrap(), &array([2.0; 3]));
+    // Over reverse mode, both modes differentiate the clipped gradient: of x², clipped where |2x| > 1.
+    let g = |x: Var| {
+        grad(|x: Var| {
+            let y = clip_backwards(x);
+            (y * y).sum()
+        })
+        .at(x)
+    };
+    expect_close(&jvp(g).call(&x, &ones).unwrap().1, &[2.0, 0.0, 0.0]);
+    expect_close(&grad(move |x: Var| g(x).sum()).call(&x).unwrap(), &[2.0, 0.0, 0.0]);
+    // A forward rule that is not linear is a mistake.
+    let law = Law::Exact;
+    let broken = |x: Var| {
+        custom_rules(&law, x, Var::exp, |x, d| x.exp() * d * d, |x| (x.exp(), x), |x, y| x.exp() * y)
+    };
+    let e = jvp(broken).call(&x, &x).unwrap_err().to_string();
+    assert!(e.contains("custom_rules: the rule is not linear in the tangent"), "{e}");
+}
+
+/// A key among the arguments of a rule: no cotangent is asked for it, and the rule reads it both ways.
+#[test]
+fn a_rule_may_read_a_key() {
+    let masked = |x: Var, key: Var| {
+        let mask = |key: Var| retrograde_core::trace::var::random_bits(key, [50], 1).convert(DType::F64);
+        custom_vjp(
+            &Law::Exact,
+            (x, key),
+            |(x, key)| x * mask(key),
+            |(x, key)| (x * mask(key), key),
+            |key, y_bar: Var| (y_bar * mask(key), key),
+        )
+    };
+    let (x, key) = (array(uniform(1, 50, 1.0, 2.0)), Key::from_seed(7).to_array());
+    let slope = grad(move |x: Var, key: Var| masked(x, key).sum()).call((&x, &key)).unwrap();
+    let kept = slope.to_vec::<f64>().unwrap().iter().filter(|g| **g == 1.0).count();
+    assert!((10..40).contains(&kept));
+    let y = jit(masked).call((&x, &key)).unwrap();
+    let expected = jit(|x: Var, mask: Var| x * mask).call((&x, &slope)).unwrap();
+    expect_bits(&y, &expected);
 }
 
 fn vmap_of_jvp(x: Var) -> Var {

@@ -130,6 +130,10 @@ pub fn power(noncentrality: f64, rank: usize, n_draws: usize, level: f64) -> f64
     if rank == 0 || rest == 0.0 {
         return 0.0;
     }
+    if noncentrality == f64::INFINITY {
+        // A bias where the draws do not vary is seen for sure.
+        return 1.0;
+    }
     // The critical value, by bisection: it is exceeded with probability `level`.
     let (mut low, mut high) = (0.0, 1.0);
     while exceeds(high, k, rest) > level && high < f64::MAX / 2.0 {
@@ -244,6 +248,7 @@ mod tests {
             (30.0, 3, 40, 0.01, 0.9735732515261996),
             (12.0, 4, 2000, 0.01, 0.5958434527026213),
             (300.0, 10, 4000, 0.01, 1.0),
+            (f64::INFINITY, 10, 4000, 0.01, 1.0),
         ] {
             let found = power(noncentrality, rank, n, level);
             assert!((found - expected).abs() < 1e-9, "{noncentrality} {rank} {n}: {found}");

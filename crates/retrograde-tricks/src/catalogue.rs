@@ -117,5 +117,10 @@ impl Trick {
 }
 
 /// Every trick, group by group.
-pub const ALL: &[&[Trick]] =
-    &[crate::primal::TRICKS, crate::adjoint::TRICKS, crate::estimate::TRICKS, crate::update::TRICKS];
+pub const ALL: &[&[Trick]] = &[
+    crate::primal::TRICKS,
+    crate::adjoint::TRICKS,
+    crate::tape::TRICKS,
+    crate::estimate::TRICKS,
+    crate::update::TRICKS,
+];

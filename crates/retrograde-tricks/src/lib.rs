@@ -2,6 +2,7 @@
 //!
 //! - [`primal`]: programs whose derivatives are nice
 //! - [`adjoint`]: another derivative on purpose
+//! - [`tape`]: less to remember on the way from one to the other
 //! - [`estimate`]: a derivative that is right on average
 //! - [`update`]: what is done with a derivative
 //! - [`catalogue`]: every trick with its formula, law, source, example and property
@@ -14,4 +15,5 @@ pub mod adjoint;
 pub mod catalogue;
 pub mod estimate;
 pub mod primal;
+pub mod tape;
 pub mod update;

@@ -154,7 +154,7 @@ pub(super) fn along_units(value: Var, like: Var) -> Var {
 ///     norms.push(clip.call((&array([g]), &array(bound)))?.get(0).unwrap());
 /// }
 /// // Bounds 1, 1.5 and 2: the median so far.
-/// assert_eq!(norms.iter().map(|n| n.to_string()).collect::<Vec<_>>(), ["1", "1.5", "2"]);
+/// assert_eq!(norms.iter().map(|n| n.to_string()).collect::<Vec<_>>(), ["1.0", "1.5", "2.0"]);
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]

@@ -101,7 +101,7 @@ impl LossScale<Var> {
         let counted = self.good_steps + 1;
         let grows = counted.ge(self.interval as i64) & is_good;
         let scale = select(is_good, select(grows, self.scale * 2.0, self.scale), self.scale * 0.5);
-        let zero = counted - counted;
+        let zero = full(counted.dtype(), [], 0.0);
         let good_steps = select(is_good, select(grows, zero, counted), zero);
         (unscaled, is_good, LossScale { scale, good_steps, interval: self.interval })
     }

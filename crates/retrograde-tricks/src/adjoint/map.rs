@@ -158,6 +158,34 @@ pub(crate) fn floats<T: Traceable>(tree: &T) -> Vec<Var> {
     leaves(tree).into_iter().filter(|leaf| leaf.ty().is_float()).collect()
 }
 
+/// A step of a loop on leaves: (parameters, state, x) → (state, loss of the step).
+pub(crate) type FlatStep<'a> = &'a dyn Fn(&[Var], &[Var], &[Var]) -> (Vec<Var>, Var);
+
+/// A loss whose gradient by its parameters is made while it is computed, by `run(parameters, others)` → ((loss, further results..),
+/// gradient): all that the reverse pass keeps is the gradient. Further results and the others have no cotangents.
+pub(crate) fn made_on_the_way(
+    law: &custom::Law,
+    parameters: Vec<Var>,
+    others: Vec<Var>,
+    run: impl Fn(&[Var], &[Var]) -> (Vec<Var>, Vec<Var>),
+) -> Vec<Var> {
+    let n = parameters.len();
+    custom_vjp(
+        law,
+        [parameters, others].concat(),
+        |all: Vec<Var>| run(&all[..n], &all[n..]).0,
+        |all: Vec<Var>| {
+            let (out, gradient) = run(&all[..n], &all[n..]);
+            (out, (gradient, all[n..].to_vec()))
+        },
+        |(gradient, others): (Vec<Var>, Vec<Var>), out_bar: Vec<Var>| {
+            let of = |g: &Var| *g * out_bar[0].convert(g.dtype());
+            let none = |v: &Var| full(v.dtype(), v.shape(), 0.0);
+            gradient.iter().map(of).chain(others.iter().map(none)).collect()
+        },
+    )
+}
+
 /// Two maps, the first one first.
 #[derive(Clone, Copy, Debug)]
 pub struct Then<A, B>(pub A, pub B);

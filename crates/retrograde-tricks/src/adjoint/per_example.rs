@@ -53,7 +53,8 @@ pub const PER_EXAMPLE_CLIPPING: Trick = Trick {
 /// The gradient of every example.   parameters: a tree; examples: a tree with a leading axis of n → parameters with a leading axis of n.
 ///
 /// # Cost
-/// That of n gradients, and the memory for all of them. [`dense_gradient_norms`] gives norms without the gradients.
+/// That of n gradients, and the memory for all of them. [`per_example_norms`](retrograde_solve::curvature::per_example_norms()) has norms
+/// without gradients.
 ///
 /// ```
 /// use retrograde_array::array;
@@ -165,26 +166,4 @@ impl Private {
         };
         vmap(of_one).apply((examples,))
     }
-}
-
-/// The norm of each example's gradient of a dense layer, weights and bias together, from what the layer reads and its cotangent.
-/// x: `[n, in]`, y_bar: `[n, out]` → `[n]`.
-///
-/// The gradient of row i is the outer product xᵢ ȳᵢ, of norm ‖xᵢ‖‖ȳᵢ‖, and ȳᵢ for the bias. Source: I. Goodfellow 2015.
-///
-/// # Cost
-/// n (in + out) operations instead of n·in·out: the norms come with the one gradient of the whole batch.
-///
-/// ```
-/// use retrograde_array::array;
-/// use retrograde_core::trace::Var;
-/// use retrograde_engine::jit;
-/// use retrograde_tricks::adjoint::per_example::dense_gradient_norms;
-/// let norms = jit(dense_gradient_norms).call((&array([[2.0, 2.0]]), &array([[1.0, 0.0]])))?;
-/// assert_eq!(norms, array([3.0]));
-/// # Ok::<(), retrograde_core::trace::Error>(())
-/// ```
-#[track_caller]
-pub fn dense_gradient_norms(x: Var, y_bar: Var) -> Var {
-    ((x * x).sum_axes(&[1]) + 1.0).sqrt() * y_bar.norm_axes(&[1])
 }

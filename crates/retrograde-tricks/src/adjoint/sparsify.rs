@@ -29,7 +29,7 @@ pub const SPARSIFY: Trick = Trick {
     property: Property {
         claim: "the mean is g and the variance of an entry g² (1/p − 1)",
         test: "what_is_dropped_at_random_is_right_on_average",
-        found: "p = 0.43 for the mean; without the division, or with one key for all draws, p < 1e-6",
+        found: "p = 0.58 for the mean of 4000 draws; without the division, with one key or a threshold off by 5 % it is refused",
     },
 };
 

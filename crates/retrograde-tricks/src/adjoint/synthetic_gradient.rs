@@ -8,7 +8,7 @@
 
 use retrograde_core::ir::{Diagnostic, Location};
 use retrograde_core::trace::custom::custom_rules;
-use retrograde_core::trace::function::{Function, Traceable};
+use retrograde_core::trace::function::Traceable;
 use retrograde_core::trace::var::full;
 use retrograde_core::trace::{Var, blame, mistake};
 use retrograde_engine::value_and_grad;
@@ -134,7 +134,7 @@ pub fn decoupled<P: Traceable>(
     blame(location, || {
         let fixed = (stop(parameters.map_vars(&mut |v| *v)), h.stop_gradient());
         let (_, h_bar) = value_and_grad(|parameters: P, h: Var| above(parameters, h)).wrt::<1>().at(fixed);
-        let loss = (&above).apply((parameters, synthetic_gradient(h, predicted.stop_gradient())));
+        let loss = above(parameters, synthetic_gradient(h, predicted.stop_gradient()));
         (loss, prediction_loss(predicted, h_bar))
     })
 }

@@ -11,14 +11,13 @@
 use retrograde_array::DType;
 use retrograde_core::ir::{Diagnostic, Location};
 use retrograde_core::trace::control::scan_over;
-use retrograde_core::trace::custom::custom_vjp;
 use retrograde_core::trace::function::Traceable;
 use retrograde_core::trace::place::iota;
 use retrograde_core::trace::var::{full, select};
 use retrograde_core::trace::{Var, blame, mistake};
 use retrograde_engine::value_and_grad;
 
-use super::map::{declared, leaves, with_leaves};
+use super::map::{FlatStep, declared, leaves, made_on_the_way, with_leaves};
 use crate::catalogue::{Law, Property, Source, Trick};
 
 /// The row of [`Truncated`].
@@ -93,7 +92,7 @@ impl Truncated {
         let location = Location(std::panic::Location::caller());
         let (theta, start, inputs) = (leaves(&parameters), leaves(&state), leaves(&xs));
         let n_steps = inputs.first().and_then(|x| x.shape().first().copied()).unwrap_or(0);
-        let (n_theta, n_state) = (theta.len(), start.len());
+        let n_state = start.len();
         if let Some(found) = self.wrong(n_steps) {
             let help = "k₁ = k₂ cuts the sequence into pieces; a larger k₂ looks back beyond them";
             mistake(
@@ -106,27 +105,12 @@ impl Truncated {
                 step(&with_leaves(&parameters, theta), with_leaves(&state, s), with_leaves(&xs, x));
             (leaves(&next), loss)
         };
-        let streamed = |all: &[Var]| {
-            let (theta, rest) = all.split_at(n_theta);
-            let (start, inputs) = rest.split_at(n_state);
+        let run = |theta: &[Var], others: &[Var]| {
+            let (start, inputs) = others.split_at(n_state);
             self.stream(theta, start, inputs, n_steps, &flat_step)
         };
-        let out = blame(location, || {
-            custom_vjp(
-                &declared(&TRUNCATED),
-                [theta, start, inputs].concat(),
-                |all: Vec<Var>| streamed(&all).0,
-                |all: Vec<Var>| {
-                    let (out, gradient) = streamed(&all);
-                    (out, (gradient, all[n_theta..].to_vec()))
-                },
-                |(gradient, others): (Vec<Var>, Vec<Var>), out_bar: Vec<Var>| {
-                    let of = |g: &Var| *g * out_bar[0].convert(g.dtype());
-                    let none = |v: &Var| full(v.dtype(), v.shape(), 0.0);
-                    gradient.iter().map(of).chain(others.iter().map(none)).collect()
-                },
-            )
-        });
+        let out =
+            blame(location, || made_on_the_way(&declared(&TRUNCATED), theta, [start, inputs].concat(), run));
         (out[0], with_leaves(&state, &out[1..]))
     }
 
@@ -135,7 +119,8 @@ impl Truncated {
         if every == 0 || back < every {
             return Some(format!("found k₁ = {every} and k₂ = {back}, expected 1 ≤ k₁ ≤ k₂"));
         }
-        (n_steps % every != 0).then(|| format!("found {n_steps} steps, expected a multiple of k₁ = {every}"))
+        (!n_steps.is_multiple_of(every))
+            .then(|| format!("found {n_steps} steps, expected a multiple of k₁ = {every}"))
     }
 
     /// ((loss, last state..), gradient of the parameters).
@@ -145,7 +130,7 @@ impl Truncated {
         start: &[Var],
         inputs: &[Var],
         n_steps: usize,
-        step: &dyn Fn(&[Var], &[Var], &[Var]) -> (Vec<Var>, Var),
+        step: FlatStep<'_>,
     ) -> (Vec<Var>, Vec<Var>) {
         let Truncated { every, back } = self;
         // Steps `part` of the window that begins at step `first`, which may lie before the first step of all: then nothing happens.

@@ -1,18 +1,26 @@
 //! Settings that cannot be are errors with the user's line.
 
+use retrograde_array::rng::Key;
 use retrograde_array::{Array, array};
 use retrograde_core::trace::Var;
-use retrograde_core::trace::var::full;
+use retrograde_core::trace::var::{constant, full};
 use retrograde_engine::jit;
+use retrograde_tricks::adjoint::adaptive_clip::{AdaptiveClip, AutoClip};
+use retrograde_tricks::adjoint::centralise::project_conflicts;
 use retrograde_tricks::adjoint::clip::{ClipNorm, ClipValue, clip_each_step};
 use retrograde_tricks::adjoint::feedback_alignment::{
     direct_feedback, feedback_alignment, product_with_feedback,
 };
 use retrograde_tricks::adjoint::map::AdjointMap;
+use retrograde_tricks::adjoint::noise::GradientNoise;
+use retrograde_tricks::adjoint::per_example::Private;
 use retrograde_tricks::adjoint::scale::{Reverse, Scale};
+use retrograde_tricks::adjoint::sparsify::Sparsify;
 use retrograde_tricks::adjoint::straight_through::straight_through_within;
 use retrograde_tricks::adjoint::surrogate::{Bump, spike};
 use retrograde_tricks::adjoint::synthetic_gradient::synthetic_gradient;
+use retrograde_tricks::adjoint::top_k::{TopK, product_with_top_k};
+use retrograde_tricks::adjoint::truncated::Truncated;
 use retrograde_tricks::primal::dense::{Activation, Linear, Mlp};
 
 use crate::draw;
@@ -82,4 +90,71 @@ fn another_number_of_matrices_is_named() {
     assert!(found.contains(
         "feedback alignment: found 1 matrices, expected 2, one for each of the layers but the first"
     ));
+}
+
+#[test]
+fn probabilities_counts_and_trees_that_cannot_be_are_named() {
+    let x = draw(1, [4, 3]);
+    let key = || constant(&Key::from_seed(1).to_array());
+    let step = |w: &Var, s: Var, x: Var| (s + x, (*w * s).sum());
+    let of_steps = move |every: usize, back: usize| {
+        move |x: Var| Truncated { every, back }.run(x.sum(), x.index(0, 0), x, step).0
+    };
+    let loss = |w: Var, x: Var| (w * x).sum();
+    let private = move |bound: f64, noise: f64| {
+        move |x: Var| Private { bound, noise }.gradient(loss, x.index(0, 0), x, key())
+    };
+    let cases: Vec<(String, &str)> = vec![
+        (
+            message(move |x| Sparsify { key: key(), keep: 0.0 }.at_edge(x), &x),
+            "random sparsification: found a probability of 0, expected one in (0, 1]",
+        ),
+        (message(move |x| Sparsify { key: key(), keep: 1.5 }.on(x), &x), "found a probability of 1.5"),
+        (message(move |x| Sparsify { key: key(), keep: f64::NAN }.on(x), &x), "found a probability of NaN"),
+        (
+            message(|x| TopK { k: 4 }.at_edge(x), &x),
+            "meProp: found k = 4 for rows of 3 entries, expected 1 to 3",
+        ),
+        (message(|x| TopK { k: 0 }.on(x), &x), "meProp: found k = 0"),
+        (message(|x| product_with_top_k(x, x.t(), 5), &x), "meProp: found k = 5 for rows of 4 entries"),
+        (
+            message(|x| AdaptiveClip::of(&x.sum(), 0.1).on(x), &x),
+            "adaptive clipping: found a cotangent f64[4,3] for weights f64[]",
+        ),
+        (
+            message(|x| AdaptiveClip::of(&(x, x), 0.1).on(x), &x),
+            "adaptive clipping: found 1 cotangents for 2 weights",
+        ),
+        (
+            message(|x| AdaptiveClip::of(&x, -0.1).on(x), &x),
+            "adaptive clipping, the factor: found a bound of -0.1",
+        ),
+        (
+            message(|x| project_conflicts(&[x, x.sum()]), &x),
+            "pcgrad: gradient 1 has another structure or other types than gradient 0",
+        ),
+        (
+            message(move |x| GradientNoise { key: key(), variance: x }.on(x), &x),
+            "gradient noise: found a variance of type f64[4,3], expected a number",
+        ),
+        (
+            message(of_steps(0, 1), &x),
+            "truncated backpropagation: found k₁ = 0 and k₂ = 1, expected 1 ≤ k₁ ≤ k₂",
+        ),
+        (message(of_steps(2, 1), &x), "found k₁ = 2 and k₂ = 1"),
+        (message(of_steps(3, 3), &x), "found 4 steps, expected a multiple of k₁ = 3"),
+        (
+            message(private(0.0, 1.0), &x),
+            "per-example clipping: found a bound of 0, expected a positive number",
+        ),
+        (
+            message(private(1.0, -1.0), &x),
+            "per-example clipping: found noise of -1 bounds, expected at least 0",
+        ),
+    ];
+    for (found, expected) in cases {
+        assert!(found.contains(expected), "{found}\nexpected {expected}");
+    }
+    let outside = AutoClip::new(-1.0).unwrap_err().to_string();
+    assert!(outside.starts_with("autoclip: found a percentile of -1, expected a number in [0, 100]"));
 }
