@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use xtask::source::{SourceFile, files, root};
 use xtask::catalogue::{self, Row};
+use xtask::source::{SourceFile, files, root};
 use xtask::tidy;
 
 fn rust_files() -> Vec<SourceFile> {
@@ -361,16 +361,25 @@ fn rows_of_the_catalogue() -> Vec<Vec<Row<'static>>> {
 }
 
 /// Tricks that are on their way.
-const WAITING: &[&str] = &[];
+const WAITING: &[&str] = &["C11", "C12", "C13", "C14", "C15", "C16", "C17", "D4", "D15", "D20"];
+
+/// Rows that do not say yet what their test finds.
+const WITHOUT_FIGURE: &[&str] = &[
+    "D1", "D3", "D5", "D6", "D7", "D8", "D9", "D10", "D11", "D12", "D13", "D14", "D16", "D17", "D18", "D19",
+];
 
 #[test]
 fn every_trick_is_held_to_the_tree() {
-    none(catalogue::rows_are_held_to_the_tree(&rows_of_the_catalogue(), &rust_files()));
+    none(catalogue::rows_are_held_to_the_tree(&rows_of_the_catalogue(), &rust_files(), WITHOUT_FIGURE));
 }
 
 #[test]
 fn the_catalogue_and_the_folders_agree() {
-    none(catalogue::folders_agree(&rows_of_the_catalogue(), retrograde_tricks::catalogue::WITHOUT_ROW, &rust_files()));
+    none(catalogue::folders_agree(
+        &rows_of_the_catalogue(),
+        retrograde_tricks::catalogue::WITHOUT_ROW,
+        &rust_files(),
+    ));
 }
 
 #[test]
@@ -383,10 +392,21 @@ fn every_trick_of_the_list_is_there_or_has_a_reason() {
 fn a_row_that_the_tree_does_not_bear_out_is_found() {
     let path = "crates/retrograde-tricks/src/update/a.rs";
     let text = "/// Adds.\n/// ```\n/// assert_eq!(add(1), 2);\n/// ```\npub fn add() {}\npub fn sub() {}\n#[test]\nfn adds() {}";
-    let good = Row { id: "E1", name: "n", formula: "f", n_sources: 1, file: path, example: "add", claim: "c", test: "adds", found: "x" };
+    let good = Row {
+        id: "E1",
+        name: "n",
+        formula: "f",
+        n_sources: 1,
+        file: path,
+        example: "add",
+        claim: "c",
+        test: "adds",
+        found: "x",
+    };
     let check = |row: Row<'_>, expected: &[&str]| {
-        let expected = expected.iter().map(|what| format!("{} {}: {what}", row.id, row.file)).collect::<Vec<_>>();
-        assert_eq!(catalogue::rows_are_held_to_the_tree(&[vec![row]], &sample(path, text)), expected);
+        let expected =
+            expected.iter().map(|what| format!("{} {}: {what}", row.id, row.file)).collect::<Vec<_>>();
+        assert_eq!(catalogue::rows_are_held_to_the_tree(&[vec![row]], &sample(path, text), &[]), expected);
     };
     check(good.clone(), &[]);
     check(Row { id: "e1", ..good.clone() }, &["the id is not a letter and a number"]);
@@ -399,9 +419,15 @@ fn a_row_that_the_tree_does_not_bear_out_is_found() {
     check(Row { file: "gone.rs", ..good.clone() }, &["there is no such file"]);
     check(Row { example: "mul", ..good.clone() }, &["the file has no item `mul`"]);
     check(Row { example: "sub", ..good.clone() }, &["no example in the file shows `sub`"]);
+    let waits = |found| {
+        let rows = vec![Row { found, ..good.clone() }];
+        catalogue::rows_are_held_to_the_tree(&[rows], &sample(path, text), &["E1"])
+    };
+    are(waits(""), &[]);
+    are(waits("x"), &[&format!("E1 {path}: has a figure, take it off the list")]);
     let two = |first: &'static str, second: &'static str| {
         let rows = vec![Row { id: first, ..good.clone() }, Row { id: second, ..good.clone() }];
-        catalogue::rows_are_held_to_the_tree(&[rows], &sample(path, text))
+        catalogue::rows_are_held_to_the_tree(&[rows], &sample(path, text), &[])
     };
     are(two("E1", "E2"), &[]);
     are(two("E10", "E9"), &[&format!("E9 {path}: stands behind E10")]);
@@ -411,7 +437,17 @@ fn a_row_that_the_tree_does_not_bear_out_is_found() {
 #[test]
 fn a_folder_that_disagrees_with_the_catalogue_is_found() {
     let path = "crates/retrograde-tricks/src/update/a.rs";
-    let row = Row { id: "E1", name: "", formula: "", n_sources: 0, file: path, example: "", claim: "", test: "", found: "" };
+    let row = Row {
+        id: "E1",
+        name: "",
+        formula: "",
+        n_sources: 0,
+        file: path,
+        example: "",
+        claim: "",
+        test: "",
+        found: "",
+    };
     let one = [vec![row]];
     let check = |rows: &[Vec<Row<'_>>], without: &[(&str, &str)], text: &str, expected: &[&str]| {
         are(catalogue::folders_agree(rows, without, &sample(path, text)), expected);
@@ -429,7 +465,17 @@ fn a_folder_that_disagrees_with_the_catalogue_is_found() {
 
 #[test]
 fn a_trick_that_is_missing_from_the_list_is_found() {
-    let row = |id| Row { id, name: "", formula: "", n_sources: 0, file: "", example: "", claim: "", test: "", found: "" };
+    let row = |id| Row {
+        id,
+        name: "",
+        formula: "",
+        n_sources: 0,
+        file: "",
+        example: "",
+        claim: "",
+        test: "",
+        found: "",
+    };
     let all = |letters: &[(char, u32)]| {
         let ids = letters.iter().flat_map(|(letter, n)| (1..=*n).map(move |n| format!("{letter}{n}")));
         ids.map(|id| row(&*id.leak())).collect::<Vec<_>>()

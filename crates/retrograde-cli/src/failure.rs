@@ -86,7 +86,9 @@ pub(crate) enum Failure {
         near: Vec<String>,
     },
     /// No group has this letter.
-    #[error("error: there is no group `{found}`, expected a letter from A to F\n  help: A primal, B adjoint, C tape, D estimate, E update, F scale")]
+    #[error(
+        "error: there is no group `{found}`, expected a letter from A to F\n  help: A primal, B adjoint, C tape, D estimate, E update, F scale"
+    )]
     UnknownGroup {
         /// What was asked for.
         found: String,

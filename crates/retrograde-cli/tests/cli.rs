@@ -449,7 +449,14 @@ fn tricks_are_listed_filtered_and_shown() {
     assert!(ids(&recent).contains(&"E8".to_string()) && !ids(&recent).contains(&"E1".to_string()));
 
     let page = list(&["e1"]);
-    for part in ["E1 momentum and Nesterov", "formula   v = b v + g", "Polyak", "update.step(", "measured  ", "test      "] {
+    for part in [
+        "E1 momentum and Nesterov",
+        "formula   v = b v + g",
+        "Polyak",
+        "update.step(",
+        "measured  ",
+        "test      ",
+    ] {
         assert!(page.contains(part), "{part}: {page}");
     }
     assert!(!page.contains("# Ok::<"), "{page}");
@@ -480,10 +487,14 @@ fn a_run_is_cited_by_the_tricks_it_used() {
     };
     let constant = ["--set", "schedule=constant", "--set", "weight_decay=0.0"];
     let plain = run("plain", &[&constant[..], &["--set", "momentum=0.0"]].concat());
-    let adam = run("adam", &[&["--set", "update=adam", "--set", "learning_rate=0.001"], &constant[..]].concat());
+    let adam =
+        run("adam", &[&["--set", "update=adam", "--set", "learning_rate=0.001"], &constant[..]].concat());
     assert!(!plain.contains("kingma2015adam") && !plain.contains("polyak1964some"), "{plain}");
     assert!(adam.contains("% E2\n@misc{kingma2015adam,\n  author = {D. P. Kingma and J. Ba},\n"), "{adam}");
-    assert!(!adam.contains("loshchilov2017sgdr") && run("cosine", &["--set", "schedule=cosine"]).contains("loshchilov2017sgdr"));
+    assert!(
+        !adam.contains("loshchilov2017sgdr")
+            && run("cosine", &["--set", "schedule=cosine"]).contains("loshchilov2017sgdr")
+    );
     let error = fail(temp.path(), &["tricks", "--cite", "nowhere"]);
     assert!(error.contains("nowhere"), "{error}");
 }

@@ -144,7 +144,8 @@ impl Source {
     /// assert!(source.bibtex().starts_with("@misc{polyak1964some,\n  author = {B. T. Polyak},\n"));
     /// ```
     pub fn key(&self) -> String {
-        let word = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+        let word =
+            |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
         let first = self.authors.split(" and ").next().unwrap_or_default();
         let author = word(first.rsplit(' ').next().unwrap_or_default());
         let title = self.title.split_whitespace().map(word).find(|word| word.len() > 3);
@@ -196,13 +197,61 @@ pub const NOT_BUILT: &[NotBuilt] = &[
 
 /// Files of the groups that hold no row, with the reason of each.
 pub const WITHOUT_ROW: &[(&str, &str)] = &[
+    (
+        "crates/retrograde-tricks/src/adjoint/check_rule.rs",
+        "the check of declared rules that the rows are held to",
+    ),
+    ("crates/retrograde-tricks/src/adjoint/map.rs", "what a map of cotangents is"),
+    ("crates/retrograde-tricks/src/estimate/distribution.rs", "what D3 and D5 draw from"),
     ("crates/retrograde-tricks/src/estimate/draw.rs", "draws inside traces, which the estimators share"),
     ("crates/retrograde-tricks/src/estimate/estimator.rs", "the type of all estimators"),
+    ("crates/retrograde-tricks/src/estimate/leafwise.rs", "arithmetic on trees, which the estimators share"),
+    ("crates/retrograde-tricks/src/primal/augment.rs", "part of A21, whose row is in label_smoothing.rs"),
     ("crates/retrograde-tricks/src/primal/conv.rs", "a layer as it stands"),
+    ("crates/retrograde-tricks/src/primal/curriculum.rs", "part of A21, whose row is in label_smoothing.rs"),
     ("crates/retrograde-tricks/src/primal/dense.rs", "a layer as it stands"),
+    ("crates/retrograde-tricks/src/primal/embedding.rs", "a layer as it stands"),
+    ("crates/retrograde-tricks/src/primal/group_norm.rs", "part of A11, whose row is in batch_norm.rs"),
+    ("crates/retrograde-tricks/src/primal/gru.rs", "part of A9, whose row is in lstm.rs"),
+    ("crates/retrograde-tricks/src/primal/highway.rs", "part of A9, whose row is in lstm.rs"),
+    ("crates/retrograde-tricks/src/primal/layer_norm.rs", "part of A11, whose row is in batch_norm.rs"),
+    ("crates/retrograde-tricks/src/primal/memory.rs", "part of A17, whose row is in soft_sort.rs"),
+    ("crates/retrograde-tricks/src/primal/mixup.rs", "part of A21, whose row is in label_smoothing.rs"),
+    ("crates/retrograde-tricks/src/primal/refuse.rs", "the messages that layers share"),
+    ("crates/retrograde-tricks/src/primal/sinkhorn.rs", "part of A17, whose row is in soft_sort.rs"),
+    ("crates/retrograde-tricks/src/primal/soft_rasteriser.rs", "part of A17, whose row is in soft_sort.rs"),
+    ("crates/retrograde-tricks/src/primal/softmax.rs", "a function that attention and losses share"),
+    ("crates/retrograde-tricks/src/primal/weight_norm.rs", "part of A11, whose row is in batch_norm.rs"),
+    ("crates/retrograde-tricks/src/primal/whitening.rs", "part of A21, whose row is in label_smoothing.rs"),
     ("crates/retrograde-tricks/src/update/adafactor.rs", "part of E2, whose row is in adam.rs"),
     ("crates/retrograde-tricks/src/update/adagrad.rs", "part of E2, whose row is in adam.rs"),
     ("crates/retrograde-tricks/src/update/clip.rs", "B1 and B2 as links of a chain"),
+    ("crates/retrograde-tricks/src/update/finite_sum/adam.rs", "a method that E16 is compared with"),
+    ("crates/retrograde-tricks/src/update/finite_sum/epochs.rs", "the loop that methods share"),
+    ("crates/retrograde-tricks/src/update/finite_sum/lbfgs.rs", "a method that E16 is compared with"),
+    (
+        "crates/retrograde-tricks/src/update/finite_sum/linear_recursion.rs",
+        "part of E16, whose row is in stochastic_newton.rs",
+    ),
+    ("crates/retrograde-tricks/src/update/finite_sum/lissa.rs", "a method that E16 is compared with"),
+    ("crates/retrograde-tricks/src/update/finite_sum/newton_cg.rs", "a method that E16 is compared with"),
+    ("crates/retrograde-tricks/src/update/finite_sum/preconditioner.rs", "a part of stochastic Newton"),
+    ("crates/retrograde-tricks/src/update/finite_sum/problem.rs", "what is minimised"),
+    ("crates/retrograde-tricks/src/update/finite_sum/run.rs", "what a method spends"),
+    (
+        "crates/retrograde-tricks/src/update/finite_sum/saga.rs",
+        "D16 as a method, whose row is in variance_reduction.rs",
+    ),
+    (
+        "crates/retrograde-tricks/src/update/finite_sum/secants.rs",
+        "the memory that quasi-Newton methods share",
+    ),
+    ("crates/retrograde-tricks/src/update/finite_sum/sgd.rs", "a method that E16 is compared with"),
+    (
+        "crates/retrograde-tricks/src/update/finite_sum/svrg.rs",
+        "D16 as a method, whose row is in variance_reduction.rs",
+    ),
+    ("crates/retrograde-tricks/src/update/finite_sum/vector.rs", "sums that methods share"),
     ("crates/retrograde-tricks/src/update/map.rs", "what an update is"),
 ];
 
@@ -340,7 +389,9 @@ pub const TAPE: &[Trick] = &[
         id: "C7",
         name: "a tape of few bits, rounded at random",
         formula: "coefficients in 1 to 8 bits with mean the exact ones; a draw for each factor of a product",
-        law: Law::Inexact { what: "a gradient whose mean is the exact one, with a stated bound on its variance" },
+        law: Law::Inexact {
+            what: "a gradient whose mean is the exact one, with a stated bound on its variance",
+        },
         cite: &[
             Source {
                 authors: "A. Jain and A. Phanishayee and J. Mars and L. Tang and G. Pekhimenko",
@@ -367,7 +418,9 @@ pub const TAPE: &[Trick] = &[
         id: "C8",
         name: "a tape of low precision: 8 and 4 bits, with products and sums in full",
         formula: "saved values in 8 bits and a quarter for the grid, accumulated in f32",
-        law: Law::Inexact { what: "a gradient whose mean is the exact one, with a stated bound on its variance" },
+        law: Law::Inexact {
+            what: "a gradient whose mean is the exact one, with a stated bound on its variance",
+        },
         cite: &[
             Source {
                 authors: "S. Gupta and A. Agrawal and K. Gopalakrishnan and P. Narayanan",

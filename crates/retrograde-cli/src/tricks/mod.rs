@@ -54,7 +54,8 @@ pub(crate) fn run(args: &TricksArgs, out: &mut dyn Write) -> Result<(), Failure>
     }
     write!(out, "{}", table(&chosen))?;
     let is_whole = args.since.is_none() && args.search.is_none();
-    let missing = NOT_BUILT.iter().filter(|trick| is_whole && group.is_none_or(|g| Group::of(trick.id) == Some(g)));
+    let missing =
+        NOT_BUILT.iter().filter(|trick| is_whole && group.is_none_or(|g| Group::of(trick.id) == Some(g)));
     for (at, trick) in missing.enumerate() {
         if at == 0 {
             writeln!(out, "\nnot built:")?;
@@ -84,7 +85,8 @@ fn chosen(group: Option<Group>, since: Option<u16>, search: Option<&str>) -> Vec
 
 /// All that is searched.
 fn said_of(trick: &Trick) -> String {
-    let sources = trick.cite.iter().map(|source| format!("{} {} {}", source.authors, source.title, source.venue));
+    let sources =
+        trick.cite.iter().map(|source| format!("{} {} {}", source.authors, source.title, source.venue));
     let own = [trick.id, trick.name, trick.formula, &law(trick.law), trick.property.claim].join("\n");
     own + "\n" + &sources.collect::<Vec<_>>().join("\n")
 }
@@ -129,7 +131,7 @@ fn one(id: &str, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
         });
     }
     match NOT_BUILT.iter().find(|trick| trick.id.eq_ignore_ascii_case(id)) {
-        Some(trick) if as_json => Ok(writeln!(out, "[]").map(|()| drop(trick))?),
+        Some(_) if as_json => Ok(writeln!(out, "[]")?),
         Some(trick) => Ok(writeln!(out, "{} {}\n\nnot built: {}", trick.id, trick.name, trick.reason)?),
         None => Err(Failure::UnknownTrick { found: id.into(), near: near(id) }),
     }
@@ -143,7 +145,8 @@ fn near(found: &str) -> Vec<String> {
     let likeness = |trick: &Trick| {
         let id = strsim::jaro_winkler(&lower, &trick.id.to_lowercase());
         let words = trick.name.to_lowercase();
-        let words = words.split(|c: char| !c.is_alphanumeric()).map(|word| strsim::jaro_winkler(&lower, word));
+        let words =
+            words.split(|c: char| !c.is_alphanumeric()).map(|word| strsim::jaro_winkler(&lower, word));
         words.fold(id, f64::max)
     };
     let mut near = catalogue::all().map(|trick| (likeness(trick), trick)).collect::<Vec<_>>();

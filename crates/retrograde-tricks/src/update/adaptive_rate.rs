@@ -46,7 +46,7 @@ pub const META_DESCENT: Trick = Trick {
     property: Property {
         claim: "with lambda = 1, v is the derivative of w by ln p through all steps",
         test: "meta_descent_follows_the_derivative_by_the_rates",
-        found: "",
+        found: "at most 1e-15 from the derivative through seven steps, on a quadratic and not; with lambda = 0.9 more than 1e-3",
     },
 };
 
