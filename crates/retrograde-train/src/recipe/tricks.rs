@@ -77,11 +77,14 @@ const TABLE: &[(&str, When, &[&str])] = &[
 /// # Ok::<(), retrograde_train::RecipeError>(())
 /// ```
 pub fn tricks_used(recipe: &Recipe) -> Vec<&'static str> {
-    let resolved = recipe.to_string().parse::<toml::Table>().unwrap_or_default();
+    used_by(&recipe.to_string().parse::<toml::Table>().unwrap_or_default())
+}
+
+fn used_by(resolved: &toml::Table) -> Vec<&'static str> {
     let mut used = vec![];
     for (key, when, ids) in TABLE {
-        let Some(value) = look_up(&resolved, key) else { continue };
-        if !counts(when, value) || is_of_another(key, when, value, &resolved) {
+        let Some(value) = look_up(resolved, key) else { continue };
+        if !counts(when, value) || is_of_another(key, when, value, resolved) {
             continue;
         }
         for id in *ids {
@@ -134,9 +137,12 @@ mod tests {
         let more = |text: &str| of(text).into_iter().filter(|id| !bare.contains(id)).collect::<Vec<_>>();
         assert!(!bare.iter().any(|id| ["E1", "E2", "E9", "E13", "C1", "C2", "C4"].contains(id)), "{bare:?}");
         assert_eq!(more("update = \"adam\"\n"), ["E2"]);
-        assert_eq!(more("tape = \"reverse\"\n"), ["C4"]);
-        assert_eq!(more("tape = \"checkpoint-sqrt\"\n"), ["C2"]);
-        assert_eq!(more("tape = \"checkpoint-7\"\n"), ["C1"]);
+        let of_key = |text: &str| used_by(&text.parse().unwrap());
+        assert_eq!(of_key("tape = \"reverse\""), ["C4"]);
+        assert_eq!(of_key("tape = \"checkpoint-sqrt\""), ["C2"]);
+        assert_eq!(of_key("tape = \"checkpoint-7\""), ["C1"]);
+        assert_eq!(of_key("[model]\nname = \"revnet\"\ndropout = 0.0"), ["C5"]);
+        assert_eq!(of_key("[model]\ndropout = 0.5"), ["D2"]);
         let of = |text: &str| used(text);
         let with = of("momentum = 0.9\nweight_decay = 0.1\nschedule = \"cosine\"\n");
         assert!(["E1", "E9", "E13"].iter().all(|id| with.contains(id)), "{with:?}");

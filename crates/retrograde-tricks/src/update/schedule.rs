@@ -223,6 +223,11 @@ pub enum Rate {
 }
 
 /// What is taken for a learning rate.
+///
+/// ```
+/// use retrograde_tricks::update::schedule::{IntoRate, Rate, Schedule};
+/// assert_eq!(0.1.rate(), Rate::Scheduled(Schedule::constant(0.1)));
+/// ```
 pub trait IntoRate {
     /// The rate; what makes no sense about it is reported at the caller's line.
     #[track_caller]
