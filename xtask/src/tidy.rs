@@ -333,7 +333,7 @@ fn bullets(text: &str) -> Vec<(usize, String)> {
     bullets
 }
 
-fn test_names(tokens: &[Token]) -> Vec<String> {
+pub(crate) fn test_names(tokens: &[Token]) -> Vec<String> {
     let mut names = vec![];
     for at in 0..tokens.len() {
         if reads(tokens, at, &["#", "[", "test", "]"]) {

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use xtask::catalogue::{self, Row};
 use xtask::source::{SourceFile, files, root};
 use xtask::tidy;
 
@@ -337,4 +338,159 @@ fn another_test_command_is_found() {
     let offence = ["README.md: no line `cargo test --workspace`"];
     are(tidy::test_command(&sample("README.md", "cargo test --workspace --release\n")), &offence);
     are(tidy::test_command(&sample("README.md", "```\ncargo test --workspace\n```\n")), &[]);
+}
+
+/// The rows of the catalogue, group by group.
+fn rows_of_the_catalogue() -> Vec<Vec<Row<'static>>> {
+    let complete = |source: &&retrograde_tricks::catalogue::Source| {
+        let texts = [source.authors, source.title, source.venue];
+        texts.iter().all(|text| !text.is_empty()) && (1600..2100).contains(&source.year)
+    };
+    let row = |trick: &'static retrograde_tricks::catalogue::Trick| Row {
+        id: trick.id,
+        name: trick.name,
+        formula: trick.formula,
+        n_sources: if trick.cite.iter().all(|source| complete(&source)) { trick.cite.len() } else { 0 },
+        file: trick.file,
+        example: trick.example,
+        claim: trick.property.claim,
+        test: trick.property.test,
+        found: trick.property.found,
+    };
+    retrograde_tricks::catalogue::ALL.iter().map(|rows| rows.iter().map(row).collect()).collect()
+}
+
+/// Tricks that are on their way.
+const WAITING: &[&str] = &["C11", "C12", "C13", "C14", "C15", "C16", "C17", "D4", "D15", "D20"];
+
+/// Rows that do not say yet what their test finds.
+const WITHOUT_FIGURE: &[&str] = &[
+    "D1", "D3", "D5", "D6", "D7", "D8", "D9", "D10", "D11", "D12", "D13", "D14", "D16", "D17", "D18", "D19",
+];
+
+#[test]
+fn every_trick_is_held_to_the_tree() {
+    none(catalogue::rows_are_held_to_the_tree(&rows_of_the_catalogue(), &rust_files(), WITHOUT_FIGURE));
+}
+
+#[test]
+fn the_catalogue_and_the_folders_agree() {
+    none(catalogue::folders_agree(
+        &rows_of_the_catalogue(),
+        retrograde_tricks::catalogue::WITHOUT_ROW,
+        &rust_files(),
+    ));
+}
+
+#[test]
+fn every_trick_of_the_list_is_there_or_has_a_reason() {
+    let reasons = retrograde_tricks::catalogue::NOT_BUILT.iter().map(|trick| (trick.id, trick.reason));
+    none(catalogue::the_list_is_complete(&rows_of_the_catalogue(), &reasons.collect::<Vec<_>>(), WAITING));
+}
+
+#[test]
+fn a_row_that_the_tree_does_not_bear_out_is_found() {
+    let path = "crates/retrograde-tricks/src/update/a.rs";
+    let text = "/// Adds.\n/// ```\n/// assert_eq!(add(1), 2);\n/// ```\npub fn add() {}\npub fn sub() {}\n#[test]\nfn adds() {}";
+    let good = Row {
+        id: "E1",
+        name: "n",
+        formula: "f",
+        n_sources: 1,
+        file: path,
+        example: "add",
+        claim: "c",
+        test: "adds",
+        found: "x",
+    };
+    let check = |row: Row<'_>, expected: &[&str]| {
+        let expected =
+            expected.iter().map(|what| format!("{} {}: {what}", row.id, row.file)).collect::<Vec<_>>();
+        assert_eq!(catalogue::rows_are_held_to_the_tree(&[vec![row]], &sample(path, text), &[]), expected);
+    };
+    check(good.clone(), &[]);
+    check(Row { id: "e1", ..good.clone() }, &["the id is not a letter and a number"]);
+    check(Row { id: "E", ..good.clone() }, &["the id is not a letter and a number"]);
+    check(Row { name: "", ..good.clone() }, &["has no name"]);
+    check(Row { formula: " ", ..good.clone() }, &["has no formula"]);
+    check(Row { n_sources: 0, ..good.clone() }, &["has no citation"]);
+    check(Row { claim: "", found: "", ..good.clone() }, &["has no claim", "has no figure"]);
+    check(Row { test: "add", ..good.clone() }, &["there is no test `add`"]);
+    check(Row { file: "gone.rs", ..good.clone() }, &["there is no such file"]);
+    check(Row { example: "mul", ..good.clone() }, &["the file has no item `mul`"]);
+    check(Row { example: "sub", ..good.clone() }, &["no example in the file shows `sub`"]);
+    let waits = |found| {
+        let rows = vec![Row { found, ..good.clone() }];
+        catalogue::rows_are_held_to_the_tree(&[rows], &sample(path, text), &["E1"])
+    };
+    are(waits(""), &[]);
+    are(waits("x"), &[&format!("E1 {path}: has a figure, take it off the list")]);
+    let two = |first: &'static str, second: &'static str| {
+        let rows = vec![Row { id: first, ..good.clone() }, Row { id: second, ..good.clone() }];
+        catalogue::rows_are_held_to_the_tree(&[rows], &sample(path, text), &[])
+    };
+    are(two("E1", "E2"), &[]);
+    are(two("E10", "E9"), &[&format!("E9 {path}: stands behind E10")]);
+    are(two("E1", "E1"), &[&format!("E1 {path}: another row has this id")]);
+}
+
+#[test]
+fn a_folder_that_disagrees_with_the_catalogue_is_found() {
+    let path = "crates/retrograde-tricks/src/update/a.rs";
+    let row = Row {
+        id: "E1",
+        name: "",
+        formula: "",
+        n_sources: 0,
+        file: path,
+        example: "",
+        claim: "",
+        test: "",
+        found: "",
+    };
+    let one = [vec![row]];
+    let check = |rows: &[Vec<Row<'_>>], without: &[(&str, &str)], text: &str, expected: &[&str]| {
+        are(catalogue::folders_agree(rows, without, &sample(path, text)), expected);
+    };
+    check(&one, &[], "pub const A: Trick = Trick {};", &[]);
+    check(&[], &[(path, "shared")], "", &[]);
+    check(&[], &[], "", &[&format!("{path}: has no row in the catalogue and no reason in WITHOUT_ROW")]);
+    check(&[], &[(path, "")], "", &[&format!("{path}: its reason in WITHOUT_ROW is empty")]);
+    check(&one, &[(path, "shared")], "", &[&format!("{path}: has a row; take it out of WITHOUT_ROW")]);
+    let two = "pub const A: Trick = Trick {}; pub const B: Trick = Trick {};";
+    check(&one, &[], two, &[&format!("{path}: declares 2 rows, of which the catalogue lists 1")]);
+    check(&one, &[("gone.rs", "x")], "", &["gone.rs: stands in WITHOUT_ROW and is not there"]);
+    are(catalogue::folders_agree(&[], &[], &sample("crates/retrograde-tricks/src/update/mod.rs", "")), &[]);
+}
+
+#[test]
+fn a_trick_that_is_missing_from_the_list_is_found() {
+    let row = |id| Row {
+        id,
+        name: "",
+        formula: "",
+        n_sources: 0,
+        file: "",
+        example: "",
+        claim: "",
+        test: "",
+        found: "",
+    };
+    let all = |letters: &[(char, u32)]| {
+        let ids = letters.iter().flat_map(|(letter, n)| (1..=*n).map(move |n| format!("{letter}{n}")));
+        ids.map(|id| row(&*id.leak())).collect::<Vec<_>>()
+    };
+    let built = [all(&[('A', 21), ('B', 22), ('C', 17), ('D', 20), ('E', 17)])];
+    let scale = (1..=10).map(|n| (&*format!("F{n}").leak(), "later")).collect::<Vec<(&str, &str)>>();
+    let check = |rows: &[Vec<Row<'_>>], reasons: &[(&str, &str)], waiting: &[&str], expected: &[&str]| {
+        are(catalogue::the_list_is_complete(rows, reasons, waiting), expected);
+    };
+    check(&built, &scale, &[], &[]);
+    check(&built, &scale[1..], &[], &["F1: has no row and no reason in NOT_BUILT"]);
+    check(&built, &scale[1..], &["F1"], &[]);
+    check(&built, &scale, &["A1"], &["A1: is there, take it off the list"]);
+    let with = |extra: (&'static str, &'static str)| [&scale[..], &[extra]].concat();
+    check(&built, &with(("C3", "patent")), &[], &["C3: has a row and stands in NOT_BUILT"]);
+    check(&built, &with(("G1", "?")), &[], &["G1: is not on the list"]);
+    check(&built, &[&scale[1..], &[("F1", "")]].concat(), &[], &["F1: stands in NOT_BUILT without a reason"]);
 }

@@ -74,6 +74,25 @@ pub(crate) enum Failure {
         /// The reason.
         source: io::Error,
     },
+    /// No trick has this id.
+    #[error("error: there is no trick `{found}`\n  help: {}", match &near[..] {
+        [] => "`retrograde tricks` lists all; ids look like B12".to_string(),
+        near => format!("did you mean {}?", near.join(", ")),
+    })]
+    UnknownTrick {
+        /// What was asked for.
+        found: String,
+        /// Ids like it, with their names.
+        near: Vec<String>,
+    },
+    /// No group has this letter.
+    #[error(
+        "error: there is no group `{found}`, expected a letter from A to F\n  help: A primal, B adjoint, C tape, D estimate, E update, F scale"
+    )]
+    UnknownGroup {
+        /// What was asked for.
+        found: String,
+    },
     /// Training cannot start.
     #[error("{0}")]
     Start(#[from] TrainError),

@@ -4,6 +4,7 @@
 //! - [`predict`]: predicts with a trained network
 //! - [`show`]: prints programs, before and after transforms
 //! - [`bench`]: measures gradients through long loops
+//! - [`tricks`]: prints the catalogue of tricks
 //! - [`bar`]: the progress bar
 //! - [`failure`]: every way to fail, with what to try
 //! - [`memory`]: what the system says of memory
@@ -16,6 +17,7 @@ mod memory;
 mod predict;
 mod show;
 mod train;
+mod tricks;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -45,6 +47,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Measure a gradient: seconds, tape bytes, bits, and whether another process finds the same.
     Bench(bench::BenchArgs),
+    /// List the tricks, each with its formula, law, sources, example and what was measured.
+    Tricks(tricks::TricksArgs),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args, out),
         Command::Show(args) => show::run(&args, out),
         Command::Bench(args) => bench::run(&args, out),
+        Command::Tricks(args) => tricks::run(&args, out),
     };
     match result.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,

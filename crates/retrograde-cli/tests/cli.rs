@@ -430,3 +430,71 @@ fn timed_cases_explain_mistakes() {
         assert!(error.contains("help: ") || error.contains("--threads"), "{args:?}: {error}");
     }
 }
+
+#[test]
+fn tricks_are_listed_filtered_and_shown() {
+    let temp = tempfile::tempdir().unwrap();
+    let list = |args: &[&str]| succeed(temp.path(), &[&["tricks"], args].concat());
+    let ids = |text: &str| {
+        let lines = text.lines().take_while(|line| !line.is_empty());
+        lines.map(|line| line.split(' ').next().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    let all = list(&[]);
+    assert!(["C1", "C10", "E1", "E17"].iter().all(|id| ids(&all).contains(&(*id).to_string())), "{all}");
+    assert!(all.contains("C3   divide-and-conquer checkpointing of arbitrary programs: patented"), "{all}");
+    let updates = list(&["--group", "e"]);
+    assert!(ids(&updates).iter().all(|id| id.starts_with('E')) && ids(&updates).len() > 10);
+    assert_eq!(ids(&list(&["--group", "E", "--search", "LARS and"])), ["E8"]);
+    let recent = list(&["--since", "2017", "--group", "E"]);
+    assert!(ids(&recent).contains(&"E8".to_string()) && !ids(&recent).contains(&"E1".to_string()));
+
+    let page = list(&["e1"]);
+    for part in [
+        "E1 momentum and Nesterov",
+        "formula   v = b v + g",
+        "Polyak",
+        "update.step(",
+        "measured  ",
+        "test      ",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("# Ok::<"), "{page}");
+    assert!(list(&["F2"]).contains("not built: "));
+
+    let objects: Value = serde_json::from_str(&list(&["--group", "E", "--json"])).unwrap();
+    for object in objects.as_array().unwrap() {
+        let mut keys = object.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>();
+        keys.sort_unstable();
+        assert_eq!(keys, ["cite", "example", "file", "formula", "group", "id", "law", "name", "property"]);
+        assert!(object["example"].as_str().unwrap().contains("assert"));
+    }
+
+    let error = fail(temp.path(), &["tricks", "E99"]);
+    assert!(error.starts_with("error: there is no trick `E99`\n  help: did you mean `E9` ("), "{error}");
+    let error = fail(temp.path(), &["tricks", "momentun"]);
+    assert!(error.contains("`E1` (momentum"), "{error}");
+    let error = fail(temp.path(), &["tricks", "--group", "X"]);
+    assert!(error.starts_with("error: there is no group `X`, expected a letter from A to F"), "{error}");
+}
+
+#[test]
+fn a_run_is_cited_by_the_tricks_it_used() {
+    let temp = tempfile::tempdir().unwrap();
+    let run = |name: &str, more: &[&str]| {
+        succeed(temp.path(), &train(&[&["--out", name], more].concat()));
+        succeed(temp.path(), &["tricks", "--cite", name])
+    };
+    let constant = ["--set", "schedule=constant", "--set", "weight_decay=0.0"];
+    let plain = run("plain", &[&constant[..], &["--set", "momentum=0.0"]].concat());
+    let adam =
+        run("adam", &[&["--set", "update=adam", "--set", "learning_rate=0.001"], &constant[..]].concat());
+    assert!(!plain.contains("kingma2015adam") && !plain.contains("polyak1964some"), "{plain}");
+    assert!(adam.contains("% E2\n@misc{kingma2015adam,\n  author = {D. P. Kingma and J. Ba},\n"), "{adam}");
+    assert!(
+        !adam.contains("loshchilov2017sgdr")
+            && run("cosine", &["--set", "schedule=cosine"]).contains("loshchilov2017sgdr")
+    );
+    let error = fail(temp.path(), &["tricks", "--cite", "nowhere"]);
+    assert!(error.contains("nowhere"), "{error}");
+}

@@ -4,6 +4,21 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What is remembered between a program and its derivative.
+///
+/// ```
+/// use retrograde_core::prim::Tape;
+/// use retrograde_core::trace::{Var, control::scan, door::grad};
+/// use retrograde_array::array;
+/// // A pendulum, a thousand steps of symplectic Euler.
+/// let f = |(q, p): (Var, Var)| {
+///     let step = |(q, p): (Var, Var)| { let p = p - 0.01 * q.sin(); (q + 0.01 * p, p) };
+///     scan(1000).repeat((q, p), step).0
+/// };
+/// let (start, stored, reversed) = ((array(1.0), array(0.0)), grad(f), grad(f).tape(Tape::Reverse));
+/// assert_eq!(reversed.call(&start)?, stored.call(&start)?); // the same bits
+/// assert!(reversed.last_tape().tape_bytes() < stored.last_tape().tape_bytes() / 20);
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Tape {
     /// Every residual: the reference.
@@ -67,6 +82,17 @@ impl Tape {
 }
 
 /// Which states a checkpointed loop keeps.
+///
+/// ```
+/// use retrograde_core::prim::{Checkpoint, schedule::forward_steps};
+/// use retrograde_core::trace::{Var, control::scan, door::grad};
+/// use retrograde_array::array;
+/// let f = |x: Var| scan(100).repeat(x, |x| x + 0.01 * x.sin());
+/// let (stored, in_slots) = (grad(f), grad(f).tape(Checkpoint::Slots(5)));
+/// assert_eq!(in_slots.call(&array(0.5))?, stored.call(&array(0.5))?); // the same bits
+/// assert_eq!(forward_steps(100, 5), 316); // C(5 + 4, 5) ≥ 100: 4 · 100 − C(5 + 4, 3)
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Checkpoint {
     /// About √T of T, and about √T within a segment: each step runs at most twice before its derivative.

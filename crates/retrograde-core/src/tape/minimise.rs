@@ -130,6 +130,17 @@ pub(super) fn in_parts(program: &Program, kept: &[ValueId]) -> Vec<ValueId> {
 /// What to keep so that `needed` can be had again: ids of `program`, in the order of their definition. `cost` says what a
 /// value costs to keep; 0 where it is at hand anyway. Each kept or free value is reached from `needed` by equations that
 /// `repeat` allows.
+///
+/// ```
+/// // The choice for a chain: the output of tanh, whose slope is 1 − y², and neither its operand nor a product of them.
+/// use retrograde_core::trace::{Var, door::grad};
+/// use retrograde_array::array;
+/// let deep = |x: Var| (0..3).fold(x, |x, _| (2.0 * x + 1.0).tanh()).sum();
+/// let door = grad(deep);
+/// door.call(&array([0.1, 0.2]))?;
+/// assert_eq!(door.last_tape().tape_bytes(), 3 * 16); // choose(..) kept two f64 of each tanh
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub(super) fn choose(
     program: &Program,
     needed: &[ValueId],

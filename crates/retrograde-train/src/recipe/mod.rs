@@ -10,6 +10,7 @@
 //! ```
 
 mod reader;
+mod tricks;
 
 use std::fmt;
 use std::fs;
@@ -22,6 +23,7 @@ use crate::choice::{Choice, choice};
 use crate::data::{Header, Reading, Targets, Task};
 use crate::diagnosis::{Diagnosis, one_line};
 use reader::{KEYS, Reader};
+pub use tricks::tricks_used;
 
 /// What to train and how. Every key has a default; printing a recipe gives TOML that parses back to it.
 #[derive(Clone, PartialEq, Debug)]

@@ -11,11 +11,11 @@
 //! one array like each parameter more; two for meta-descent.
 
 use retrograde_array::DType;
-use retrograde_core::ir::Location;
-use retrograde_core::trace::Var;
+use retrograde_core::ir::{Diagnostic, Location};
 use retrograde_core::trace::door::{grad, hvp};
 use retrograde_core::trace::function::Traceable;
 use retrograde_core::trace::var::full;
+use retrograde_core::trace::{Var, mistake};
 use retrograde_derive::Tree;
 
 use super::map::{Given, Leaves, Rule, State, Update, as_dtype, expect_not_negative, scaled};
@@ -46,7 +46,7 @@ pub const META_DESCENT: Trick = Trick {
     property: Property {
         claim: "with lambda = 1, v is the derivative of w by ln p through all steps",
         test: "meta_descent_follows_the_derivative_by_the_rates",
-        found: "",
+        found: "at most 1e-15 from the derivative through seven steps, on a quadratic and not; with lambda = 0.9 more than 1e-3",
     },
 };
 
@@ -141,6 +141,10 @@ pub struct MetaState<T> {
 
 impl MetaDescent {
     /// The parameters after a step, and what is remembered then.
+    ///
+    /// # Errors
+    /// At the front door: settings that are negative, a state that has not one array for each leaf.
+    #[track_caller]
     pub fn step<P: Traceable, X: Traceable>(
         self,
         loss: impl Fn(P, X) -> Var,
@@ -151,10 +155,19 @@ impl MetaDescent {
         let location = Location(std::panic::Location::caller());
         for (name, found) in [("mu", self.mu), ("lambda", self.lambda)] {
             if let Some(found) = expect_not_negative("meta-descent", name, found, location) {
-                retrograde_core::trace::mistake(found);
+                mistake(found);
             }
         }
         let leaves = Leaves::of(&parameters);
+        let n = leaves.0.len();
+        if state.log_rates.len() != n || state.trace.len() != n {
+            let (rates, trace) = (state.log_rates.len(), state.trace.len());
+            let what = format!("meta-descent: found {rates} rates and {trace} traces, expected {n} of each");
+            mistake(
+                Diagnostic::new(what, Some(location)).help("give one array for each leaf of the parameters"),
+            );
+            return (parameters, state);
+        }
         let inputs = |data: &X| (parameters.map_vars(&mut |w| *w), data.map_vars(&mut |x| *x));
         let gradient = Leaves::of(&grad(&loss).at(inputs(&data)));
         let mut traces = state.trace.iter();

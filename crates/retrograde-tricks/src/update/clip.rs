@@ -1,46 +1,50 @@
-//! Clipping as links of a chain.
+//! Maps of cotangents as links of a chain: clipping, and whatever else is an [`AdjointMap`].
 //!
-//! ```text
-//! by value         g ← clamp(g, −c, c), entry by entry
-//! by global norm   g ← g min(1, c/‖g‖), ‖g‖ over all parameters together
-//! ```
-//!
-//! Sources and properties are those of rows B1 and B2; here they are maps of gradient trees. A gradient of norm 0 stays 0. Errors: a bound that is not
-//! positive, at the line that said it.
+//! What a map does, its sources and its property are in the file of the map; on a gradient it is `map.on(g)`, the same bits. Errors: those of the
+//! map, at the line that made the link.
 
-use retrograde_array::DType;
-use retrograde_core::ir::Location;
+use std::fmt::Debug;
+
+use retrograde_core::ir::{Diagnostic, Location};
 use retrograde_core::trace::Var;
-use retrograde_core::trace::var::{full, select};
 
-use super::map::{Given, Leaves, Rule, State, Update, expect_positive, scaled};
+use super::map::{Given, Leaves, Rule, State, Update};
+use crate::adjoint::clip::{ClipNorm, ClipValue};
+use crate::adjoint::map::AdjointMap;
 
 #[derive(Debug)]
-struct Clip {
-    bound: f64,
-    by_norm: bool,
+struct Mapped<M> {
+    name: &'static str,
+    map: M,
 }
 
-impl Rule for Clip {
+impl<M: AdjointMap + Debug + Send + Sync> Rule for Mapped<M> {
     fn name(&self) -> String {
-        if self.by_norm { "clip by global norm".into() } else { "clip".into() }
+        self.name.into()
     }
     fn init(&self, _: &Leaves<Var>) -> State<Var> {
-        State::new(&self.name())
+        State::new(self.name)
     }
     fn update(&self, given: &Given<Var>, state: &State<Var>) -> (Leaves<Var>, State<Var>) {
-        let gradient = &given.gradient;
-        let clipped = if self.by_norm {
-            let squared = gradient.squared_norm();
-            let one = full(DType::F64, [], 1.0);
-            let is_long = squared.gt(self.bound * self.bound);
-            let factor = select(is_long, self.bound / select(is_long, squared, one).sqrt(), one);
-            gradient.each(|g| scaled(g, factor))
-        } else {
-            gradient.each(|g| g.clamp(-self.bound, self.bound))
-        };
-        (clipped, state.clone())
+        (self.map.cotangents(&self.map.known(), given.gradient.clone()), state.clone())
     }
+}
+
+/// A map of cotangents as a link, with the name of its states.
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_tricks::adjoint::scale::Scale;
+/// use retrograde_tricks::update::{clip::mapped, map::chain, momentum::sgd};
+/// let (w, update) = (array([0.0]), chain((mapped("half", Scale { factor: 0.5 }), sgd(1.0))));
+/// assert_eq!(update.update(&array([3.0]), &update.init(&w)?, &w)?.0, array([-1.5]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+#[track_caller]
+pub fn mapped(name: &'static str, map: impl AdjointMap + Debug + Send + Sync + 'static) -> Update {
+    let location = Location(std::panic::Location::caller());
+    let wrong = map.wrong().map(|(found, help)| Diagnostic::new(found, Some(location)).help(help));
+    Update::new(Mapped { name, map }, wrong.into_iter().collect())
 }
 
 /// Every entry of a gradient at least `-bound` and at most `bound`.
@@ -54,7 +58,7 @@ impl Rule for Clip {
 /// ```
 #[track_caller]
 pub fn clip(bound: f64) -> Update {
-    clipping(bound, false)
+    mapped("clip", ClipValue { bound })
 }
 
 /// A gradient of norm at most `bound`, over all parameters together, in the same direction.
@@ -62,20 +66,13 @@ pub fn clip(bound: f64) -> Update {
 /// ```
 /// use retrograde_array::array;
 /// use retrograde_tricks::update::clip::clip_by_global_norm;
-/// let (w, update) = ((array(0.0), array(0.0)), clip_by_global_norm(10.0));
+/// let (w, update) = ((array(0.0), array(0.0)), clip_by_global_norm(12.5));
 /// let state = update.init(&w)?;
-/// assert_eq!(update.update(&(array(30.0), array(40.0)), &state, &w)?.0, (array(6.0), array(8.0)));
+/// assert_eq!(update.update(&(array(30.0), array(40.0)), &state, &w)?.0, (array(7.5), array(10.0)));
 /// assert_eq!(update.update(&(array(3.0), array(4.0)), &state, &w)?.0, (array(3.0), array(4.0)));
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
 #[track_caller]
 pub fn clip_by_global_norm(bound: f64) -> Update {
-    clipping(bound, true)
-}
-
-#[track_caller]
-fn clipping(bound: f64, by_norm: bool) -> Update {
-    let location = Location(std::panic::Location::caller());
-    let mistakes = expect_positive("clip", "bound", bound, location).into_iter().collect();
-    Update::new(Clip { bound, by_norm }, mistakes)
+    mapped("clip by global norm", ClipNorm { bound })
 }

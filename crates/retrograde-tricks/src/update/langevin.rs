@@ -44,7 +44,7 @@ pub const LANGEVIN: Trick = Trick {
     property: Property {
         claim: "on a quadratic the stationary variance is 1/(h (1 - eta h/4)), its bias included",
         test: "langevin_has_the_stationary_variance_with_its_bias",
-        found: "",
+        found: "p = 0.99 of 4000 chains at eta h = 0.5 and 1; without the bias or the half before the gradient p < 1e-6",
     },
 };
 

@@ -290,6 +290,7 @@ impl<T: Leaf> Tree for Given<T> {
 ///         (given.gradient.each(|g| -0.01 * g * g * g), state.clone())
 ///     }
 /// }
+/// assert!(!Cubic.needs_curvature());
 /// let cubic = Update::new(Cubic, vec![]);
 /// assert_eq!(cubic.name(), "cubic");
 /// let w = array([1.0, 2.0]);
@@ -722,7 +723,12 @@ fn step_like<P: Traceable>(leaves: Leaves<Var>, like: &P) -> P {
     like.map_vars(&mut |old| next.next().map_or(*old, |(_, x)| x))
 }
 
-/// What [`chain`] takes: tuples of two to five updates, lists, and one alone in a tuple.
+/// What [`chain`] takes: tuples of one to five updates, and lists.
+///
+/// ```
+/// use retrograde_tricks::update::{clip::clip, map::Links, momentum::sgd};
+/// assert_eq!((clip(1.0), sgd(0.1)).links().len(), 2);
+/// ```
 pub trait Links {
     /// The updates in order.
     fn links(self) -> Vec<Update>;

@@ -63,13 +63,19 @@ pub const MATRIX: Trick = Trick {
     property: Property {
         claim: "K-FAC divides by the Fisher matrix of a linear layer whose inputs and adjoints are independent, and EKFAC is never farther from it; singular values of Muon's steps lie in [0.68, 1.21]; Shampoo of rank 1 is full Adagrad",
         test: "kfac_divides_by_the_fisher_matrix_of_independent_factors",
-        found: "",
+        found: "K-FAC and EKFAC within 1e-12 of the dense solution; in pairs 2.83 and 2.17 away from the Fisher matrix; singular values in [0.682, 1.134] for ratios down to 1/50",
     },
 };
 
 #[derive(Debug)]
 struct Shampoo {
     epsilon: f64,
+    location: Location,
+}
+
+/// A leaf in a message.
+fn leaf(path: &str) -> String {
+    if path.is_empty() { "parameters".into() } else { format!("leaf `{path}`") }
 }
 
 /// S^(−1/p) of a symmetric positive matrix.
@@ -103,14 +109,10 @@ impl Rule for Shampoo {
                 2 => (g, true),
                 0 | 1 => (g.reshape([shape.size(), 1]), false),
                 _ => {
-                    let what = format!(
-                        "shampoo: found leaf `{path}` {}, expected numbers, vectors and matrices",
-                        g.ty()
-                    );
-                    mistake(
-                        Diagnostic::new(what, None)
-                            .help("give other leaves to another update with `matrix::by_rank`"),
-                    );
+                    let expected = "expected numbers, vectors and matrices";
+                    let what = format!("shampoo: found {} {}, {expected}", leaf(path), g.ty());
+                    let help = "give other leaves to another update with `matrix::by_rank`";
+                    mistake(Diagnostic::new(what, Some(self.location)).help(help));
                     return (path.clone(), g);
                 }
             };
@@ -147,7 +149,7 @@ impl Rule for Shampoo {
 pub fn shampoo(rate: impl IntoRate, epsilon: f64) -> Update {
     let location = Location(std::panic::Location::caller());
     let mistakes = expect_positive("shampoo", "epsilon", epsilon, location).into_iter().collect();
-    named("shampoo", vec![Update::new(Shampoo { epsilon }, mistakes), descend(rate)])
+    named("shampoo", vec![Update::new(Shampoo { epsilon, location }, mistakes), descend(rate)])
 }
 
 /// Coefficients of the quintic q and how often it is applied: Jordan and others (2024), which make its slope at 0 large.
@@ -193,7 +195,7 @@ impl Rule for Muon {
     }
     fn init(&self, parameters: &Leaves<Var>) -> State<Var> {
         for (path, w) in parameters.0.iter().filter(|(_, w)| w.rank() != 2) {
-            let what = format!("muon: found leaf `{path}` {}, expected matrices", w.ty());
+            let what = format!("muon: found {} {}, expected matrices", leaf(path), w.ty());
             let help = "give the others to another update: `by_rank(2, muon(..), adam(..))`";
             mistake(Diagnostic::new(what, Some(self.location)).help(help));
         }

@@ -44,7 +44,7 @@ pub const META_LEARNING: Trick = Trick {
     property: Property {
         claim: "on a quadratic the three directions are their closed forms",
         test: "meta_learning_on_a_quadratic_is_its_closed_form",
-        found: "",
+        found: "at most 1e-14 from the closed forms for one and two steps; MAML and FOMAML more than 0.1 apart",
     },
 };
 

@@ -49,7 +49,7 @@ pub const MOMENTUM: Trick = Trick {
     property: Property {
         claim: "iterates on a quadratic are those of the closed form of the recurrence; the best settings give the rate (sqrt k - 1)/(sqrt k + 1)",
         test: "momentum_on_a_quadratic_is_its_closed_form",
-        found: "at most 1e-12 from the closed form over 40 steps; rate within 1e-6 of the formula",
+        found: "at most 1e-12 from the closed form over 40 steps; rate 0.818176 where the formula says 0.818182, held to 1e-4",
     },
 };
 
