@@ -74,7 +74,8 @@ fn unit(row: &[f64]) -> Vec<f64> {
 }
 
 /// The four sets the recipe was made on.
-pub(crate) fn development(data: &Path) -> Result<Vec<Set>, Box<dyn Error>> {
+pub(crate) fn development() -> Result<Vec<Set>, Box<dyn Error>> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
     let (digits, digit_of) = table(&data.join("digits.csv.gz"))?;
     let odd: Vec<f64> = digit_of.iter().map(|digit| if digit % 2.0 == 1.0 { 1.0 } else { -1.0 }).collect();
     let (cells, benign) = table(&data.join("breast_cancer.csv.gz"))?;

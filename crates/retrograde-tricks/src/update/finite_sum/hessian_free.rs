@@ -187,7 +187,8 @@ impl Method for HessianFree {
                 Ok(bent)
             })?;
             run.charge(n_products * n);
-            if !(dot(&g, &delta) < 0.0) {
+            let descent = -dot(&g, &delta);
+            if descent.is_nan() || descent <= 0.0 {
                 return Ok(Stop::NoDescent);
             }
             let mut halvings = 0;

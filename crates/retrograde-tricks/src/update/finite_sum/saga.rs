@@ -11,8 +11,9 @@ use retrograde_core::trace::door::{Jit, grad};
 use retrograde_engine::jit;
 
 use super::linear_recursion::batches;
-use super::problem::{Problem, at_rows, numbers, positions, row_start};
+use super::problem::{Problem, numbers, positions};
 use super::run::{Run, Stop, vector};
+use super::traced::{at_rows, row_start};
 use super::vector::add_scaled;
 use super::{FiniteSumError, Method, check_positive};
 

@@ -12,8 +12,9 @@ use retrograde_core::trace::door::{Jit, grad};
 use retrograde_engine::jit;
 
 use super::linear_recursion::batches;
-use super::problem::{Problem, at_rows, numbers, positions};
+use super::problem::{Problem, numbers, positions};
 use super::run::{Run, Stop, vector};
+use super::traced::at_rows;
 use super::{FiniteSumError, Method, check_batch, check_positive};
 use crate::catalogue::{Law, Property, Source, Trick};
 

@@ -1,0 +1,4 @@
+//! What is done with a derivative.
+#![forbid(unsafe_code)]
+
+mod finite_sum;
