@@ -1,9 +1,10 @@
 //! Trees of arrays as one vector of `f64`, in the order of their leaves.
 
 use retrograde_array::{Array, DType, ops};
-use retrograde_core::ir::Type;
-use retrograde_core::trace::Tree;
+use retrograde_core::ir::{Location, Type};
+use retrograde_core::trace::function::expect_like;
 use retrograde_core::trace::tree::Part;
+use retrograde_core::trace::{Error, Tree};
 
 /// How the leaves of a tree lie in a vector.
 #[derive(Clone, PartialEq, Debug)]
@@ -45,6 +46,36 @@ impl Flattening {
             if ty.dtype == DType::F64 { leaf } else { ops::convert(&leaf, ty.dtype) }
         };
         self.types.iter().map(cut).collect()
+    }
+}
+
+/// Vectors of numbers in the place of trees like one that is given.
+pub(crate) struct Trees<'a, T> {
+    pub(crate) like: &'a T,
+    pub(crate) flattening: Flattening,
+    /// Where the user gave it.
+    pub(crate) location: Location,
+}
+
+impl<'a, T: Tree<Leaf = Array, With<Array> = T>> Trees<'a, T> {
+    pub(crate) fn new(like: &'a T, location: Location) -> Self {
+        Trees { like, flattening: Flattening::of(like), location }
+    }
+    pub(crate) fn tree(&self, flat: &[f64]) -> T {
+        let mut leaves = self.flattening.leaves(flat).into_iter();
+        self.like.map(&mut |_| leaves.next().expect("one array per leaf; this is a bug in retrograde"))
+    }
+    /// What an operator on trees makes of a vector; `what` it is and what it must be like, for the message.
+    pub(crate) fn through(
+        &self,
+        operator: &mut dyn FnMut(&T) -> Result<T, Error>,
+        what: &str,
+        of: &str,
+        v: &[f64],
+    ) -> Result<Vec<f64>, Error> {
+        let result = operator(&self.tree(v))?;
+        expect_like(what, &result, of, self.like, self.location)?;
+        Ok(self.flattening.flatten(&result))
     }
 }
 

@@ -26,6 +26,7 @@
 //! ```
 
 mod cg;
+pub(crate) mod dense;
 mod error;
 pub(crate) mod flat;
 mod gmres;
@@ -37,3 +38,5 @@ pub use error::LinearError;
 pub use gmres::gmres;
 pub use minres::minres;
 pub use solver::{Method, Solution, Solver, Stop};
+
+pub(crate) use solver::{Limits, System, run};

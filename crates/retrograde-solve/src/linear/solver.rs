@@ -8,7 +8,7 @@ use retrograde_core::trace::function::expect_like;
 use retrograde_core::trace::{Error, Tree};
 
 use super::error::LinearError;
-use super::flat::{Flattening, difference, norm};
+use super::flat::{Flattening, Trees, difference, norm};
 use super::{cg, gmres, minres};
 
 /// Until `.tolerance` says otherwise: half the digits of an `f64`, what a Newton step needs at most.
@@ -277,19 +277,14 @@ impl<'a, T: Tree<Leaf = Array, With<Array> = T>> Solver<'a, T> {
     /// See [`Solver`].
     pub fn solve(self) -> Result<Solution<T>, LinearError> {
         let Solver { method, mut apply, mut preconditioner, b, start, limits, location } = self;
-        let flattening = Flattening::of(b);
+        let trees = Trees::new(b, location);
         if let Some(start) = start {
             expect_like("start", start, "right-hand side", b, location)?;
         }
-        let (flat_b, flat_start) = (flattening.flatten(b), start.map(|start| flattening.flatten(start)));
-        let tree = |flat: &[f64]| {
-            let mut leaves = flattening.leaves(flat).into_iter();
-            b.map(&mut |_| leaves.next().expect("one array per leaf; this is a bug in retrograde"))
-        };
+        let flat = |tree: &T| trees.flattening.flatten(tree);
+        let (flat_b, flat_start) = (flat(b), start.map(flat));
         let through = |operator: &mut Operator<'a, T>, what: &str, v: &[f64]| {
-            let result = operator(&tree(v))?;
-            expect_like(what, &result, "right-hand side", b, location)?;
-            Ok(flattening.flatten(&result))
+            Ok(trees.through(operator, what, "right-hand side", v)?)
         };
         let mut flat_apply = |v: &[f64]| through(&mut apply, "product", v);
         let mut flat_precondition =
@@ -304,6 +299,6 @@ impl<'a, T: Tree<Leaf = Array, With<Array> = T>> Solver<'a, T> {
                 limits,
             },
         )?;
-        Ok(Solution { x: tree(&found.x), residuals: found.residuals, stop: found.stop })
+        Ok(Solution { x: trees.tree(&found.x), residuals: found.residuals, stop: found.stop })
     }
 }

@@ -53,10 +53,6 @@ pub use sgd::Sgd;
 pub use stochastic_newton::StochasticNewton;
 pub use svrg::Svrg;
 
-/// The rows of this folder in the catalogue.
-pub const TRICKS: &[crate::catalogue::Trick] =
-    &[hessian_free::HESSIAN_FREE, stochastic_newton::STOCHASTIC_NEWTON, svrg::SVRG];
-
 /// A way to minimise a finite sum.
 ///
 /// ```

@@ -1,8 +1,9 @@
 //! Steps with the variance taken out by a table of each example's last gradient: `w ← (w − η(gᵢ(w) − tableᵢ + mean))/(1 + ηλ)`.
 //!
 //! Law: unbiased, exactly, for the part without the penalty, which is taken implicitly. Cost: one pass for the table, then one for n
-//! steps; memory of n d numbers. The row of the catalogue is that of [`svrg`](super::svrg::SVRG). The loop is compiled once in a run.
-//! Source: Defazio, Bach, Lacoste-Julien 2014.
+//! steps; memory of n d numbers.  The loop is compiled once in a run.
+//! Source: Defazio, Bach, Lacoste-Julien 2014, SAGA: a fast incremental gradient method with support for non-strongly convex
+//! composite objectives.
 
 use retrograde_array::{Array, array};
 use retrograde_core::trace::Var;

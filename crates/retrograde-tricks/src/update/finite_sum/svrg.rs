@@ -16,36 +16,9 @@ use super::problem::{Problem, numbers, positions};
 use super::run::{Run, Stop, vector};
 use super::traced::at_rows;
 use super::{FiniteSumError, Method, check_batch, check_positive};
-use crate::catalogue::{Law, Property, Source, Trick};
 
-/// The row of the catalogue.
-pub const SVRG: Trick = Trick {
-    id: "D16",
-    name: "SVRG and SAGA: gradients with a control variate",
-    formula: "gᵢ(w) − gᵢ(w̃) + ∇F(w̃); SAGA: gᵢ(w) − tableᵢ + mean of the table",
-    law: Law::Inexact { what: "an estimate of mean ∇F, whose variance vanishes at w = w̃ = w*" },
-    cite: &[
-        Source {
-            authors: "R. Johnson and T. Zhang",
-            title: "Accelerating stochastic gradient descent using predictive variance reduction",
-            venue: "NIPS",
-            year: 2013,
-        },
-        Source {
-            authors: "A. Defazio, F. Bach and S. Lacoste-Julien",
-            title: "SAGA: A fast incremental gradient method with support for non-strongly convex composite objectives",
-            venue: "NIPS",
-            year: 2014,
-        },
-    ],
-    file: file!(),
-    example: "Svrg",
-    property: Property {
-        claim: "the mean of the direction over every example is the gradient; at w = w̃ every direction is",
-        test: "the_mean_over_every_example_is_the_gradient",
-        found: "within 1e-14 of it for both, where the direction without its correction misses by more than 1e-2",
-    },
-};
+/// Where it comes from.
+pub const CITE: &str = "R. Johnson, T. Zhang, Accelerating stochastic gradient descent using predictive variance reduction, NIPS 2013";
 
 /// The method.
 ///
