@@ -484,3 +484,122 @@ impl<P: Traceable> FiniteSum<P> {
         Ok(leaves.iter().flat_map(|leaf| numbers(&ops::convert(leaf, DType::F64))).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::update::finite_sum::preconditioner::{LowRankInverse, SubsampledInverse};
+    use crate::update::finite_sum::run::vector;
+    use crate::update::finite_sum::test_problem::logistic;
+    use retrograde_array::rng::normal;
+    use retrograde_core::trace::var::{constant, stack};
+    use retrograde_engine::{hessian, jacobian};
+    use retrograde_solve::hotelling::hotelling;
+
+    fn far(a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    }
+
+    /// Two outputs of three parameters, and a loss that couples them.
+    fn outputs(w: Var, x: Var) -> Var {
+        stack(&[(w * x).sum().tanh(), (w * w * x).sum()])
+    }
+    fn loss(z: Var, x: Var) -> Var {
+        z.logsumexp(&[0]) + 0.1 * z.index(0, 0) * x.index(0, 0)
+    }
+
+    #[test]
+    fn products_of_gauss_and_newton_are_those_of_jacobians() {
+        let data = normal(Key::from_seed(3), [5, 3]);
+        let problem = FiniteSum::new(array([0.2, -0.4, 0.7]), data.clone(), outputs, loss).unwrap();
+        let (w, v) = (array([0.2, -0.4, 0.7]), [0.5, 1.0, -1.5]);
+        let found = numbers(&problem.problem().gauss_newton(&w, &vec![data.clone()], &array(v)).unwrap());
+        let (mut expected, mut full) = (vec![0.0; 3], vec![0.0; 3]);
+        for i in 0..5 {
+            let x = data.row(i);
+            let (of_w, of_z) = (x.clone(), x.clone());
+            let j = numbers(&jacobian(move |w: Var| outputs(w, constant(&of_w))).call(&w).unwrap());
+            let z = retrograde_engine::jit(|w: Var, x: Var| outputs(w, x)).call((&w, &x)).unwrap();
+            let h = numbers(&hessian(move |z: Var| loss(z, constant(&of_z))).call(&z).unwrap());
+            let jv: Vec<f64> = (0..2).map(|k| (0..3).map(|c| j[k * 3 + c] * v[c]).sum()).collect();
+            let hjv: Vec<f64> = (0..2).map(|k| h[2 * k] * jv[0] + h[2 * k + 1] * jv[1]).collect();
+            (0..3).for_each(|c| expected[c] += j[c] * hjv[0] + j[3 + c] * hjv[1]);
+            let all = hvp(|w: Var, x: Var| loss(outputs(w, x), x)).call((&w, &x), &array(v)).unwrap();
+            full.iter_mut().zip(numbers(&all)).for_each(|(a, b)| *a += b);
+        }
+        assert!(far(&found, &expected) < 1e-14, "{found:?} {expected:?}");
+        // The Hessian has the curvature of the model too.
+        assert!(far(&full, &expected) > 1e-3);
+        let hessian = numbers(&problem.problem().product(&w, &vec![data], &array(v)).unwrap());
+        assert!(far(&hessian, &full) < 1e-13);
+    }
+
+    #[test]
+    fn rows_of_curvature_have_the_mean_of_gauss_and_newton() {
+        // A softmax has a curvature of less than full rank.
+        let p = [0.2, 0.3, 0.5];
+        let c: Vec<f64> =
+            (0..9).map(|at| if at % 4 == 0 { p[at / 4] } else { 0.0 } - p[at / 3] * p[at % 3]).collect();
+        let n_draws = 4000;
+        let squares = |u: &[f64]| -> Vec<Vec<f64>> {
+            u.chunks(3).map(|u| vec![u[0] * u[0], u[0] * u[1], u[1] * u[1], u[1] * u[2]]).collect()
+        };
+        let draws = roots(&c.repeat(n_draws), n_draws, 3, Key::from_seed(8));
+        let mean = [c[0], c[1], c[4], c[5]];
+        let test = hotelling(&squares(&draws), &mean).unwrap();
+        assert!(test.p > 0.01, "{test:?}");
+        // A bias of 5 % would be seen.
+        assert!(hotelling(&squares(&draws), &mean.map(|m| 1.05 * m)).unwrap().p < 0.01);
+        // One output has its root, and no draw: AᵀA is the matrix.
+        let sum = logistic(20, 3, 0.0);
+        let problem = sum.problem();
+        let w = array([0.3, 0.1, -0.2]);
+        let (curvature, cost) = problem.curvature(&w, problem.data(), Key::from_seed(1)).unwrap();
+        let Curvature::Rows(rows) = &curvature else { panic!("expected rows") };
+        assert_eq!(cost, 20);
+        let v = [0.4, -0.3, 1.0];
+        let along: Vec<f64> =
+            numbers(rows).chunks(3).map(|a| a.iter().zip(v).map(|(a, v)| a * v).sum()).collect();
+        let found: Vec<f64> =
+            (0..3).map(|j| numbers(rows).chunks(3).zip(&along).map(|(a, s)| a[j] * s).sum()).collect();
+        let expected = numbers(&problem.product(&w, problem.data(), &array(v)).unwrap());
+        assert!(far(&found, &expected) < 1e-14);
+    }
+
+    #[test]
+    fn inverses_of_a_subsample_invert_it_for_more_and_for_fewer_examples_than_parameters() {
+        for (n, d) in [(30, 4), (4, 9)] {
+            let sum = logistic(n, d, 0.0);
+            let problem = sum.problem();
+            let w = Array::zeros(DType::F64, [d]);
+            let (curvature, _) = problem.curvature(&w, problem.data(), Key::from_seed(1)).unwrap();
+            let inverse = SubsampledInverse::new(&curvature, 0.3).unwrap();
+            assert_eq!(matches!(inverse, SubsampledInverse::Rows { .. }), n < d);
+            let v = numbers(&normal(Key::from_seed(2), [d]));
+            let x = inverse.apply(&v).unwrap();
+            let mut back = numbers(&problem.product(&w, problem.data(), &vector(&x)).unwrap());
+            back.iter_mut().zip(&x).for_each(|(b, x)| *b = *b / n as f64 + 0.3 * x);
+            assert!(far(&back, &v) < 1e-13);
+            // Nyström of full rank is the inverse with the smallest eigenvalue added once more, up to its shift.
+            let full = LowRankInverse::nystrom(&curvature, d, 0.3, Key::from_seed(4)).unwrap();
+            let smallest = 0.5 * (1.0 / full.base - 0.3);
+            let r = full.gains.len();
+            let columns = numbers(&full.directions);
+            let along = |k: usize| (0..d).map(|j| columns[j * r + k] * v[j]).sum::<f64>();
+            let gained =
+                |j: usize| (0..r).map(|k| columns[j * r + k] * full.gains[k] * along(k)).sum::<f64>();
+            let x: Vec<f64> = (0..d).map(|j| full.base * v[j] + gained(j)).collect();
+            let mut back = numbers(&problem.product(&w, problem.data(), &vector(&x)).unwrap());
+            back.iter_mut().zip(&x).for_each(|(b, x)| *b = *b / n as f64 + (0.3 + smallest) * x);
+            assert!(far(&back, &v) < 1e-7, "{back:?} {v:?}");
+        }
+    }
+
+    #[test]
+    fn a_matrix_that_is_not_positive_gets_more_of_a_shift() {
+        let sum = Array::new([2, 2], vec![1.0, 0.0, 0.0, -4.0]).unwrap();
+        let inverse = SubsampledInverse::new(&Curvature::Matrix { sum, n_examples: 1 }, 0.5).unwrap();
+        // 0.5 is too little, 5 is not.
+        assert!(far(&inverse.apply(&[6.0, 1.0]).unwrap(), &[1.0, 1.0]) < 1e-14);
+    }
+}
