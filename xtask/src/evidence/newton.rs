@@ -11,7 +11,7 @@ use super::{last_object, last_object_of, number};
 /// Ours and theirs, in turns: the machine may be slower for a while.
 const ROUNDS: usize = 3;
 /// Fits of one solver in a round.
-const REPEATS: &str = "15";
+const REPEATS: &str = "9";
 /// Passes of the recipe to 1e-4 and 1e-8 with constants fixed beforehand, medians of three seeds.
 const RECIPE: [(&str, [f64; 2]); 4] = [
     ("digits 1/n", [5.4, 8.6]),
