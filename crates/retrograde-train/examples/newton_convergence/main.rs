@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "writes to the terminal")]
 
+#[allow(dead_code, reason = "the test of the recipe uses the rest")]
 mod sets;
 
 use std::error::Error;
