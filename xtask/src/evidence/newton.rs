@@ -11,7 +11,7 @@ use super::{last_object, last_object_of, number};
 /// Ours and theirs, in turns: the machine may be slower for a while.
 const ROUNDS: usize = 3;
 /// Fits of one solver in a round.
-const REPEATS: &str = "9";
+const REPEATS: &str = "7";
 /// Passes of the recipe to 1e-4 and 1e-8 with constants fixed beforehand, medians of three seeds.
 const RECIPE: [(&str, [f64; 2]); 4] = [
     ("digits 1/n", [5.4, 8.6]),
@@ -25,36 +25,38 @@ const SLACK: f64 = 1.1;
 const SETS_WON: usize = 3;
 const METHOD: &str = "stochastic-newton";
 
+/// Everyone has one thread: pools that spin for a core that others use measure the others.
+const THREADS: [&str; 3] = ["RETROGRADE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"];
+/// Where the sets go for other programs.
 const SETS: &str = "target/newton-sets";
 
 pub(super) fn convergence(root: &Path) -> Result<Value, String> {
     let example = "run --release --quiet --package retrograde-train --example newton_convergence --";
     let passes = last_object_of(root, &format!("{example} passes"))?;
     fs::create_dir_all(root.join(SETS)).map_err(|error| format!("cannot make {SETS}: {error}"))?;
-    let (mut ours, mut single, mut several) = (vec![], vec![], vec![]);
+    let (mut ours, mut theirs) = (vec![], vec![]);
     for _ in 0..ROUNDS {
-        ours.push(last_object_of(root, &format!("{example} times {SETS}"))?);
-        single.push(sklearn(root, Some("1"))?);
-        several.push(sklearn(root, None)?);
+        let args: Vec<&str> = example.split(' ').chain(["times", SETS]).collect();
+        ours.push(last_object_in(root, "cargo", &args, "")?);
+        let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+        let help = "; set PYTHON to a Python that has scikit-learn (`pip install scikit-learn`)";
+        theirs.push(last_object_in(root, &python, &["tools/logistic_sklearn.py", SETS, REPEATS], help)?);
     }
     let mut times = json!({});
-    let names = RECIPE.iter().map(|(name, _)| *name).chain(["synthetic"]);
-    for name in names {
+    for name in RECIPE.iter().map(|(name, _)| *name).chain(["synthetic"]) {
         let file = name.replace(['/', ' '], "_");
-        let mut theirs = json!({});
-        for (rounds, threads) in [(&single, "1 thread"), (&several, "threads of the environment")] {
-            let solvers = rounds[0][&file].as_object().ok_or_else(|| format!("no times for `{name}`"))?;
-            for solver in solvers.keys() {
-                let of_rounds = rounds.iter().map(|round| &round[&file][solver]).collect::<Vec<_>>();
-                theirs[format!("{solver}, {threads}")] = summary(&of_rounds)?;
-            }
+        let solvers = theirs[0][&file].as_object().ok_or_else(|| format!("no times for `{name}`"))?;
+        let mut of_solvers = json!({});
+        for solver in solvers.keys() {
+            let of_rounds = theirs.iter().map(|round| &round[&file][solver]).collect::<Vec<_>>();
+            of_solvers[solver] = summary(&of_rounds)?;
         }
         let of_rounds = ours.iter().map(|round| &round[name]).collect::<Vec<_>>();
         let mut own = summary(&of_rounds)?;
         own["first_ms"] = json!(middle(&of_rounds, "first_ms")?);
-        times[name] = json!({ METHOD: own, "scikit-learn": theirs });
+        times[name] = json!({ METHOD: own, "scikit-learn": of_solvers });
     }
-    Ok(json!({ "passes": passes, "times": times, "versions": single[0]["versions"] }))
+    Ok(json!({ "passes": passes, "times": times, "threads": 1, "versions": theirs[0]["versions"] }))
 }
 
 /// The last round's figures, with the median over rounds of the least time in each.
@@ -72,16 +74,14 @@ fn middle(rounds: &[&Value], key: &str) -> Result<f64, String> {
     Ok(found[found.len() / 2])
 }
 
-fn sklearn(root: &Path, threads: Option<&str>) -> Result<Value, String> {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let mut command = Command::new(&python);
-    command.args(["tools/logistic_sklearn.py", SETS, REPEATS]).current_dir(root);
-    if let Some(threads) = threads {
-        command.env("OMP_NUM_THREADS", threads).env("OPENBLAS_NUM_THREADS", threads);
+/// The JSON object that a program prints last, with one thread for every library.
+fn last_object_in(root: &Path, program: &str, args: &[&str], help: &str) -> Result<Value, String> {
+    let failed = |what: String| format!("`{program} {}`: {what}{help}", args.join(" "));
+    let mut command = Command::new(program);
+    command.args(args).current_dir(root);
+    for threads in THREADS {
+        command.env(threads, "1");
     }
-    let help = "set PYTHON to a Python that has scikit-learn (`pip install scikit-learn`)";
-    let failed =
-        |what: String| format!("`{python} tools/logistic_sklearn.py {SETS} {REPEATS}`: {what}; {help}");
     let output = command.output().map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
         return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
