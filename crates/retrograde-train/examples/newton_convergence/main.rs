@@ -90,11 +90,11 @@ fn passes() -> Result<Value, Box<dyn Error>> {
         // The baselines are for the sets that the recipe is held to.
         if set.name != "synthetic" {
             for grid in grids(0.25 + set.l2) {
-                let of = |method: &Box<dyn Method>| {
-                    let run = spent(&problem, least, method.as_ref(), 0, BUDGET);
+                let of = |method: &dyn Method| {
+                    let run = spent(&problem, least, method, 0, BUDGET);
                     [run.passes[1], run.passes[0], run.last]
                 };
-                let best = grid.iter().map(|method| (of(method), method));
+                let best = grid.iter().map(|method| (of(method.as_ref()), method));
                 let best = best.min_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
                 let (_, method) = best.ok_or("an empty grid")?;
                 methods[method.name()] = row(&problem, least, method.as_ref(), grid.len());

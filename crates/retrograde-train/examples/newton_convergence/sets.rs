@@ -113,8 +113,11 @@ fn numbers(array: &Array) -> Result<Vec<f64>, Box<dyn Error>> {
     Ok(array.to_vec::<f64>().ok_or("expected f64")?)
 }
 
+/// Features, and what is to be told from them.
+type Table = (Vec<Vec<f64>>, Vec<f64>);
+
 /// The features and the last column of a gzipped table without a header.
-fn table(path: &Path) -> Result<(Vec<Vec<f64>>, Vec<f64>), Box<dyn Error>> {
+fn table(path: &Path) -> Result<Table, Box<dyn Error>> {
     let file = std::fs::File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut text = String::new();
     flate2::read::GzDecoder::new(file).read_to_string(&mut text)?;
