@@ -74,7 +74,8 @@ fn unit(row: &[f64]) -> Vec<f64> {
 }
 
 /// The four sets the recipe was made on.
-pub(crate) fn development(data: &Path) -> Result<Vec<Set>, Box<dyn Error>> {
+pub(crate) fn development() -> Result<Vec<Set>, Box<dyn Error>> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
     let (digits, digit_of) = table(&data.join("digits.csv.gz"))?;
     let odd: Vec<f64> = digit_of.iter().map(|digit| if digit % 2.0 == 1.0 { 1.0 } else { -1.0 }).collect();
     let (cells, benign) = table(&data.join("breast_cancer.csv.gz"))?;
@@ -112,8 +113,11 @@ fn numbers(array: &Array) -> Result<Vec<f64>, Box<dyn Error>> {
     Ok(array.to_vec::<f64>().ok_or("expected f64")?)
 }
 
+/// Features, and what is to be told from them.
+type Table = (Vec<Vec<f64>>, Vec<f64>);
+
 /// The features and the last column of a gzipped table without a header.
-fn table(path: &Path) -> Result<(Vec<Vec<f64>>, Vec<f64>), Box<dyn Error>> {
+fn table(path: &Path) -> Result<Table, Box<dyn Error>> {
     let file = std::fs::File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut text = String::new();
     flate2::read::GzDecoder::new(file).read_to_string(&mut text)?;

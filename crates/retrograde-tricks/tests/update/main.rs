@@ -1,8 +1,10 @@
 //! The properties of updates. Each check that a mutation should break has one that does.
+#![forbid(unsafe_code)]
 
 mod accumulate;
 mod bad_input;
 mod curvature;
+mod finite_sum;
 mod learning;
 mod map;
 mod matrix;

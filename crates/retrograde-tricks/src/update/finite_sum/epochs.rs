@@ -7,8 +7,9 @@ use retrograde_core::trace::door::grad;
 use retrograde_engine::jit;
 
 use super::linear_recursion::batches;
-use super::problem::{at_rows, numbers, positions};
+use super::problem::{numbers, positions};
 use super::run::{Run, Stop, vector};
+use super::traced::at_rows;
 use super::{FiniteSumError, check_batch};
 
 /// A step by the gradient of a batch.

@@ -48,9 +48,9 @@ pub const HESSIAN_FREE: Trick = Trick {
     file: file!(),
     example: "HessianFree",
     property: Property {
-        claim: "the damping follows its rule on a quadratic whose ratios are known, and the Gauss–Newton product is JᵀHJv",
-        test: "the_damping_follows_the_rule_of_martens",
-        found: "ratios 1, ½ and below ¼ give ⅔ρ, ρ and 3/2 ρ exactly",
+        claim: "the product is that of JᵀH_L J made of Jacobians, and no Hessian",
+        test: "products_of_gauss_and_newton_are_those_of_jacobians",
+        found: "within 1e-14, where the Hessian's misses by more than 1e-3",
     },
 };
 
@@ -187,7 +187,8 @@ impl Method for HessianFree {
                 Ok(bent)
             })?;
             run.charge(n_products * n);
-            if !(dot(&g, &delta) < 0.0) {
+            let descent = -dot(&g, &delta);
+            if descent.is_nan() || descent <= 0.0 {
                 return Ok(Stop::NoDescent);
             }
             let mut halvings = 0;

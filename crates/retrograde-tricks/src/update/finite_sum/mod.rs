@@ -33,6 +33,7 @@ mod secants;
 mod sgd;
 pub mod stochastic_newton;
 pub mod svrg;
+mod traced;
 mod vector;
 
 use retrograde_array::{ArrayError, ops};
@@ -55,9 +56,18 @@ pub use svrg::Svrg;
 /// A way to minimise a finite sum.
 ///
 /// ```
-/// use retrograde_tricks::update::finite_sum::{Lbfgs, Method, StochasticNewton};
-/// let methods: [&dyn Method; 2] = [&StochasticNewton::default(), &Lbfgs::default()];
-/// assert_eq!(methods.map(|method| method.name()), ["stochastic-newton", "l-bfgs"]);
+/// use retrograde_array::array;
+/// use retrograde_core::trace::Var;
+/// use retrograde_tricks::update::finite_sum::{FiniteSum, Lbfgs, Limits, Method, NewtonCg};
+/// let squared = |w: Var, x: Var| (w - x) * (w - x);
+/// let problem = FiniteSum::of_loss(array(0.0), array([1.0, 2.0, 6.0]), squared)?;
+/// let methods: [&dyn Method; 2] = [&NewtonCg::default(), &Lbfgs::default()];
+/// assert_eq!(methods.map(|method| method.name()), ["newton-cg", "l-bfgs"]);
+/// for method in methods {
+///     let found = problem.minimise(method, Limits { tolerance: 1e-14, ..Limits::default() })?;
+///     assert!((found.parameters.item::<f64>().unwrap() - 3.0).abs() < 1e-6); // the mean
+/// }
+/// # Ok::<(), retrograde_tricks::update::finite_sum::FiniteSumError>(())
 /// ```
 pub trait Method: std::fmt::Debug {
     /// What recipes and reports call it.

@@ -113,15 +113,13 @@ impl LowRankInverse {
     /// Source: Tropp, Yurtsever, Udell, Cevher 2017, Fixed-rank approximation of a positive-semidefinite matrix from streaming
     /// data, algorithm 3; as a preconditioner Frangella, Tropp, Udell 2023, Randomized Nyström preconditioning.
     pub(super) fn nystrom(curvature: &Curvature, rank: usize, mu: f64, key: Key) -> Result<Self, ArrayError> {
-        let (d, times): (usize, Box<dyn Fn(&Array) -> Array>) = match curvature {
-            Curvature::Rows(a) => {
-                let s = 1.0 / a.shape()[0] as f64;
-                (a.shape()[1], Box::new(move |v| scaled(&product(a, &product(a, v, 1, 0), 0, 0), s)))
-            }
-            Curvature::Matrix { sum, n_examples } => {
-                let s = 1.0 / *n_examples as f64;
-                (sum.shape()[0], Box::new(move |v| scaled(&product(sum, v, 1, 0), s)))
-            }
+        let d = match curvature {
+            Curvature::Rows(rows) => rows.shape()[1],
+            Curvature::Matrix { sum, .. } => sum.shape()[0],
+        };
+        let times = |v: &Array| match curvature {
+            Curvature::Rows(a) => scaled(&product(a, &product(a, v, 1, 0), 0, 0), 1.0 / a.shape()[0] as f64),
+            Curvature::Matrix { sum, n_examples } => scaled(&product(sum, v, 1, 0), 1.0 / *n_examples as f64),
         };
         let rank = rank.min(d);
         let [omega, _] = retrograde_array::ops::linalg::qr(&normal(key, [d, rank]))?;

@@ -4,142 +4,25 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
+use retrograde_array::rng::{Key, random_bits};
 use retrograde_array::{Array, DType, array, ops};
-use retrograde_core::ir::{Diagnostic, Location, Type};
-use retrograde_core::trace::control::scan_over;
-use retrograde_core::trace::door::{self, HvpDoor, Jit, ValueAndGrad};
-use retrograde_core::trace::function::{Function, Traceable, expect_like};
+use retrograde_core::ir::{Location, Type};
+use retrograde_core::trace::Var;
+use retrograde_core::trace::door::{HvpDoor, Jit, ValueAndGrad};
+use retrograde_core::trace::function::{Traceable, expect_like};
 use retrograde_core::trace::tree;
-use retrograde_core::trace::var::{constant, stack};
-use retrograde_core::trace::{Var, mistake};
 use retrograde_engine::{hvp, jit, value_and_grad};
 
 use super::run::{Limits, Minimum, Progress, Run};
+use super::traced::{OfExample, Traced, unflattened};
 use super::{FiniteSumError, Method};
 
 /// The leaves of some examples: each with one entry per example along its first axis.
 pub(super) type Examples = Vec<Array>;
 
-type OfExample = Box<dyn Fn(Var, &[Var]) -> Var>;
 type Summed = Box<dyn Fn(Var, Vec<Var>) -> Var>;
 type WithVector = Box<dyn Fn(Var, Vec<Var>, Var) -> Var>;
 type WithMore = Box<dyn Fn(Var, Vec<Var>, Vec<Var>) -> Var>;
-
-/// The user's functions on flat parameters.
-pub(super) struct Traced {
-    /// m(w, x).
-    outputs: OfExample,
-    /// ℓ(z, x), one number.
-    loss: OfExample,
-    /// Whether there is a model beside the loss; else m is all of it and ℓ the identity.
-    split: bool,
-    location: Location,
-}
-
-impl Traced {
-    fn loss_of(&self, z: Var, x: &[Var]) -> Var {
-        let loss = (self.loss)(z, x);
-        if loss.rank() != 0 || !loss.dtype().is_float() {
-            let what =
-                format!("finite sum: the loss of an example is {}, expected one number (rank 0)", loss.ty());
-            let help = "the functions see one example at a time, without the leading axis of the data";
-            mistake(Diagnostic::new(what, Some(self.location)).help(help));
-            return constant(&array(0.0));
-        }
-        if loss.dtype() == DType::F64 { loss } else { loss.convert(DType::F64) }
-    }
-    /// Σ over examples, without the penalty.
-    pub(super) fn sum(&self, w: Var, examples: Vec<Var>) -> Var {
-        let each = |x: Vec<Var>| self.loss_of((self.outputs)(w, &x), &x);
-        door::vmap(each).apply((examples,)).sum()
-    }
-    /// m of each example, as rows.
-    fn rows_of_outputs(&self, w: Var, examples: Vec<Var>) -> Var {
-        door::vmap(|x: Vec<Var>| flat((self.outputs)(w, &x))).apply((examples,))
-    }
-    /// Σ Jᵀ ∇²ℓ J v.
-    fn gauss_newton(&self, w: Var, examples: Vec<Var>, v: Var) -> Var {
-        if !self.split {
-            return door::hvp(|w: Var, x: Vec<Var>| self.sum(w, x)).at((w, examples), &v);
-        }
-        let bent = |x: Vec<Var>| {
-            let (z, dots) = door::jvp(|w: Var| (self.outputs)(w, &x)).at(w, &v);
-            flat(door::hvp(|z: Var| self.loss_of(z, &x)).at(z, &dots[0]))
-        };
-        let bent = door::vmap(bent).apply((examples.clone(),));
-        door::grad(|w: Var| wide(self.rows_of_outputs(w, examples.clone()) * bent).sum()).at(w)
-    }
-    /// ∇²ℓ of each example: `[b, k, k]`.
-    fn loss_curvature(&self, w: Var, examples: Vec<Var>) -> Var {
-        let of_example = |x: Vec<Var>| {
-            let z = (self.outputs)(w, &x);
-            let k = z.shape().size();
-            let unit = retrograde_core::trace::linalg::eye(z.dtype(), k);
-            let column = |e: Var| flat(door::hvp(|z: Var| self.loss_of(z, &x)).at(z, &e.reshape(z.shape())));
-            wide(door::vmap(column).apply((unit,)))
-        };
-        door::vmap(of_example).apply((examples,))
-    }
-    /// uᵢᵀ J of each example, `[b, d]`.
-    fn pulled_back(&self, w: Var, examples: Vec<Var>, u: Var) -> Var {
-        let of_example = |x: Vec<Var>, u: Var| {
-            door::grad(|w: Var| {
-                let z = flat((self.outputs)(w, &x));
-                wide(z * if z.dtype() == DType::F64 { u } else { u.convert(z.dtype()) }).sum()
-            })
-            .at(w)
-        };
-        door::vmap(of_example).apply((examples, u))
-    }
-    /// The gradient of each example's loss, `[b, d]`.
-    fn gradients(&self, w: Var, examples: Vec<Var>) -> Var {
-        let of_example = |x: Vec<Var>| door::grad(|w: Var| self.loss_of((self.outputs)(w, &x), &x)).at(w);
-        door::vmap(of_example).apply((examples,))
-    }
-    /// The matrix Σ ∇²ℓᵢ, `[d, d]`.
-    fn hessian(&self, w: Var, examples: Vec<Var>) -> Var {
-        let unit = retrograde_core::trace::linalg::eye(DType::F64, w.shape().size());
-        let column = |e: Var| door::hvp(|w: Var, x: Vec<Var>| self.sum(w, x)).at((w, examples.clone()), &e);
-        door::vmap(column).apply((unit,))
-    }
-    /// x₀ = v₀ = 0, vₖ₊₁ = β vₖ + η P (g − Ĥₖ xₖ), xₖ₊₁ = xₖ + vₖ₊₁; the mean of the iterates by their weights.
-    /// `more`: batches `[K, b]`, weights `[K]`, g `[d]`, and then η, β, λ, P's gain outside, directions `[d, r]`, gains inside `[r]`.
-    fn recursion(&self, w: Var, data: Vec<Var>, more: Vec<Var>) -> Var {
-        let [batches, weights, g, eta, beta, l2, base, directions, gains] = more[..] else {
-            unreachable!("nine values; this is a bug in retrograde")
-        };
-        let b = batches.shape()[1] as f64;
-        let zero = 0.0 * g;
-        let step = |(x, v, mean): (Var, Var, Var), (batch, weight): (Var, Var)| {
-            let rows = at_rows(&data, batch);
-            let bent = door::hvp(|w: Var, x: Vec<Var>| self.sum(w, x)).at((w, rows), &x);
-            let r = g - bent / b - l2 * x;
-            let preconditioned = base * r + directions.dot(gains * r.dot(directions));
-            let v = beta * v + eta * preconditioned;
-            let x = x + v;
-            ((x, v, mean + weight * x), Vec::<Var>::new())
-        };
-        scan_over().run((zero, zero, zero), (batches, weights), step).0.2
-    }
-}
-
-/// Entries at some places along the first axis.
-pub(super) fn at_rows(data: &[Var], places: Var) -> Vec<Var> {
-    data.iter().map(|leaf| leaf.gather(0, places)).collect()
-}
-
-/// `[i, 0]`: where row i of a matrix begins.
-pub(super) fn row_start(i: Var) -> Var {
-    stack(&[i, constant(&array(0_i64))])
-}
-
-fn flat(z: Var) -> Var {
-    if z.rank() == 1 { z } else { z.reshape([z.shape().size()]) }
-}
-
-fn wide(z: Var) -> Var {
-    if z.dtype() == DType::F64 { z } else { z.convert(DType::F64) }
-}
 
 /// How wide the parts of a linear recursion are; see [`Problem::recursion`].
 #[derive(Clone, Debug)]
@@ -266,7 +149,7 @@ impl Problem {
         &self,
         w: &Array,
         examples: &Examples,
-        key: retrograde_array::rng::Key,
+        key: Key,
     ) -> Result<(Curvature, usize), FiniteSumError> {
         let b = examples[0].shape()[0];
         if !self.traced.split {
@@ -317,11 +200,11 @@ pub(super) enum Curvature {
 /// For each k × k matrix C a vector u with E uuᵀ = C: its Cholesky factor times random signs, where C is not negative.
 ///
 /// A pivot that is not positive counts as zero, so that matrices of less than full rank such as that of a softmax have a factor.
-fn roots(matrices: &[f64], b: usize, k: usize, key: retrograde_array::rng::Key) -> Vec<f64> {
+fn roots(matrices: &[f64], b: usize, k: usize, key: Key) -> Vec<f64> {
     if k == 1 {
         return matrices.iter().map(|c| c.max(0.0).sqrt()).collect();
     }
-    let signs = retrograde_array::rng::random_bits(key, b * k);
+    let signs = random_bits(key, b * k);
     let mut all = Vec::with_capacity(b * k);
     for (i, matrix) in matrices.chunks(k * k).enumerate() {
         let (mut rest, mut u) = (matrix.to_vec(), vec![0.0; k]);
@@ -602,13 +485,121 @@ impl<P: Traceable> FiniteSum<P> {
     }
 }
 
-/// The tree of a flat traced vector.
-fn unflattened<P: Traceable>(like: &P::Arrays, w: Var) -> P {
-    let mut start = 0;
-    P::from_arrays(like, &mut |leaf| {
-        let part = w.slice(0, start..start + leaf.size());
-        start += leaf.size();
-        let shaped = if leaf.rank() == 1 { part } else { part.reshape(leaf.shape().clone()) };
-        if leaf.dtype() == DType::F64 { shaped } else { shaped.convert(leaf.dtype()) }
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::update::finite_sum::preconditioner::{LowRankInverse, SubsampledInverse};
+    use crate::update::finite_sum::run::vector;
+    use crate::update::finite_sum::test_problem::logistic;
+    use retrograde_array::rng::normal;
+    use retrograde_core::trace::var::{constant, stack};
+    use retrograde_engine::{hessian, jacobian};
+    use retrograde_solve::hotelling::hotelling;
+
+    fn far(a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    }
+
+    /// Two outputs of three parameters, and a loss that couples them.
+    fn outputs(w: Var, x: Var) -> Var {
+        stack(&[(w * x).sum().tanh(), (w * w * x).sum()])
+    }
+    fn loss(z: Var, x: Var) -> Var {
+        z.logsumexp(&[0]) + 0.1 * z.index(0, 0) * x.index(0, 0)
+    }
+
+    #[test]
+    fn products_of_gauss_and_newton_are_those_of_jacobians() {
+        let data = normal(Key::from_seed(3), [5, 3]);
+        let problem = FiniteSum::new(array([0.2, -0.4, 0.7]), data.clone(), outputs, loss).unwrap();
+        let (w, v) = (array([0.2, -0.4, 0.7]), [0.5, 1.0, -1.5]);
+        let found = numbers(&problem.problem().gauss_newton(&w, &vec![data.clone()], &array(v)).unwrap());
+        let (mut expected, mut full) = (vec![0.0; 3], vec![0.0; 3]);
+        for i in 0..5 {
+            let x = data.row(i);
+            let (of_w, of_z) = (x.clone(), x.clone());
+            let j = numbers(&jacobian(move |w: Var| outputs(w, constant(&of_w))).call(&w).unwrap());
+            let z = retrograde_engine::jit(|w: Var, x: Var| outputs(w, x)).call((&w, &x)).unwrap();
+            let h = numbers(&hessian(move |z: Var| loss(z, constant(&of_z))).call(&z).unwrap());
+            let jv: Vec<f64> = (0..2).map(|k| (0..3).map(|c| j[k * 3 + c] * v[c]).sum()).collect();
+            let hjv: Vec<f64> = (0..2).map(|k| h[2 * k] * jv[0] + h[2 * k + 1] * jv[1]).collect();
+            (0..3).for_each(|c| expected[c] += j[c] * hjv[0] + j[3 + c] * hjv[1]);
+            let all = hvp(|w: Var, x: Var| loss(outputs(w, x), x)).call((&w, &x), &array(v)).unwrap();
+            full.iter_mut().zip(numbers(&all)).for_each(|(a, b)| *a += b);
+        }
+        assert!(far(&found, &expected) < 1e-14, "{found:?} {expected:?}");
+        // The Hessian has the curvature of the model too.
+        assert!(far(&full, &expected) > 1e-3);
+        let hessian = numbers(&problem.problem().product(&w, &vec![data], &array(v)).unwrap());
+        assert!(far(&hessian, &full) < 1e-13);
+    }
+
+    #[test]
+    fn rows_of_curvature_have_the_mean_of_gauss_and_newton() {
+        // A softmax has a curvature of less than full rank.
+        let p = [0.2, 0.3, 0.5];
+        let c: Vec<f64> =
+            (0..9).map(|at| if at % 4 == 0 { p[at / 4] } else { 0.0 } - p[at / 3] * p[at % 3]).collect();
+        let n_draws = 4000;
+        let squares = |u: &[f64]| -> Vec<Vec<f64>> {
+            u.chunks(3).map(|u| vec![u[0] * u[0], u[0] * u[1], u[1] * u[1], u[1] * u[2]]).collect()
+        };
+        let draws = roots(&c.repeat(n_draws), n_draws, 3, Key::from_seed(8));
+        let mean = [c[0], c[1], c[4], c[5]];
+        let test = hotelling(&squares(&draws), &mean).unwrap();
+        assert!(test.p > 0.01, "{test:?}");
+        // A bias of 5 % would be seen.
+        assert!(hotelling(&squares(&draws), &mean.map(|m| 1.05 * m)).unwrap().p < 0.01);
+        // One output has its root, and no draw: AᵀA is the matrix.
+        let sum = logistic(20, 3, 0.0);
+        let problem = sum.problem();
+        let w = array([0.3, 0.1, -0.2]);
+        let (curvature, cost) = problem.curvature(&w, problem.data(), Key::from_seed(1)).unwrap();
+        let Curvature::Rows(rows) = &curvature else { panic!("expected rows") };
+        assert_eq!(cost, 20);
+        let v = [0.4, -0.3, 1.0];
+        let along: Vec<f64> =
+            numbers(rows).chunks(3).map(|a| a.iter().zip(v).map(|(a, v)| a * v).sum()).collect();
+        let found: Vec<f64> =
+            (0..3).map(|j| numbers(rows).chunks(3).zip(&along).map(|(a, s)| a[j] * s).sum()).collect();
+        let expected = numbers(&problem.product(&w, problem.data(), &array(v)).unwrap());
+        assert!(far(&found, &expected) < 1e-14);
+    }
+
+    #[test]
+    fn inverses_of_a_subsample_invert_it_for_more_and_for_fewer_examples_than_parameters() {
+        for (n, d) in [(30, 4), (4, 9)] {
+            let sum = logistic(n, d, 0.0);
+            let problem = sum.problem();
+            let w = Array::zeros(DType::F64, [d]);
+            let (curvature, _) = problem.curvature(&w, problem.data(), Key::from_seed(1)).unwrap();
+            let inverse = SubsampledInverse::new(&curvature, 0.3).unwrap();
+            assert_eq!(matches!(inverse, SubsampledInverse::Rows { .. }), n < d);
+            let v = numbers(&normal(Key::from_seed(2), [d]));
+            let x = inverse.apply(&v).unwrap();
+            let mut back = numbers(&problem.product(&w, problem.data(), &vector(&x)).unwrap());
+            back.iter_mut().zip(&x).for_each(|(b, x)| *b = *b / n as f64 + 0.3 * x);
+            assert!(far(&back, &v) < 1e-13);
+            // Nyström of full rank is the inverse with the smallest eigenvalue added once more, up to its shift.
+            let full = LowRankInverse::nystrom(&curvature, d, 0.3, Key::from_seed(4)).unwrap();
+            let smallest = 0.5 * (1.0 / full.base - 0.3);
+            let r = full.gains.len();
+            let columns = numbers(&full.directions);
+            let along = |k: usize| (0..d).map(|j| columns[j * r + k] * v[j]).sum::<f64>();
+            let gained =
+                |j: usize| (0..r).map(|k| columns[j * r + k] * full.gains[k] * along(k)).sum::<f64>();
+            let x: Vec<f64> = (0..d).map(|j| full.base * v[j] + gained(j)).collect();
+            let mut back = numbers(&problem.product(&w, problem.data(), &vector(&x)).unwrap());
+            back.iter_mut().zip(&x).for_each(|(b, x)| *b = *b / n as f64 + (0.3 + smallest) * x);
+            assert!(far(&back, &v) < 1e-7, "{back:?} {v:?}");
+        }
+    }
+
+    #[test]
+    fn a_matrix_that_is_not_positive_gets_more_of_a_shift() {
+        let sum = Array::new([2, 2], vec![1.0, 0.0, 0.0, -4.0]).unwrap();
+        let inverse = SubsampledInverse::new(&Curvature::Matrix { sum, n_examples: 1 }, 0.5).unwrap();
+        // 0.5 is too little, 5 is not.
+        assert!(far(&inverse.apply(&[6.0, 1.0]).unwrap(), &[1.0, 1.0]) < 1e-14);
+    }
 }

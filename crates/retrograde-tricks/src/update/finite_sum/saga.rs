@@ -1,8 +1,10 @@
 //! Steps with the variance taken out by a table of each example's last gradient: `w ← (w − η(gᵢ(w) − tableᵢ + mean))/(1 + ηλ)`.
 //!
 //! Law: unbiased, exactly, for the part without the penalty, which is taken implicitly. Cost: one pass for the table, then one for n
-//! steps; memory of n d numbers. The row of the catalogue is that of [`VARIANCE_REDUCTION`](crate::estimate::variance_reduction::VARIANCE_REDUCTION). The loop is compiled once in a run.
-//! Source: Defazio, Bach, Lacoste-Julien 2014.
+//! steps; memory of n d numbers. The row of the catalogue is that of
+//! [`VARIANCE_REDUCTION`](crate::estimate::variance_reduction::VARIANCE_REDUCTION). The loop is compiled once in a run.
+//! Source: Defazio, Bach, Lacoste-Julien 2014, SAGA: a fast incremental gradient method with support for non-strongly convex
+//! composite objectives.
 
 use retrograde_array::{Array, array};
 use retrograde_core::trace::Var;
@@ -11,8 +13,9 @@ use retrograde_core::trace::door::{Jit, grad};
 use retrograde_engine::jit;
 
 use super::linear_recursion::batches;
-use super::problem::{Problem, at_rows, numbers, positions, row_start};
+use super::problem::{Problem, numbers, positions};
 use super::run::{Run, Stop, vector};
+use super::traced::{at_rows, row_start};
 use super::vector::add_scaled;
 use super::{FiniteSumError, Method, check_positive};
 

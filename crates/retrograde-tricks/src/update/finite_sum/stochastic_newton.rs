@@ -14,6 +14,8 @@
 //! Cost in passes: mₜ/n for a step and S/n for a curvature, and beside that S d² multiplications (S² d for S < d), which count
 //! where a gradient costs little more than d.
 //!
+//! Memory: a copy of the data in the random order, and S d numbers.
+//!
 //! The constants are the recipe's: they were fixed before the comparison of `cargo xtask evidence newton-convergence`.
 
 use retrograde_array::rng::permutation;
@@ -50,7 +52,7 @@ pub const STOCHASTIC_NEWTON: Trick = Trick {
     file: file!(),
     example: "StochasticNewton",
     property: Property {
-        claim: "H y = s for the last pair; passes to 1e-8 on four sets no more than a tenth above those of the recipe",
+        claim: "H y = s for the last pair; few passes are a claim of `cargo xtask evidence newton-convergence`",
         test: "the_secant_equation_holds_for_the_last_pair_and_the_inverse_is_symmetric_and_positive",
         found: "miss below 1e-14",
     },

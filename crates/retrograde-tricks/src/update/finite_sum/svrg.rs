@@ -12,9 +12,13 @@ use retrograde_core::trace::door::{Jit, grad};
 use retrograde_engine::jit;
 
 use super::linear_recursion::batches;
-use super::problem::{Problem, at_rows, numbers, positions};
+use super::problem::{Problem, numbers, positions};
 use super::run::{Run, Stop, vector};
+use super::traced::at_rows;
 use super::{FiniteSumError, Method, check_batch, check_positive};
+
+/// Where it comes from.
+pub const CITE: &str = "R. Johnson, T. Zhang, Accelerating stochastic gradient descent using predictive variance reduction, NIPS 2013";
 
 /// The method.
 ///
