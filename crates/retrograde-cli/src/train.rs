@@ -86,7 +86,7 @@ pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> Result<(), Failure> 
         None => {
             let recipe = resolve(args)?;
             let data = dataset(&recipe)?;
-            recipe.check(&data.targets)?;
+            recipe.check(&data)?;
             let folds = folds(&recipe, &data, args.folds)?;
             folds.iter().try_for_each(|fold| check_size(&recipe, &data, fold))?;
             let folder = match &args.out {
@@ -169,7 +169,7 @@ fn finish(
         )?;
         if args.json {
             let n_parameters: usize =
-                tree::leaves(&trained.parameters).iter().map(|(_, leaf)| leaf.size()).sum();
+                tree::leaves(&trained.network.layers).iter().map(|(_, leaf)| leaf.size()).sum();
             let mut result = json!({
                 "command": "train", "n_train": train.len(), "n_test": test.len(), "n_steps": trained.n_steps,
                 "n_epochs": trained.n_epochs, "n_parameters": n_parameters, "seed": recipe.seed,
@@ -401,7 +401,7 @@ impl Run<'_> {
         let name = file_name(label);
         match retrograde_train::train(job, from, &mut listeners) {
             Ok(trained) => {
-                let arrays = [tree::leaves(&trained.parameters), trained.scaling.arrays()].concat();
+                let arrays = [trained.network.arrays(), trained.scaling.arrays()].concat();
                 folder.write_arrays(&name, &arrays)?;
                 self.report(job, label, &trained)?;
                 Ok(trained)
@@ -429,12 +429,12 @@ impl Run<'_> {
     ) -> Result<Failure, RunFolderError> {
         let folder = self.start.folder;
         let resume = matches!(source, TrainError::Interrupted { .. }).then(|| folder.path().into());
-        let Some(parameters) = source.parameters() else {
+        let Some(network) = source.network() else {
             return Ok(Failure::Train { source: Box::new(source), saved: None, resume });
         };
         let scaling =
             Scaling::of(&job.data.inputs, &job.data.targets, &job.fold.train, job.recipe.standardise);
-        folder.write_arrays(name, &[tree::leaves(parameters), scaling.arrays()].concat())?;
+        folder.write_arrays(name, &[network.arrays(), scaling.arrays()].concat())?;
         let reason = source.to_string();
         let reason = reason.lines().next().unwrap_or_default().trim_start_matches("error: ");
         self.metrics.append(&json!({ "stopped": reason }))?;

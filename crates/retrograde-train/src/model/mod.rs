@@ -17,17 +17,17 @@ pub mod transformer;
 use retrograde_array::rng::Key;
 use retrograde_array::{Array, DType};
 use retrograde_core::trace::Var;
-use retrograde_core::trace::tree::{Leaf, Part, Tree, Visit};
+use retrograde_core::trace::tree::{self, Leaf, Part, Tree, Visit};
 use retrograde_derive::Tree;
 use retrograde_tricks::estimate::draw::split;
 use retrograde_tricks::estimate::dropout::dropout;
 use retrograde_tricks::primal::batch_norm::{BatchNorm, Moments};
 
-use crate::data::Layout;
+use crate::data::{Dataset, Layout};
 use crate::recipe::Setting;
 
-pub use predictor::{About, ModelError, Predictions, Predictor, file_name};
 pub(crate) use predictor::probabilities;
+pub use predictor::{About, ModelError, Predictions, Predictor, file_name};
 
 /// All parameters are of this type.
 const DTYPE: DType = DType::F32;
@@ -42,6 +42,10 @@ pub struct Interface {
 }
 
 impl Interface {
+    /// Of some data.
+    pub fn of(data: &Dataset) -> Interface {
+        Interface { layout: data.inputs.layout.clone(), n_outputs: data.targets.n_outputs() }
+    }
     /// Height and width where the inputs are images.
     fn image(&self) -> Option<(usize, usize)> {
         match self.layout {
@@ -179,6 +183,57 @@ pub struct Network {
     pub layers: Layers<Array>,
     /// What they do not.
     pub buffers: Buffers<Array>,
+}
+
+/// What the names of buffers begin with in files of parameters.
+const BUFFERS: &str = "buffers.";
+
+impl Network {
+    /// Everything by name, to be kept in a file.
+    pub fn arrays(&self) -> Vec<(String, Array)> {
+        let buffers = tree::leaves(&self.buffers).into_iter();
+        let buffers = buffers.map(|(path, leaf)| (format!("{BUFFERS}{path}"), leaf));
+        tree::leaves(&self.layers).into_iter().chain(buffers).collect()
+    }
+
+    /// The same network with other arrays, such as [`Network::arrays`] gives; none where names, types or shapes differ.
+    pub fn with(&self, arrays: &[(String, Array)]) -> Option<Network> {
+        let (buffers, layers): (Vec<_>, Vec<_>) =
+            arrays.iter().cloned().partition(|(name, _)| name.starts_with(BUFFERS));
+        let buffers: Vec<_> =
+            buffers.into_iter().map(|(name, leaf)| (name[BUFFERS.len()..].into(), leaf)).collect();
+        Some(Network { layers: like(&self.layers, &layers)?, buffers: like(&self.buffers, &buffers)? })
+    }
+
+    /// The names of the layers: `hidden.0`, …, `head`.
+    pub fn layer_names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            tree::leaves(&self.layers).iter().map(|(path, _)| layer_of(path).into()).collect();
+        names.dedup();
+        names
+    }
+}
+
+/// The layer that a parameter belongs to.
+pub(crate) fn layer_of(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(layer, _)| layer)
+}
+
+/// A tree of the same structure with other leaves, in any order; none where names, types or shapes differ.
+pub(crate) fn like<T: Tree<Leaf = Array, With<Array> = T>>(
+    tree: &T,
+    leaves: &[(String, Array)],
+) -> Option<T> {
+    let mine = tree::leaves(tree);
+    if mine.len() != leaves.len() {
+        return None;
+    }
+    let found = mine.iter().map(|(path, mine)| {
+        let (_, other) = leaves.iter().find(|(name, _)| name == path)?;
+        (mine.dtype() == other.dtype() && mine.shape() == other.shape()).then(|| other.clone())
+    });
+    let mut found = found.collect::<Option<Vec<_>>>()?.into_iter();
+    Some(tree.map(&mut |old| found.next().unwrap_or_else(|| old.clone())))
 }
 
 /// Makes the sums over all kinds of networks from one table.

@@ -4,8 +4,8 @@
 //! A convolution makes 2 · `channels` channels of the image; a loop runs over the couplings, whose functions are convolution, relu,
 //! convolution; the halves are pooled to 2 × 2 and classified.
 
+use retrograde_array::Array;
 use retrograde_array::rng::Key;
-use retrograde_array::{Array, ops};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::control::scan_over;
 use retrograde_core::trace::var::concat;
@@ -92,22 +92,23 @@ impl Kind for Keys {
         let (channels, n_blocks) = (self.channels as usize, self.blocks as usize);
         let config = ConvConfig::default().padding(1);
         let conv = |key, n_in, n_out| Conv::he(key, n_in, n_out, &[3, 3], config.clone(), DTYPE);
-        // All couplings together shall add little to what the stem makes: their last layers begin at zero (Zhang, Dauphin and
-        // Ma 2019, Fixup).
-        let layer = |key: Key, scale: f32| {
-            let each = key.split(n_blocks).into_iter().map(|key| conv(key, channels, channels));
-            let each = each.collect::<Vec<_>>();
-            let stacked = |leaf: fn(&Conv<Array>) -> &Array| {
-                let leaves = each.iter().map(leaf).cloned().collect::<Vec<_>>();
-                Array::stack(&leaves)
-                    .unwrap_or_else(|error| panic!("kernels of one shape: {error}; this is a bug in retrograde"))
-            };
-            let scaled = |array: Array| ops::mul(&array, &Array::full(DTYPE, array.shape().clone(), scale.into()));
-            Conv { kernel: scaled(stacked(|c| &c.kernel)), bias: stacked(|c| &c.bias), config: config.clone() }
+        let stacked = |key: Key| {
+            let each: Vec<_> =
+                key.split(n_blocks).into_iter().map(|key| conv(key, channels, channels).kernel).collect();
+            let kernel = Array::stack(&each);
+            kernel
+                .unwrap_or_else(|error| panic!("kernels of one shape: {error}; this is a bug in retrograde"))
         };
+        // The last layers begin at zero (Zhang, Dauphin and Ma 2019, Fixup): couplings begin as the identity.
         let branch = |key: Key| {
-            let keys = key.split(2);
-            Branch { inner: layer(keys[0], 1.0), outer: layer(keys[1], 0.0) }
+            let kernel = stacked(key);
+            let zeros = Array::zeros(DTYPE, kernel.shape().clone());
+            let layer = |kernel| Conv {
+                kernel,
+                bias: Array::zeros(DTYPE, [n_blocks, channels]),
+                config: config.clone(),
+            };
+            Branch { inner: layer(kernel), outer: layer(zeros) }
         };
         let halves = keys[1].split(2);
         let layers = Layers {
@@ -137,9 +138,8 @@ impl Forward for Layers<Var> {
         let channels = x.shape()[1] / 2;
         let halves = (x.slice(1, 0..channels), x.slice(1, channels..2 * channels));
         let nothing: Vec<Var> = vec![];
-        let step = |halves, block: Block<Var>| {
-            (couple(halves, |x| block.f.apply(x), |y| block.g.apply(y)), nothing)
-        };
+        let step =
+            |halves, block: Block<Var>| (couple(halves, |x| block.f.apply(x), |y| block.g.apply(y)), nothing);
         let ((y1, y2), _) = scan_over().run(halves, self.blocks.clone(), step);
         let (rows, columns) = (height / 2, width / 2);
         let pool = PoolConfig::new([rows, columns]).strides([rows, columns]);

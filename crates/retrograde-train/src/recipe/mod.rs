@@ -3,7 +3,8 @@
 //! ```
 //! use retrograde_train::Recipe;
 //! let recipe = Recipe::parse("epochs = 5\n[model]\nhidden = [32, 32]\n", "wide.toml")?;
-//! assert_eq!((recipe.epochs, recipe.model.hidden.len()), (5, 2));
+//! assert_eq!((recipe.epochs, recipe.model.name()), (5, "mlp"));
+//! assert_eq!(Recipe::parse("model = \"cnn\"", "images.toml")?.model.name(), "cnn");
 //! let error = Recipe::parse("epoch = 5", "wide.toml").unwrap_err().to_string();
 //! assert!(error.starts_with("error: unknown key `epoch`\n  --> wide.toml:1:1\n  help: did you mean `epochs`?"));
 //! # Ok::<(), retrograde_train::RecipeError>(())
@@ -18,10 +19,15 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use retrograde_core::prim::Tape;
+use retrograde_tricks::primal::dense;
+
 use crate::choice::{Choice, choice};
-use crate::data::{Header, Reading, Targets, Task};
+use crate::data::{Dataset, Header, Layout, Reading, Targets, Task};
 use crate::diagnosis::{Diagnosis, one_line};
+use crate::model::{Interface, KeysVisitor, Kind, Model};
 use reader::{KEYS, Reader};
+pub(crate) use reader::{MAX_DEPTH, MAX_WIDTH, Setting, setting};
 
 /// What to train and how. Every key has a default; printing a recipe gives TOML that parses back to it.
 #[derive(Clone, PartialEq, Debug)]
@@ -58,6 +64,24 @@ pub struct Recipe {
     pub decay_every: u32,
     /// What the learning rate is multiplied by at each of them, above 0 and at most 1.
     pub decay_factor: f64,
+    /// Epochs in which the learning rate rises from 0, before the schedule begins.
+    pub warmup: u32,
+    /// Share of the mean of squares kept from step to step, in updates that have one, from 0 to below 1.
+    pub beta_2: f64,
+    /// Norm that the gradient of a step is scaled down to where it is larger; 0: never.
+    pub clip_norm: f64,
+    /// Which parameters are tested and kept.
+    pub average: Average,
+    /// Share of the exponential average kept from step to step, from 0 to below 1.
+    pub average_decay: f64,
+    /// Share of the probability that is spread over all classes, from 0 to below 1.
+    pub label_smoothing: f64,
+    /// α of the Beta distribution by which pairs of rows are mixed; 0: not at all.
+    pub mixup: f64,
+    /// Pixels by which images are shifted at random, at most, up or down and left or right.
+    pub shift: u32,
+    /// What the gradient remembers of loops.
+    pub tape: Tape,
     /// Epochs without a smaller validation loss after which the run stops and its best epoch is kept; 0: never.
     pub patience: u32,
     /// All chance in the run comes from this.
@@ -66,6 +90,27 @@ pub struct Recipe {
     pub split: Shares,
     /// The network.
     pub model: Model,
+    /// Where keys were set, for messages.
+    pub places: Places,
+}
+
+/// Where the keys of a recipe were set. Recipes that say the same are equal, wherever they say it.
+#[derive(Clone, Debug, Default)]
+pub struct Places(Vec<(String, String)>);
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Places) -> bool {
+        true
+    }
+}
+
+impl Places {
+    /// The place where a key, such as `model.heads`, was set last.
+    fn of(&self, key: &str) -> String {
+        let found =
+            self.0.iter().rev().find(|(set, _)| set == key || (key == "model.name" && set == "model"));
+        found.map_or_else(|| format!("the recipe, `{key}`"), |(_, place)| place.clone())
+    }
 }
 
 /// Shares of rows that are not trained on.
@@ -75,15 +120,6 @@ pub struct Shares {
     pub test: f64,
     /// Of the others, from 0 to below 1.
     pub validation: f64,
-}
-
-/// A multilayer perceptron.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Model {
-    /// The widths of the hidden layers, each from 1 to 65,536.
-    pub hidden: Vec<u32>,
-    /// What stands after each hidden layer.
-    pub activation: Activation,
 }
 
 /// The data to train on.
@@ -127,8 +163,37 @@ choice! {
     Update {
         /// Stochastic gradient descent with momentum.
         Sgd = "sgd",
+        /// With Nesterov's look ahead.
+        Nesterov = "nesterov",
         /// Adaptive moments.
         Adam = "adam",
+        /// Weights that decay apart from the gradient.
+        AdamW = "adamw",
+        /// The largest mean of squares so far.
+        AmsGrad = "amsgrad",
+        /// Adam with Nesterov's look ahead.
+        Nadam = "nadam",
+        /// Squares are added, not mixed in.
+        Yogi = "yogi",
+        /// By the root of the mean of squares.
+        RmsProp = "rmsprop",
+        /// By the root of the sum of squares.
+        AdaGrad = "adagrad",
+        /// By the signs of the mean gradient.
+        Lion = "lion",
+    }
+}
+choice! {
+    /// Which parameters are tested and kept.
+    Average {
+        /// The last ones.
+        None = "none",
+        /// An exponential average.
+        Ema = "ema",
+        /// The mean over the last quarter of the steps.
+        Swa = "swa",
+        /// The last ones, which every 5 steps go back half of the way. Source: M. R. Zhang et al. 2019.
+        Lookahead = "lookahead",
     }
 }
 choice! {
@@ -162,6 +227,21 @@ choice! {
         Cosine = "cosine",
         /// It is multiplied by `decay_factor` after every `decay_every` epochs.
         Step = "step",
+        /// In a straight line to 0.
+        Linear = "linear",
+        /// Up over the first 3 of 10 steps and down again. Source: Smith and Topin (2019), as PyTorch's `OneCycleLR`.
+        OneCycle = "one_cycle",
+    }
+}
+
+impl Activation {
+    /// The function itself.
+    pub(crate) fn function(self) -> dense::Activation {
+        match self {
+            Activation::Tanh => dense::Activation::Tanh,
+            Activation::Relu => dense::Activation::Relu,
+            Activation::Sigmoid => dense::Activation::Sigmoid,
+        }
     }
 }
 
@@ -184,10 +264,20 @@ impl Default for Recipe {
             schedule: Schedule::Cosine,
             decay_every: 10,
             decay_factor: 0.1,
+            warmup: 0,
+            beta_2: 0.999,
+            clip_norm: 0.0,
+            average: Average::None,
+            average_decay: 0.99,
+            label_smoothing: 0.0,
+            mixup: 0.0,
+            shift: 0,
+            tape: Tape::Store,
             patience: 0,
             seed: 0,
             split: Shares::default(),
             model: Model::default(),
+            places: Places::default(),
         }
     }
 }
@@ -195,12 +285,6 @@ impl Default for Recipe {
 impl Default for Shares {
     fn default() -> Shares {
         Shares { test: 0.2, validation: 0.0 }
-    }
-}
-
-impl Default for Model {
-    fn default() -> Model {
-        Model { hidden: vec![64], activation: Activation::Tanh }
     }
 }
 
@@ -260,7 +344,7 @@ impl Recipe {
     /// Every mistake in the text.
     pub fn amend(&self, text: &str, file_name: &str) -> Result<Recipe, RecipeError> {
         let mut recipe = self.clone();
-        let mut reader = Reader { text, file: file_name, mistakes: vec![] };
+        let mut reader = Reader { text, file: file_name, mistakes: vec![], places: vec![] };
         match DeTable::parse(text) {
             Ok(table) => reader.table(KEYS, &mut recipe, table.get_ref()),
             Err(error) => {
@@ -270,6 +354,7 @@ impl Recipe {
             }
         }
         if reader.mistakes.is_empty() {
+            recipe.places.0.append(&mut reader.places);
             return Ok(recipe);
         }
         reader.mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
@@ -279,12 +364,30 @@ impl Recipe {
     /// Whether the keys go together, for the data at hand.
     ///
     /// # Errors
-    /// Patience without a validation split; a loss for another task.
-    pub fn check(&self, targets: &Targets) -> Result<(), RecipeError> {
+    /// Patience without a validation split; a loss for another task; a model for other inputs, or with sizes that do not fit.
+    pub fn check(&self, data: &Dataset) -> Result<(), RecipeError> {
         let wrong = |message: String, key: &str, help: &str| {
-            let place = format!("the recipe, `{key}`");
+            let place = self.places.of(key);
             Err(RecipeError::Together(Diagnosis { message, place, help: Some(help.into()) }))
         };
+        let targets = &data.targets;
+        self.check_model(data)?;
+        let is_classes = matches!(targets, Targets::Classes { .. });
+        for (key, is_set) in [("label_smoothing", self.label_smoothing > 0.0), ("mixup", self.mixup > 0.0)] {
+            if is_set && !is_classes {
+                let message = format!("`{key}` is for classes, and the targets are numbers");
+                return wrong(message, key, &format!("leave out `{key}`, or say `--task classification`"));
+            }
+        }
+        if self.shift > 0 && !matches!(data.inputs.layout, Layout::Images { .. }) {
+            let message = format!("`shift` is for images, and the inputs are {}", data.inputs.layout);
+            return wrong(message, "shift", "leave out `shift`");
+        }
+        if self.warmup >= self.epochs && self.warmup > 0 {
+            let message =
+                format!("found {} epochs of warmup in {} epochs, expected fewer", self.warmup, self.epochs);
+            return wrong(message, "warmup", "raise `epochs`, or lower `warmup`");
+        }
         if self.patience > 0 && self.split.validation == 0.0 {
             return wrong(
                 format!("patience = {} needs validation rows, and split.validation is 0", self.patience),
@@ -305,6 +408,14 @@ impl Recipe {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the model goes with the inputs.
+    pub(crate) fn check_model(&self, data: &Dataset) -> Result<(), RecipeError> {
+        self.model.check(&Interface::of(data)).map_err(|misfit| {
+            let place = self.places.of(&format!("model.{}", misfit.key));
+            RecipeError::Together(Diagnosis { message: misfit.message, place, help: Some(misfit.help) })
+        })
     }
 
     /// A checksum over what decides the result, apart from the data. Where the files lie does not matter.
@@ -329,7 +440,8 @@ impl fmt::Display for Recipe {
         let Recipe { data, target, task, header, labels, standardise, loss, epochs, batch, update, .. } =
             self;
         let Recipe { learning_rate, momentum, weight_decay, schedule, decay_every, decay_factor, .. } = self;
-        let Recipe { patience, seed, split, model, .. } = self;
+        let Recipe { patience, seed, split, model, warmup, beta_2, clip_norm, average, .. } = self;
+        let Recipe { average_decay, label_smoothing, mixup, shift, tape, .. } = self;
         let quoted = |text: &str| toml::Value::String(text.into()).to_string();
         let optional = |name: &str, value: &Option<String>, note: &str| match value {
             Some(value) => format!("{name} = {}", quoted(value)),
@@ -363,20 +475,42 @@ impl fmt::Display for Recipe {
         writeln!(f, "schedule = \"{schedule}\"  # {}", names::<Schedule>())?;
         writeln!(f, "decay_every = {decay_every}  # epochs, for the schedule \"step\"")?;
         writeln!(f, "decay_factor = {decay_factor:?}")?;
+        writeln!(f, "warmup = {warmup}  # epochs")?;
+        writeln!(f, "beta_2 = {beta_2:?}  # for updates with a mean of squares")?;
+        writeln!(f, "clip_norm = {clip_norm:?}  # 0: no clipping")?;
+        writeln!(f, "average = \"{average}\"  # {}", names::<Average>())?;
+        writeln!(f, "average_decay = {average_decay:?}  # for \"ema\"")?;
+        writeln!(f, "label_smoothing = {label_smoothing:?}")?;
+        writeln!(f, "mixup = {mixup:?}  # 0: rows are not mixed")?;
+        writeln!(f, "shift = {shift}  # pixels, for images")?;
+        writeln!(f, "tape = \"{tape}\"  # store, recompute, checkpoint-sqrt, reverse, ...")?;
         writeln!(f, "patience = {patience}  # epochs without a better validation loss; 0: no early stop")?;
         writeln!(f, "seed = {seed}")?;
         writeln!(f, "\n[split]")?;
         writeln!(f, "test = {:?}  # share of all rows", split.test)?;
         writeln!(f, "validation = {:?}  # share of the others", split.validation)?;
         writeln!(f, "\n[model]")?;
-        writeln!(f, "hidden = {:?}", model.hidden)?;
-        writeln!(f, "activation = \"{}\"  # {}", model.activation, names::<Activation>())
+        writeln!(f, "name = \"{}\"  # {}", model.name(), or(Model::NAMES))?;
+        f.write_str(&model.clone().with_keys(ShowKeys))
+    }
+}
+
+/// Prints the keys of a model, of whatever kind.
+struct ShowKeys;
+
+impl KeysVisitor for ShowKeys {
+    type Result = String;
+    fn visit<K: Kind>(self, keys: &mut K) -> String {
+        K::KEYS.iter().map(|setting| format!("{} = {}\n", setting.name, (setting.show)(keys))).collect()
     }
 }
 
 /// `auto, yes or no`
-fn names<T: Choice>() -> String {
-    let names = T::ALL.iter().map(|choice| choice.name()).collect::<Vec<_>>();
+pub(crate) fn names<T: Choice>() -> String {
+    or(&T::ALL.iter().map(|choice| choice.name()).collect::<Vec<_>>())
+}
+
+fn or(names: &[&str]) -> String {
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => names.join(""),
