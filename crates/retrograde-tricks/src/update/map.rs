@@ -601,6 +601,26 @@ impl Update {
         })
     }
 
+    /// What the settings are blamed for.
+    pub(super) fn mistakes(&self) -> Vec<Diagnostic> {
+        self.mistakes.clone()
+    }
+
+    /// [`Rule::init`], for an update inside another.
+    pub(super) fn rule_init(&self, parameters: &Leaves<Var>) -> State<Var> {
+        self.rule.init(parameters)
+    }
+
+    /// [`Rule::update`], likewise.
+    pub(super) fn rule_update(&self, given: &Given<Var>, state: &State<Var>) -> (Leaves<Var>, State<Var>) {
+        self.rule.update(given, state)
+    }
+
+    /// [`Rule::needs_curvature`], likewise.
+    pub(super) fn wants_curvature(&self) -> bool {
+        self.rule.needs_curvature()
+    }
+
     fn checked(&self, location: Location) -> Checked {
         Checked { rule: self.rule.clone(), mistakes: self.mistakes.clone(), location }
     }
