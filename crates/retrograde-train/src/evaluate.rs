@@ -93,20 +93,9 @@ pub fn outputs(
 
 /// The numbers of some rows, standardised if they are to be: `[rows, features]`.
 pub(crate) fn batch_of(inputs: &Inputs, scaling: &Scaling, rows: &[usize]) -> Array {
-    changed_batch_of(inputs, scaling, rows, &mut |_| {})
-}
-
-/// [`batch_of`] rows that are changed before they are standardised.
-pub(crate) fn changed_batch_of(
-    inputs: &Inputs,
-    scaling: &Scaling,
-    rows: &[usize],
-    change: &mut dyn FnMut(&mut [f32]),
-) -> Array {
     let n_features = inputs.layout.n_features();
     let mut x = Vec::with_capacity(rows.len() * n_features);
     rows.iter().for_each(|&row_idx| inputs.push_row(row_idx, &mut x));
-    change(&mut x);
     if let Some(columns) = &scaling.inputs {
         columns.apply(&mut x);
     }

@@ -19,7 +19,6 @@
 // The derive macro names its traits through the façade's path.
 extern crate retrograde_core as retrograde;
 
-mod augment;
 pub mod checkpoint;
 mod choice;
 pub mod data;
@@ -28,6 +27,7 @@ pub mod digits;
 pub mod evaluate;
 #[cfg(test)]
 mod fuzz;
+mod loss;
 pub mod model;
 pub mod progress;
 pub mod recipe;

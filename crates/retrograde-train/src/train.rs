@@ -18,17 +18,15 @@ use retrograde_core::tape::{Lowered, TapeReport};
 use retrograde_core::trace::door::{ValueAndGrad, Vjp};
 use retrograde_core::trace::function::Function;
 use retrograde_core::trace::{Error, Tree, Var, tree};
-use retrograde_derive::Tree;
 use retrograde_engine::{Engine, value_and_grad, vjp};
-use retrograde_tricks::primal::loss::cross_entropy;
 use retrograde_tricks::update::map::{State, Update};
 use serde::Serialize;
 
-use crate::augment::{partners, shift};
 use crate::checkpoint::{Checkpoint, Position};
-use crate::data::{Dataset, Layout, Targets};
-use crate::evaluate::{Evaluator, ROWS_AT_ONCE, Score, batch_of, changed_batch_of, score};
-use crate::model::{Buffers, Interface, Layers, Network, Pass, layer_of, like, mlp};
+use crate::data::{Dataset, Targets};
+use crate::evaluate::{Evaluator, ROWS_AT_ONCE, Score, batch_of, score};
+use crate::loss::{Batch, Goal, Loss, Mix};
+use crate::model::{Buffers, Interface, Layers, Network, layer_of, like, mlp};
 use crate::recipe::{Recipe, RecipeError};
 use crate::standardise::Scaling;
 use crate::update::{Rates, chain_of, kept, set_rate};
@@ -355,10 +353,9 @@ impl Run<'_> {
     fn epochs(&mut self, listeners: &mut Listeners<'_>) -> Result<Trained, TrainError> {
         let Job { recipe, data, fold, key } = self.job;
         let keys = key.split(4);
-        let (order_key, pass_key, change_key) = (keys[1], keys[2], keys[3]);
-        let loss_of =
-            Loss { is_classes: data.targets.labels().is_some(), label_smoothing: recipe.label_smoothing };
-        let door = loss_of.door(recipe);
+        let (order_key, pass_key, mix_key) = (keys[1], keys[2], keys[3]);
+        let loss_of = Loss::new(recipe, data);
+        let door = door(loss_of, recipe);
         let mut last_good = self.network.clone();
         let mut last_checkpoint = Instant::now();
         while !self.position.is_finished {
@@ -373,8 +370,7 @@ impl Run<'_> {
                     return Err(TrainError::Interrupted { step, total_steps: self.total_steps, network });
                 }
                 let rate = self.rates.of(step)?;
-                let batch = self.changed_batch(change_key.fold_in(step), rows);
-                let given = (self.network.buffers.clone(), pass_key.fold_in(step).to_array());
+                let batch = self.batch((pass_key.fold_in(step), mix_key.fold_in(step)), rows);
                 let stop = |what: String, place: Option<RunError>, last_good: &Network| {
                     let last_good = last_good.clone();
                     TrainError::NotFinite(Box::new(NotFinite {
@@ -386,7 +382,8 @@ impl Run<'_> {
                         last_good,
                     }))
                 };
-                let ((loss, buffers), pullback) = door.call((&self.network.layers, &given, &batch))?;
+                let ((loss, buffers), pullback) =
+                    door.call((&self.network.layers, &self.network.buffers, &batch))?;
                 let nothing = buffers.map(&mut |leaf| Array::zeros(leaf.dtype(), leaf.shape().clone()));
                 let one = Array::scalar(1.0_f32);
                 let gradient = pullback.call(&(one, nothing))?;
@@ -394,7 +391,12 @@ impl Run<'_> {
                 let leaves = tree::leaves(&gradient);
                 if !loss.is_finite() || !leaves.iter().all(|(_, leaf)| is_finite(leaf)) {
                     let what = if loss.is_finite() { "the gradient" } else { "the loss" };
-                    let place = loss_of.first_place(recipe, &self.network.layers, &given, &batch)?;
+                    let lowered = loss_door(loss_of, recipe).lowered((
+                        &self.network.layers,
+                        &self.network.buffers,
+                        &batch,
+                    ))?;
+                    let place = first_place(&lowered, &self.network, &batch);
                     return Err(stop(what.into(), place, &last_good));
                 }
                 last_good = self.network.clone();
@@ -431,23 +433,13 @@ impl Run<'_> {
         Ok(Trained { network, scaling: self.scaling.clone(), test, test_outputs, n_steps, n_epochs })
     }
 
-    /// A batch of training rows: shifted where they are images, mixed in pairs, as the recipe says.
-    fn changed_batch(&self, key: Key, rows: &[usize]) -> Batch<Array> {
+    fn batch(&self, keys: (Key, Key), rows: &[usize]) -> Batch<Array> {
         let Job { recipe, data, .. } = self.job;
-        let keys = key.split(2);
-        let mut change = |values: &mut [f32]| {
-            if let (Layout::Images { height, width }, 1..) = (&data.inputs.layout, recipe.shift) {
-                shift(keys[0], recipe.shift, (*height, *width), values);
-            }
-        };
-        let mix = (recipe.mixup > 0.0).then(|| {
-            let (share, order) = partners(keys[1], recipe.mixup, rows.len());
-            Mix { share: Array::scalar(share), order }
-        });
+        let mix = Mix::draw(recipe, keys.1, rows.len()).filter(|_| recipe.mixup > 0.0);
         Batch {
-            x: changed_batch_of(&data.inputs, &self.scaling, rows, &mut change),
-            targets: targets_of(&data.targets, &self.scaling, rows),
-            mix,
+            x: batch_of(&data.inputs, &self.scaling, rows),
+            goal: Goal { targets: targets_of(&data.targets, &self.scaling, rows), mix },
+            key: keys.0.to_array(),
         }
     }
 
@@ -528,118 +520,22 @@ impl Run<'_> {
     }
 }
 
-/// What a step learns from.
-#[derive(Tree, Clone, Debug)]
-struct Batch<T> {
-    /// `[n, features]`
-    x: T,
-    /// Class numbers `i64[n]`, or standardised numbers `[n, 1]`.
-    targets: T,
-    mix: Option<Mix<T>>,
+type Inputs = (Layers<Var>, Buffers<Var>, Batch<Var>);
+
+/// The loss of a batch and the buffers after it, and the gradient of the loss.
+fn door(loss: Loss, recipe: &Recipe) -> Vjp<impl Function<Inputs, Output = (Var, Buffers<Var>)>, Inputs> {
+    let f = move |layers: Layers<Var>, buffers: Buffers<Var>, batch: Batch<Var>| {
+        loss.of(&layers, &buffers, &batch)
+    };
+    vjp(f).wrt::<0>().tape(recipe.tape)
 }
 
-/// What each row is mixed with. Source: see [`partners`].
-#[derive(Tree, Clone, Debug)]
-struct Mix<T> {
-    /// How much of it stays.
-    share: T,
-    /// `i64[n]`, the row that the rest comes from.
-    order: T,
-}
-
-/// What is minimised.
-#[derive(Clone, Copy, Debug)]
-struct Loss {
-    is_classes: bool,
-    label_smoothing: f64,
-}
-
-/// Buffers, and the key of the pass.
-type Beside<T> = (Buffers<T>, T);
-
-impl Loss {
-    /// The loss of a batch, and the buffers after it.
-    #[track_caller]
-    fn of(
-        self,
-        layers: &Layers<Var>,
-        (buffers, key): &Beside<Var>,
-        batch: &Batch<Var>,
-    ) -> (Var, Buffers<Var>) {
-        let x = match &batch.mix {
-            Some(mix) => mixed(mix.share, batch.x, batch.x.gather(0, mix.order)),
-            None => batch.x,
-        };
-        let (outputs, buffers) = layers.forward(x, buffers, Pass::Training(*key));
-        let loss = match &batch.mix {
-            Some(mix) => {
-                // Linear in the targets, so the loss of mixed targets is the mixed loss.
-                let others = batch.targets.gather(0, mix.order);
-                mixed(mix.share, self.of_outputs(outputs, batch.targets), self.of_outputs(outputs, others))
-            }
-            None => self.of_outputs(outputs, batch.targets),
-        };
-        (loss, buffers)
-    }
-
-    /// Label smoothing ε: `(1 − ε)` of the cross-entropy, ε of that to equal probabilities. Source: C. Szegedy, V. Vanhoucke, S. Ioffe,
-    /// J. Shlens, Z. Wojna, Rethinking the Inception architecture for computer vision, CVPR 2016, section 7.
-    #[track_caller]
-    fn of_outputs(self, outputs: Var, targets: Var) -> Var {
-        if !self.is_classes {
-            return squared_error(outputs, targets);
-        }
-        let loss = cross_entropy(outputs, targets);
-        if self.label_smoothing == 0.0 {
-            return loss;
-        }
-        let n_classes = outputs.shape().last().copied().unwrap_or(1) as f64;
-        let to_equal = (outputs.logsumexp(&[1]) - outputs.sum_axes(&[1]) / n_classes).mean();
-        (1.0 - self.label_smoothing) * loss + self.label_smoothing * to_equal
-    }
-
-    fn door(self, recipe: &Recipe) -> Vjp<impl Function<Inputs, Output = (Var, Buffers<Var>)>, Inputs> {
-        let f = move |layers: Layers<Var>, beside: Beside<Var>, batch: Batch<Var>| {
-            self.of(&layers, &beside, &batch)
-        };
-        vjp(f).wrt::<0>().tape(recipe.tape)
-    }
-
-    /// The loss alone: the same program but for the new buffers.
-    fn alone(self, recipe: &Recipe) -> ValueAndGrad<impl Function<Inputs, Output = Var>, Inputs> {
-        let f = move |layers: Layers<Var>, beside: Beside<Var>, batch: Batch<Var>| {
-            self.of(&layers, &beside, &batch).0
-        };
-        value_and_grad(f).wrt::<0>().tape(recipe.tape)
-    }
-
-    /// Runs a step again and looks where the first NaN or infinity comes from.
-    fn first_place(
-        self,
-        recipe: &Recipe,
-        layers: &Layers<Array>,
-        beside: &Beside<Array>,
-        batch: &Batch<Array>,
-    ) -> Result<Option<RunError>, Error> {
-        let lowered = self.alone(recipe).lowered((layers, beside, batch))?;
-        let leaves = [tree::leaves(layers), tree::leaves(beside), tree::leaves(batch)].concat();
-        Ok(first_place(&lowered, leaves.into_iter().map(|(_, leaf)| Value::Array(leaf)).collect()))
-    }
-}
-
-type Inputs = (Layers<Var>, Beside<Var>, Batch<Var>);
-
-/// `share a + (1 − share) b`
-#[track_caller]
-fn mixed(share: Var, a: Var, b: Var) -> Var {
-    share * a + (1.0 - share) * b
-}
-
-/// Mean of (output − target)².   outputs: [n, 1], targets: [n, 1] → number.
-#[track_caller]
-fn squared_error(outputs: Var, targets: Var) -> Var {
-    let error = outputs - targets;
-    (error * error).mean()
+/// The loss alone: the same program but for the new buffers.
+fn loss_door(loss: Loss, recipe: &Recipe) -> ValueAndGrad<impl Function<Inputs, Output = Var>, Inputs> {
+    let f = move |layers: Layers<Var>, buffers: Buffers<Var>, batch: Batch<Var>| {
+        loss.of(&layers, &buffers, &batch).0
+    };
+    value_and_grad(f).wrt::<0>().tape(recipe.tape)
 }
 
 /// Class numbers `i64[n]`, or standardised numbers `f32[n,1]`.
@@ -690,10 +586,10 @@ pub fn step_tape(job: Job<'_>, trained: &Trained) -> Result<StepTape, TrainError
     let rows = &fold.train[..fold.train.len().min(recipe.batch as usize)];
     let x = batch_of(&data.inputs, &trained.scaling, rows);
     let targets = targets_of(&data.targets, &trained.scaling, rows);
-    let loss = Loss { is_classes: data.targets.labels().is_some(), label_smoothing: recipe.label_smoothing };
-    let beside = (trained.network.buffers.clone(), key.to_array());
-    let batch = Batch { x, targets, mix: None };
-    let (_, report, _) = loss.alone(recipe).forward((&trained.network.layers, &beside, &batch))?;
+    let goal = Goal { targets, mix: None };
+    let batch = Batch { x, goal, key: key.to_array() };
+    let door = loss_door(Loss::new(recipe, data), recipe);
+    let (_, report, _) = door.forward((&trained.network.layers, &trained.network.buffers, &batch))?;
     let by_layer = match &trained.network.layers {
         Layers::Mlp(mlp) => tape_of_mlp(&report, mlp, rows.len()),
         _ => tape_by_line(&report),
@@ -760,7 +656,10 @@ fn is_finite(array: &Array) -> bool {
 }
 
 /// Where the first NaN or infinity comes from.
-fn first_place(lowered: &Lowered, inputs: Vec<Value>) -> Option<RunError> {
+fn first_place(lowered: &Lowered, network: &Network, batch: &Batch<Array>) -> Option<RunError> {
+    let leaves =
+        [tree::leaves(&network.layers), tree::leaves(&network.buffers), tree::leaves(batch)].concat();
+    let inputs: Vec<Value> = leaves.into_iter().map(|(_, leaf)| Value::Array(leaf)).collect();
     let engine = Engine { config: RunConfig { look_for_non_finite: true }, ..Engine::default() };
     let tape = match engine.run(&lowered.forward, inputs.clone()) {
         Ok((mut out, _)) => out.split_off(lowered.n_outputs),

@@ -4,14 +4,18 @@
 //! feedback weights. It has no state and no mode: buffers and a key go in, outputs and new buffers come out, all in `f32`.
 //!
 //! - [`mlp`], [`residual`], [`cnn`], [`lstm`], [`transformer`], [`revnet`]: by exact derivatives
+//! - [`binary`], [`feedback_alignment`], [`synthetic_gradients`]: by derivatives that are another on purpose
 //! - [`predictor`]: a trained network, ready to predict
 
+pub mod binary;
 pub mod cnn;
+pub mod feedback_alignment;
 pub mod lstm;
 pub mod mlp;
 pub mod predictor;
 pub mod residual;
 pub mod revnet;
+pub mod synthetic_gradients;
 pub mod transformer;
 
 use retrograde_array::rng::Key;
@@ -24,6 +28,7 @@ use retrograde_tricks::estimate::dropout::dropout;
 use retrograde_tricks::primal::batch_norm::{BatchNorm, Moments};
 
 use crate::data::{Dataset, Layout};
+use crate::loss::{Goal, Loss};
 use crate::recipe::Setting;
 
 pub(crate) use predictor::probabilities;
@@ -115,6 +120,19 @@ pub(crate) trait Kind: Sized + 'static {
 pub(crate) trait Forward {
     /// `[n, features]` → `[n, outputs]`, and the buffers after it.
     fn forward(&self, x: Var, buffers: &Buffers<Var>, pass: Pass) -> (Var, Buffers<Var>);
+    /// What a batch is to be learnt from by: the loss, whose gradient moves the parameters, and the buffers after it.
+    #[track_caller]
+    fn loss(
+        &self,
+        loss: Loss,
+        x: Var,
+        goal: &Goal<Var>,
+        buffers: &Buffers<Var>,
+        pass: Pass,
+    ) -> (Var, Buffers<Var>) {
+        let (outputs, buffers) = self.forward(x, buffers, pass);
+        (loss.of_outputs(outputs, goal), buffers)
+    }
 }
 
 /// What a batch goes through a network for.
@@ -273,6 +291,19 @@ macro_rules! models {
             pub fn forward(&self, x: Var, buffers: &Buffers<Var>, pass: Pass) -> (Var, Buffers<Var>) {
                 match self { $(Layers::$variant(layers) => layers.forward(x, buffers, pass)),* }
             }
+
+            /// What a step minimises, and the buffers after it.
+            #[track_caller]
+            pub(crate) fn loss(
+                &self,
+                loss: Loss,
+                x: Var,
+                goal: &Goal<Var>,
+                buffers: &Buffers<Var>,
+                pass: Pass,
+            ) -> (Var, Buffers<Var>) {
+                match self { $(Layers::$variant(layers) => layers.loss(loss, x, goal, buffers, pass)),* }
+            }
         }
 
         impl Model {
@@ -337,6 +368,12 @@ models! {
     Transformer = "transformer", transformer;
     /// Convolutions in couplings that run backwards.
     RevNet = "revnet", revnet;
+    /// Dense layers of weights ±s, by straight-through derivatives.
+    Binary = "binary", binary;
+    /// Dense layers whose cotangents come back through fixed random matrices.
+    FeedbackAlignment = "feedback_alignment", feedback_alignment;
+    /// Dense layers below and above a cut, whose cotangents are predicted.
+    SyntheticGradients = "synthetic_gradients", synthetic_gradients;
 }
 
 impl Default for Model {
