@@ -673,6 +673,8 @@ fn first_place(lowered: &Lowered, network: &Network, batch: &Batch<Array>) -> Op
 mod tests {
     use super::*;
     use crate::digits::digits;
+    use crate::evaluate::outputs;
+    use crate::model::Model;
     use crate::recipe::Update;
     use crate::{Silent, hold_out, stratified_folds};
 
@@ -720,6 +722,19 @@ mod tests {
         trained.network.arrays()
     }
 
+    /// The model of this name, so small that a step takes little even where nothing is optimised.
+    fn small(name: &str) -> String {
+        let keys = match name {
+            "residual" => "width = 8, hidden = 8, blocks = 2",
+            "cnn" => "channels = [4], dense = 8",
+            "lstm" => "hidden = 8",
+            "transformer" => "width = 8, hidden = 8, heads = 2, patch = 4, blocks = 1",
+            "revnet" => "channels = 2, blocks = 2",
+            _ => "hidden = [8, 8]",
+        };
+        format!("{{ name = \"{name}\", {keys} }}")
+    }
+
     #[test]
     fn a_seed_fixes_every_bit_and_another_seed_changes_them() {
         let (first, records) = run(&short(), 1);
@@ -751,11 +766,17 @@ mod tests {
         let fold = first_fold(&data);
         let (train_rows, validation) = hold_out(&data.targets, &fold.train, 0.2, &mut |n| (0..n).collect());
         let fold = Fold { train: train_rows, validation, ..fold };
-        for text in [
+        let plain = [
             "batch = 500\nepochs = 3",
             "batch = 500\nepochs = 4\nupdate = \"adam\"\npatience = 1\nlearning_rate = 0.3",
-        ] {
-            let recipe = short().amend(text, "test").unwrap();
+            "batch = 500\nepochs = 4\naverage = \"swa\"\nmixup = 0.2\nmodel.dropout = 0.5",
+        ];
+        // Buffers, keys and the average come back for every kind of network, too.
+        let each = Model::NAMES.iter().map(|name| {
+            format!("batch = 600\nepochs = 1\naverage = \"ema\"\nshift = 1\nmodel = {}", small(name))
+        });
+        for text in plain.map(String::from).into_iter().chain(each) {
+            let recipe = short().amend(&text, "test").unwrap();
             let (straight, expected) = run_on(&recipe, &data, &fold, 3);
             let straight = straight.unwrap();
             let (mut from, mut records) = (None, vec![]);
@@ -802,6 +823,53 @@ mod tests {
         assert!(matches!(changed, Err(TrainError::OtherRun { what: "the recipe" })));
         let job = Job { key: Key::from_seed(4), ..job };
         assert!(matches!(Run::start(job, Some(other)), Err(TrainError::OtherRun { what: "the seed" })));
+    }
+
+    /// What no gradient changes: running moments go along, feedback stays; both are kept, and predict the same again.
+    #[test]
+    fn buffers_are_kept_with_the_network() {
+        let data = digits();
+        for (name, moves) in [("cnn", true), ("feedback_alignment", false)] {
+            let text = format!("batch = 700\nepochs = 1\nmodel = {}", small(name));
+            let recipe = short().amend(&text, "test").unwrap();
+            let fold = first_fold(&data);
+            let trained = run_on(&recipe, &data, &fold, 1).0.unwrap();
+            let start = recipe.model.start(&Interface::of(&data), Key::from_seed(1).split(2)[0]);
+            let (before, after) = (tree::leaves(&start.buffers), tree::leaves(&trained.network.buffers));
+            assert!(!before.is_empty() && before.len() == after.len());
+            assert!(before.iter().zip(&after).all(|(b, a)| b.1.bits_eq(&a.1) != moves), "{name}");
+            let again = start.with(&trained.network.arrays()).unwrap();
+            let found = outputs(&again, &data.inputs, &trained.scaling, &fold.test).unwrap();
+            assert_eq!(found, trained.test_outputs, "{name}");
+        }
+    }
+
+    /// The same gradient, to the bit, from a tape that does not grow with the couplings, and the page says which policy kept it.
+    #[test]
+    fn a_reversible_network_keeps_little_under_its_policy() {
+        let data = digits();
+        let fold = first_fold(&data);
+        let run = |tape: &str, blocks: usize| {
+            let text = format!(
+                "batch = 700\nepochs = 1\ntape = \"{tape}\"\nmodel = {{ name = \"revnet\", channels = 2, blocks = {blocks} }}"
+            );
+            let recipe = short().amend(&text, "test").unwrap();
+            let (trained, records) = run_on(&recipe, &data, &fold, 1);
+            let trained = trained.unwrap();
+            let job = Job { recipe: &recipe, data: &data, fold: &fold, key: Key::from_seed(1) };
+            let tape = step_tape(job, &trained).unwrap();
+            let records: Vec<_> =
+                records.iter().map(|record| serde_json::to_value(record).unwrap()).collect();
+            let page = crate::report::page(job, &trained, &tape, &records);
+            (leaves(&trained), tape.report.tape_bytes(), page)
+        };
+        let ((stored, bytes_of_4, _), (_, bytes_of_8, _)) = (run("store", 4), run("store", 8));
+        let ((reversed, few_bytes_of_4, page), (_, few_bytes_of_8, _)) =
+            (run("reverse", 4), run("reverse", 8));
+        assert!(stored.iter().zip(&reversed).all(|(a, b)| a.1.bits_eq(&b.1)));
+        let (grown, grown_little) = (bytes_of_8 - bytes_of_4, few_bytes_of_8 - few_bytes_of_4);
+        assert!(4 * grown_little < grown, "{grown_little} of {grown} bytes");
+        assert!(page.contains(">reverse: ") && page.contains("revnet.rs:"), "{page}");
     }
 
     #[test]

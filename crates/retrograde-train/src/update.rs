@@ -123,7 +123,7 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use retrograde_array::rng::Key;
-    use retrograde_core::trace::tree;
+    use retrograde_core::trace::{Tree, tree};
 
     use super::*;
     use crate::choice::Choice;

@@ -45,7 +45,7 @@ pub struct BinaryLinear<T> {
 #[derive(Tree, Clone, Debug)]
 pub struct Layers<T> {
     hidden: Vec<BinaryLinear<T>>,
-    head: BinaryLinear<T>,
+    pub(super) head: BinaryLinear<T>,
     activation: dense::Activation,
     dropout: f64,
 }
@@ -67,7 +67,7 @@ impl BinaryLinear<Array> {
 impl BinaryLinear<Var> {
     /// The weights of the primal, all ±scale.
     #[track_caller]
-    pub(crate) fn binary(&self) -> Var {
+    pub(super) fn binary(&self) -> Var {
         binarise(self.weight) * self.scale
     }
 }

@@ -16,6 +16,8 @@ pub mod predictor;
 pub mod residual;
 pub mod revnet;
 pub mod synthetic_gradients;
+#[cfg(test)]
+mod tests;
 pub mod transformer;
 
 use retrograde_array::rng::Key;

@@ -168,7 +168,7 @@ fn near_divisor(n: u32, wanted: u32) -> u32 {
 impl Layers<Var> {
     /// `[n, pixels]` → `[n, tokens, pixels of a token]`.
     #[track_caller]
-    fn tokens(&self, x: Var) -> Var {
+    pub(super) fn tokens(&self, x: Var) -> Var {
         let ((height, width), (rows, columns)) = (self.image, self.token);
         let (down, along) = (height / rows, width / columns);
         let n = x.shape()[0];

@@ -519,8 +519,8 @@ fn or(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::reader::MODEL_KEYS;
     use super::*;
+    use crate::model::mlp;
 
     fn error(text: &str) -> String {
         Recipe::parse(text, "r.toml").unwrap_err().to_string()
@@ -536,7 +536,9 @@ mod tests {
         let text = "data = \"a \\\"b\\\".csv\"\ntarget = \"é\"\ntask = \"regression\"\nheader = \"no\"\nlabels = \"l\"\n\
                     standardise = \"no\"\nloss = \"squared_error\"\nupdate = \"adam\"\ndecay_every = 4\n\
                     decay_factor = 0.5\npatience = 6\nsplit = { test = 0.25, validation = 0.125 }\nepochs = 3\nbatch = 7\nlearning_rate = 1\nmomentum = 0.0\nweight_decay = 1e-300\n\
-                    schedule = \"constant\"\nseed = 18446744073709551615\nmodel = { hidden = [0x10, 1_000], activation = \"relu\" }\n";
+                    schedule = \"constant\"\nseed = 18446744073709551615\nmodel = { hidden = [0x10, 1_000], activation = \"relu\", dropout = 0.25 }\n\
+                    warmup = 2\nbeta_2 = 0.5\nclip_norm = 1\naverage = \"ema\"\naverage_decay = 0.75\nlabel_smoothing = 0.1\n\
+                    mixup = 0.2\nshift = 1\ntape = \"checkpoint-7\"\n";
         let recipe = Recipe::parse(text, "r.toml").unwrap();
         let expected = Recipe {
             data: Data::Path("a \"b\".csv".into()),
@@ -558,7 +560,21 @@ mod tests {
             weight_decay: 1e-300,
             schedule: Schedule::Constant,
             seed: u64::MAX,
-            model: Model { hidden: vec![16, 1000], activation: Activation::Relu },
+            warmup: 2,
+            beta_2: 0.5,
+            clip_norm: 1.0,
+            average: Average::Ema,
+            average_decay: 0.75,
+            label_smoothing: 0.1,
+            mixup: 0.2,
+            shift: 1,
+            tape: "checkpoint-7".parse().unwrap(),
+            model: Model::Mlp(mlp::Keys {
+                hidden: vec![16, 1000],
+                activation: Activation::Relu,
+                dropout: 0.25,
+            }),
+            places: Places::default(),
         };
         assert_eq!(recipe, expected);
         for recipe in [expected, Recipe::default()] {
@@ -567,9 +583,139 @@ mod tests {
         for key in KEYS {
             assert!(Recipe::default().to_string().contains(key.name), "{} is not printed", key.name);
         }
-        for key in MODEL_KEYS {
-            assert!(Recipe::default().to_string().contains(key.name), "{} is not printed", key.name);
+    }
+
+    /// What each model prints reads back, and a value changed under each of its keys is kept.
+    #[test]
+    fn every_key_of_every_model_can_be_set_and_prints_back() {
+        for name in Model::NAMES {
+            let recipe = Recipe::parse(&format!("model = \"{name}\""), "r.toml").unwrap();
+            assert_eq!(recipe.model.name(), *name);
+            let printed = recipe.to_string();
+            assert_eq!(Recipe::parse(&printed, "printed").unwrap(), recipe);
+            let keys = printed.split_once("[model]\n").unwrap().1;
+            for line in keys.lines() {
+                let (key, value) = line.split_once(" = ").unwrap();
+                let (value, note) = value.split_once("  # ").unwrap_or((value, ""));
+                let other = match (key, value) {
+                    ("name", _) => continue,
+                    (_, value) if value.starts_with('"') => {
+                        let names = note.replace(" or ", ", ");
+                        let other = names.split(", ").find(|name| format!("\"{name}\"") != value);
+                        format!("\"{}\"", other.unwrap())
+                    }
+                    (_, value) if value.starts_with('[') => "[3, 5, 7]".into(),
+                    (_, value) if value.contains('.') => "0.375".into(),
+                    _ => "5".into(),
+                };
+                let changed = recipe.amend(&format!("model.{key} = {other}"), "--set").unwrap();
+                assert_ne!(changed, recipe, "{name} {key}");
+                let again = Recipe::parse(&changed.to_string(), "printed").unwrap();
+                assert_eq!(again, changed, "{name} {key}");
+                assert_ne!(changed.checksum(), recipe.checksum(), "{name} {key}");
+            }
         }
+    }
+
+    #[test]
+    fn a_model_is_named_and_has_its_own_keys() {
+        let text = "[model]\nheads = 8\nname = \"transformer\"\n";
+        let recipe = Recipe::parse(text, "r.toml").unwrap();
+        assert_eq!(recipe.model.name(), "transformer");
+        // The same name again keeps its keys; another name begins anew.
+        let again = recipe.amend("model = \"transformer\"", "--set").unwrap();
+        assert_eq!(again.model, recipe.model);
+        assert_eq!(
+            recipe.amend("model.name = \"cnn\"", "--set").unwrap().model,
+            Model::named("cnn").unwrap()
+        );
+        assert_eq!(
+            error("epochs = 1\nmodel = \"transfomer\"\n"),
+            "error: unknown model \"transfomer\"\n  --> r.toml:2:9\n  help: did you mean \"transformer\"? the models are \
+             \"mlp\", \"residual\", \"cnn\", \"lstm\", \"transformer\", \"revnet\", \"binary\", \"feedback_alignment\", \
+             \"synthetic_gradients\""
+        );
+        assert_eq!(
+            error("[model]\nname = \"lstm\"\nhiden = 3\n"),
+            "error: unknown key `hiden`\n  --> r.toml:3:1\n  help: did you mean `hidden`? the keys here are `name`, `hidden`, \
+             `clip`, `dropout`"
+        );
+        assert_eq!(
+            error("heads = 3"),
+            "error: unknown key `heads`\n  --> r.toml:1:1\n  help: `heads` belongs under `[model]`"
+        );
+        assert_eq!(
+            error("tape = \"revers\""),
+            "error: unknown policy \"revers\"\n  --> r.toml:1:8\n  help: did you mean \"reverse\"? the policies here are \
+             \"store\", \"recompute\", \"checkpoint-sqrt\", \"reverse\", checkpoint-N for N states, budget-N for N bytes, \
+             quantise-B for B bits"
+        );
+    }
+
+    /// Keys that are legal alone and go with neither the data nor each other: each with its line.
+    #[test]
+    fn what_does_not_fit_together_names_the_line() {
+        let digits = crate::digits();
+        let check = |text: &str, place: &str, message: &str| {
+            let error = Recipe::parse(text, "r.toml").unwrap().check(&digits).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("error: {message}\n  --> {place}\n  help: ")), "{error}");
+        };
+        check(
+            "[model]\nname = \"cnn\"\nchannels = [8, 8, 8, 8, 8]",
+            "r.toml:3:12",
+            "found 5 stages, each of which halves an image, for images of 8×8 pixels, expected at most 3",
+        );
+        check(
+            "[model]\nname = \"cnn\"\nkernel = 4",
+            "r.toml:3:10",
+            "found convolutions of size 4, expected an odd one",
+        );
+        check(
+            "[model]\nheads = 5\nname = \"transformer\"",
+            "r.toml:2:9",
+            "found 5 heads for a width of 64, expected a divisor of it",
+        );
+        check(
+            "model = { name = \"transformer\", patch = 3 }",
+            "r.toml:1:41",
+            "found patches of 3×3 pixels, which do not divide images of 8×8",
+        );
+        check(
+            "[model]\nname = \"synthetic_gradients\"\nhidden = [32]\ncut = 2",
+            "r.toml:4:7",
+            "found a cut above 2 hidden layers of 1, expected at most as many",
+        );
+        check(
+            "warmup = 3\nepochs = 3",
+            "r.toml:1:10",
+            "found 3 epochs of warmup in 3 epochs, expected fewer",
+        );
+        check("patience = 3", "r.toml:1:12", "patience = 3 needs validation rows, and split.validation is 0");
+        check(
+            "loss = \"squared_error\"",
+            "r.toml:1:8",
+            "the squared error is a loss for numbers, and the targets are classes",
+        );
+        let numbers = Targets::Values(vec![0.0; digits.n_rows()]);
+        let layout = Layout::Columns { names: vec!["a".into(); 64], header: true };
+        let inputs = crate::Inputs { layout, ..digits.inputs.clone() };
+        let columns = crate::Dataset { inputs, targets: numbers, ..digits.clone() };
+        for (text, place, message) in [
+            ("model = \"revnet\"", "r.toml:1:9", "found 64 columns of numbers, expected images"),
+            (
+                "epochs = 1\nshift = 1",
+                "r.toml:2:9",
+                "`shift` is for images, and the inputs are 64 columns of numbers",
+            ),
+            ("mixup = 0.2", "r.toml:1:9", "`mixup` is for classes, and the targets are numbers"),
+        ] {
+            let error = Recipe::parse(text, "r.toml").unwrap().check(&columns).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("error: {message}\n  --> {place}\n")), "{error}");
+        }
+        // A key that nobody set has no line.
+        let recipe = Recipe { mixup: 0.2, ..Recipe::default() };
+        let error = recipe.check(&columns).unwrap_err().to_string();
+        assert!(error.contains("\n  --> the recipe, `mixup`\n"), "{error}");
     }
 
     #[test]
@@ -587,7 +733,8 @@ mod tests {
         let base = Recipe::parse("epochs = 3\n[model]\nactivation = \"relu\"", "r.toml").unwrap();
         let amended = base.amend("seed = 7\nmodel.hidden = [8]", "--set").unwrap();
         assert_eq!((amended.epochs, amended.seed), (3, 7));
-        assert_eq!(amended.model, Model { hidden: vec![8], activation: Activation::Relu });
+        let keys = mlp::Keys { hidden: vec![8], activation: Activation::Relu, dropout: 0.0 };
+        assert_eq!(amended.model, Model::Mlp(keys));
         assert!(base.amend("seed = -7", "--seed").unwrap_err().to_string().starts_with(
             "error: found -7, expected an integer from 0 to 18446744073709551615\n  --> --seed:1:8"
         ));
@@ -599,12 +746,13 @@ mod tests {
             error("epochs = 1\n  learning_rte = 0.1\n"),
             "error: unknown key `learning_rte`\n  --> r.toml:2:3\n  help: did you mean `learning_rate`? the keys here are \
              `data`, `target`, `task`, `header`, `labels`, `standardise`, `loss`, `epochs`, `batch`, `update`, \
-             `learning_rate`, `momentum`, `weight_decay`, `schedule`, `decay_every`, `decay_factor`, `patience`, `seed`, \
-             `split`, `model`"
+             `learning_rate`, `momentum`, `weight_decay`, `schedule`, `decay_every`, `decay_factor`, `warmup`, `beta_2`, \
+             `clip_norm`, `average` and 9 more"
         );
         assert_eq!(
             error("[model]\nwidth = 3\n"),
-            "error: unknown key `width`\n  --> r.toml:2:1\n  help: the keys here are `hidden`, `activation`"
+            "error: unknown key `width`\n  --> r.toml:2:1\n  help: the keys here are `name`, `hidden`, `activation`, \
+             `dropout`"
         );
         assert_eq!(
             error("hidden = [3]"),
@@ -642,7 +790,7 @@ mod tests {
         };
         check(
             "schedule = \"cosin\"",
-            "12: unknown value \"cosin\"\n  help: did you mean \"cosine\"? the values here are \"constant\", \"cosine\", \"step\"",
+            "12: unknown value \"cosin\"\n  help: did you mean \"cosine\"? the values here are \"constant\", \"cosine\", \"step\", \"linear\", \"one_cycle\"",
         );
         check("data = 3", "8: found 3, expected \"digits\" or the name of a file or folder");
         check("target = \"\"", "10: found \"\", expected the name of a column");
@@ -661,7 +809,21 @@ mod tests {
         check("momentum = 1", "12: found 1, expected a finite number from 0 to below 1");
         check("weight_decay = -1e-9", "16: found -1e-9, expected a finite number from 0");
         check("weight_decay = inf", "16: found inf, expected a finite number from 0");
-        check("model = true", "9: found true, expected a table, such as { hidden = [64] }");
+        check(
+            "model = true",
+            "9: found true, expected the name of a model, or a table, such as { name = \"mlp\", hidden = [64] }",
+        );
+        check("model.dropout = 1", "17: found 1, expected a finite number from 0 to below 1");
+        check("model.dropout = -0.5", "17: found -0.5, expected a finite number from 0 to below 1");
+        check(
+            "model.name = 3",
+            "14: found 3, expected one of \"mlp\", \"residual\", \"cnn\", \"lstm\", \"transformer\", \"revnet\", \"binary\", \"feedback_alignment\", \"synthetic_gradients\"",
+        );
+        check("model = { name = \"lstm\", clip = 0 }", "33: found 0, expected a finite number above 0");
+        check("clip_norm = -1", "13: found -1, expected a finite number from 0");
+        check("label_smoothing = 1.0", "19: found 1.0, expected a finite number from 0 to below 1");
+        check("mixup = inf", "9: found inf, expected a finite number from 0");
+        check("tape = 3", "8: found 3, expected a policy, such as \"store\" or \"reverse\"");
         check("model.hidden = []", "16: found no hidden layer\n  help: try [64]");
         check("model.hidden = 64", "16: found 64, expected an array of widths, such as [64]");
         check("model.hidden = [64, 0]", "21: found 0, expected an integer from 1 to 65536");
@@ -704,8 +866,13 @@ mod tests {
     /// Cuts, drops, doubles and replaces pieces of recipes: an error or a recipe that prints back, never a panic.
     #[test]
     fn damaged_recipes_never_panic() {
+        // Without the notes, which are two thirds of it: time goes with the square of the length.
+        let all = Recipe::default().to_string();
+        let all: String =
+            all.lines().map(|line| format!("{}\n", line.split("  #").next().unwrap_or_default())).collect();
         let texts = [
-            Recipe::default().to_string(),
+            all,
+            "target = \"…\"  # a note\nseed = 1  # …".into(),
             "model = { hidden = [64, 0x10, 1_0], activation = \"t\\u0061nh\" }\nlearning_rate = 1e-3".into(),
             "[model]\nhidden = [[1], { a = 1979-05-27 }]\n\"\u{e9}\" = '''\n'''\n[[data]]\n[data.x]\n".into(),
         ];
