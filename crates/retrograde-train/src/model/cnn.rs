@@ -1,7 +1,8 @@
 //! Convolutions with batch norm and pooling between them, then a dense layer and dropout.
 //!
-//! Each stage is a convolution of odd size that keeps the image's, batch norm, relu, and a pooling that halves it. Source: that of
-//! LeNet (LeCun et al. 1998) with the norm and the dropout of [`retrograde_tricks`].
+//! Each stage is a few convolutions of odd size that keep the image's, each with batch norm and relu, and a pooling that halves it.
+//! Source: K. Simonyan, A. Zisserman, Very deep convolutional networks for large-scale image recognition, ICLR 2015, section 2.1, with
+//! the norm of S. Ioffe, C. Szegedy, ICML 2015.
 
 use retrograde_array::Array;
 use retrograde_array::rng::Key;
@@ -32,6 +33,8 @@ choice! {
 pub struct Keys {
     /// Channels of each stage; the image is halved after each.
     pub channels: Vec<u32>,
+    /// Convolutions in each stage.
+    pub convolutions: u32,
     /// The size of the convolutions, odd.
     pub kernel: u32,
     /// How an image is halved.
@@ -44,15 +47,28 @@ pub struct Keys {
 
 impl Default for Keys {
     fn default() -> Keys {
-        Keys { channels: vec![32, 64], kernel: 3, pool: Pooling::Max, dense: 128, dropout: 0.5 }
+        Keys {
+            channels: vec![32, 64],
+            convolutions: 2,
+            kernel: 3,
+            pool: Pooling::Max,
+            dense: 128,
+            dropout: 0.5,
+        }
     }
 }
 
 /// A convolution and its norm.
 #[derive(Tree, Clone, Debug)]
-pub struct Stage<T> {
+pub struct Normed<T> {
     conv: Conv<T>,
     norm: BatchNorm<T>,
+}
+
+/// What stands before a pooling.
+#[derive(Tree, Clone, Debug)]
+pub struct Stage<T> {
+    layers: Vec<Normed<T>>,
 }
 
 /// The layers.
@@ -78,6 +94,7 @@ impl Kind for Keys {
     type Layers = Layers<Array>;
     const KEYS: &'static [Setting<Keys>] = &[
         setting!(widths channels),
+        setting!(depth convolutions),
         setting!(depth kernel),
         setting!(choice pool: Pooling),
         setting!(width dense),
@@ -111,16 +128,22 @@ impl Kind for Keys {
     fn size(&self, interface: &Interface) -> Size {
         let (height, width) = interface.image().unwrap_or_default();
         let (mut size, mut n_in) = (Size::of_inputs(interface), 1);
-        let mut places = height as u64 * width as u64;
+        let mut places = (height as u64).saturating_mul(width as u64);
         let kernel = u64::from(self.kernel).saturating_mul(self.kernel.into());
         for &channels in &self.channels {
             let channels = u64::from(channels);
             // The norm and the relu leave as much as the convolution does.
-            size = size.dense(kernel.saturating_mul(n_in), channels, 3 * places).with(2 * channels, 0);
+            let layer = |n_in: u64| {
+                let places = places.saturating_mul(3);
+                Size::default().dense(kernel.saturating_mul(n_in), channels, places).with(2 * channels, 0)
+            };
+            let others = layer(channels).times(u64::from(self.convolutions) - 1);
+            let first = layer(n_in);
+            size = size.with(first.parameters, first.values).with(others.parameters, others.values);
             (n_in, places) = (channels, places.div_ceil(4));
         }
         let last = self.last((height, width));
-        let flat = n_in.saturating_mul(last.0 as u64 * last.1 as u64);
+        let flat = n_in.saturating_mul((last.0 as u64).saturating_mul(last.1 as u64));
         size.dense(flat, self.dense.into(), 1).dense(self.dense.into(), interface.n_outputs as u64, 1)
     }
 
@@ -132,10 +155,14 @@ impl Kind for Keys {
         let (mut stages, mut buffers, mut n_in) = (vec![], Buffers::default(), 1);
         for (&channels, &key) in self.channels.iter().zip(&keys[2..]) {
             let channels = channels as usize;
-            let conv = Conv::he(key, n_in, channels, &size, config.clone(), DTYPE);
-            stages.push(Stage { conv, norm: BatchNorm::new(channels, DTYPE) });
-            buffers.moments.push(Moments::new(channels, DTYPE));
-            n_in = channels;
+            let mut layers = vec![];
+            for key in key.split(self.convolutions as usize) {
+                let conv = Conv::he(key, n_in, channels, &size, config.clone(), DTYPE);
+                layers.push(Normed { conv, norm: BatchNorm::new(channels, DTYPE) });
+                buffers.moments.push(Moments::new(channels, DTYPE));
+                n_in = channels;
+            }
+            stages.push(Stage { layers });
         }
         let last = self.last(image);
         let dense = self.dense as usize;
@@ -159,9 +186,13 @@ impl Forward for Layers<Var> {
         let mut buffers = buffers.clone();
         let n = x.shape()[0];
         let mut x = x.reshape([n, 1, self.image.0, self.image.1]);
-        for (idx, stage) in self.stages.iter().enumerate() {
-            let y = normalise(&stage.norm, idx, &mut buffers, pass, stage.conv.apply(x));
-            x = self.pool.apply(y.max(0.0), &PoolConfig::new([2, 2]));
+        let mut idx = 0;
+        for stage in &self.stages {
+            for layer in &stage.layers {
+                x = normalise(&layer.norm, idx, &mut buffers, pass, layer.conv.apply(x)).max(0.0);
+                idx += 1;
+            }
+            x = self.pool.apply(x, &PoolConfig::new([2, 2]));
         }
         let keys = pass.keys(2);
         let flat = x.shape()[1..].iter().product();

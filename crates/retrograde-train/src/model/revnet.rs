@@ -78,9 +78,10 @@ impl Kind for Keys {
 
     fn size(&self, interface: &Interface) -> Size {
         let (height, width) = interface.image().unwrap_or_default();
-        let (channels, places) = (u64::from(self.channels), height as u64 * width as u64);
-        let blocks =
-            Size::default().dense(9 * channels, channels, 2 * places).times(4 * u64::from(self.blocks));
+        let (channels, places) = (u64::from(self.channels), (height as u64).saturating_mul(width as u64));
+        let blocks = Size::default()
+            .dense(9 * channels, channels, places.saturating_mul(2))
+            .times(4 * u64::from(self.blocks));
         Size::of_inputs(interface)
             .dense(9, 2 * channels, places)
             .with(blocks.parameters, blocks.values)

@@ -68,7 +68,7 @@ impl Keys {
     }
     fn n_tokens(&self, image: (usize, usize)) -> usize {
         let token = self.token(image);
-        (image.0 / token.0.max(1)) * (image.1 / token.1.max(1))
+        (image.0 / token.0.max(1)).saturating_mul(image.1 / token.1.max(1))
     }
 }
 
@@ -116,7 +116,7 @@ impl Kind for Keys {
             (u64::from(self.width), u64::from(self.hidden), self.n_tokens(image) as u64);
         let pairs = tokens.saturating_mul(tokens).saturating_mul(self.heads.into());
         let block = Size::default()
-            .with(4 * width, (2 * width).saturating_mul(tokens))
+            .with(4 * width, tokens.saturating_mul(2 * width))
             .dense(width, 3 * width, tokens)
             .with(0, pairs)
             .dense(width, width, tokens)
@@ -124,7 +124,7 @@ impl Kind for Keys {
             .dense(hidden, width, tokens);
         let blocks = block.times(self.blocks.into());
         Size::of_inputs(interface)
-            .dense(token.0 as u64 * token.1 as u64, width, tokens)
+            .dense((token.0 as u64).saturating_mul(token.1 as u64), width, tokens)
             .with(tokens.saturating_mul(width), 0)
             .with(blocks.parameters, blocks.values)
             .with(2 * width, width.saturating_mul(tokens))
