@@ -1,7 +1,9 @@
 //! The front doors of `retrograde_core::trace::door`, told to run on an [`Engine`].
 
 use retrograde_core::trace::Var;
-use retrograde_core::trace::door::{self, Grad, HvpDoor, Jacobian, Jit, Jvp, ValueAndGrad, Vjp, Vmap};
+use retrograde_core::trace::door::{
+    self, Grad, HvpDoor, Jacobian, Jit, Jvp, ValueAndGrad, ValueGradHvp, Vjp, Vmap,
+};
 use retrograde_core::trace::function::{Arguments, Function, Pick, Traceable};
 
 use crate::Engine;
@@ -76,6 +78,25 @@ where
     F::Output: Traceable,
 {
     door::hvp(f).executor(Engine::default())
+}
+
+/// The value, the gradient and the Hessian times a vector, in one sweep. See [`door::value_grad_hvp`].
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_core::trace::Var;
+/// use retrograde_engine::value_grad_hvp;
+/// let (x, v) = (array([1.0, 2.0]), array([1.0, 0.5]));
+/// let (_, slope, product) = value_grad_hvp(|x: Var| (x * x * x).sum()).call(&x, &v)?;
+/// assert_eq!((slope, product), (array([3.0, 12.0]), array([6.0, 6.0])));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+#[track_caller]
+pub fn value_grad_hvp<F: Function<Args>, Args: Arguments>(f: F) -> ValueGradHvp<F, Args>
+where
+    F::Output: Traceable,
+{
+    door::value_grad_hvp(f).executor(Engine::default())
 }
 
 /// The value and its derivative along a direction. See [`door::jvp`].

@@ -25,5 +25,5 @@ mod engine;
 pub mod kernel;
 mod plan;
 
-pub use doors::{grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap};
+pub use doors::{grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, value_grad_hvp, vjp, vmap};
 pub use engine::Engine;

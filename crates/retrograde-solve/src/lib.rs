@@ -1,8 +1,12 @@
 //! Solvers written against the front doors.
 //!
 //! - [`ode`]: integrators, one file per method
+//! - [`curvature`]: products with second derivatives, and their use
+//! - [`linear`]: systems of linear equations known by products alone
 //! - [`hotelling`]: whether the mean of many draws is what it is said to be
 #![forbid(unsafe_code)]
 
+pub mod curvature;
 pub mod hotelling;
+pub mod linear;
 pub mod ode;

@@ -9,7 +9,7 @@ pub use retrograde_core::trace::{Error, ErrorKind, Tree, Var, tree};
 pub use retrograde_core::{exec, ir, prim, tape, trace, transform};
 pub use retrograde_derive::Tree;
 pub use retrograde_engine::{self as engine, Engine};
-pub use retrograde_solve::ode;
+pub use retrograde_solve::{curvature, linear, ode};
 pub use retrograde_tricks as tricks;
 
 /// What most programs need.
@@ -28,7 +28,10 @@ pub mod prelude {
     pub use retrograde_core::trace::var::{concat, constant, full, random_bits, select, stack, uniform};
     pub use retrograde_core::trace::window::{ConvConfig, PoolConfig, avg_pool, conv, max_pool};
     pub use retrograde_core::trace::{fourier, linalg};
-    pub use retrograde_engine::{grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp, vmap};
+    pub use retrograde_engine::{
+        grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, value_grad_hvp, vjp, vmap,
+    };
+    pub use retrograde_solve::curvature::{Batches, inverse_hvp};
     pub use retrograde_tricks::primal::dense::{Activation, Linear, Mlp};
     pub use retrograde_tricks::primal::loss::cross_entropy;
 }

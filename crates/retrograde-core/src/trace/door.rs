@@ -54,6 +54,8 @@ enum Kind {
     Hvp {
         reverse_over_forward: bool,
     },
+    /// [`Kind::Hvp`] with the gradient it makes on the way.
+    ValueGradHvp,
 }
 
 /// A compiled call.
@@ -331,7 +333,7 @@ where
         let inputs: Vec<Var> = flat.iter().chain(&captures).copied().collect();
         // A mistake inside is noted already; the loss that stands in for it has nothing to say.
         let noted = tree::leaves(&out).iter().any(|(_, v)| v.poisoned)
-            && matches!(kind, Kind::Grad | Kind::Hvp { .. });
+            && matches!(kind, Kind::Grad | Kind::Hvp { .. } | Kind::ValueGradHvp);
         let derived =
             if noted { Err(Diagnostics::default()) } else { derive(&program, &active, kind, location) };
         match derived {
@@ -423,7 +425,16 @@ fn derive(
         }
         Kind::Hvp { reverse_over_forward } => {
             expect_scalar_loss(program, location)?;
-            Ok(hvp_program(program, active, reverse_over_forward))
+            let products = if reverse_over_forward {
+                reverse_over_forward_program(program, active)
+            } else {
+                hvp_program(program, active, false)
+            };
+            Ok(products)
+        }
+        Kind::ValueGradHvp => {
+            expect_scalar_loss(program, location)?;
+            Ok(hvp_program(program, active, true))
         }
     }
 }
@@ -478,23 +489,22 @@ fn vjp_program(program: &Program, active: &[bool]) -> (Program, Vec<Type>) {
     (joint, seeds)
 }
 
-/// (inputs.., tangents of the active inputs.., seed -> loss, Hessian times tangents..).
-fn hvp_program(
-    program: &Program,
-    active: &[bool],
-    reverse_over_forward: bool,
-) -> (Program, usize, Vec<Type>) {
+/// (inputs.., tangents of the active inputs.., seed -> gradient times tangents, Hessian times tangents..).
+fn reverse_over_forward_program(program: &Program, active: &[bool]) -> (Program, usize, Vec<Type>) {
+    let n_all = program.inputs.len() + active.iter().filter(|active| **active).count();
+    let jvp = transform::jvp(program, active, &[true]).program;
+    let directional = bodies::restrict(&jvp, &vec![true; n_all], &jvp.outputs[1..]);
+    let mut wrt = active.to_vec();
+    wrt.resize(n_all, false);
+    let (joint, seeds) = vjp_program(&directional, &wrt);
+    (joint, 1, seeds)
+}
+
+/// (inputs.., tangents of the active inputs.., seed -> loss, gradient.. if asked for, Hessian times tangents..).
+fn hvp_program(program: &Program, active: &[bool], with_gradient: bool) -> (Program, usize, Vec<Type>) {
     let types = program.input_types();
     let dots = bodies::marked(&types, active);
     let (n_in, n_dot) = (types.len(), dots.len());
-    if reverse_over_forward {
-        let jvp = transform::jvp(program, active, &[true]).program;
-        let directional = bodies::restrict(&jvp, &vec![true; n_in + n_dot], &jvp.outputs[1..]);
-        let mut wrt = active.to_vec();
-        wrt.resize(n_in + n_dot, false);
-        let (joint, seeds) = vjp_program(&directional, &wrt);
-        return (joint, 1, seeds);
-    }
     let (gradient, seeds) = vjp_program(program, active);
     let mut wrt = active.to_vec();
     wrt.resize(n_in + seeds.len(), false);
@@ -507,7 +517,8 @@ fn hvp_program(
     let joint = bodies::build(&params, |b, p| {
         let ([inputs, dots], seeds) = bodies::parts(p, [n_in, n_dot]);
         let out = b.inline(&jvp.program, &[inputs, seeds, dots].concat());
-        [&out[..1], &out[first_dot..]].concat()
+        let n_kept = if with_gradient { n_out } else { 1 };
+        [&out[..n_kept], &out[first_dot..]].concat()
     });
     (joint, 1, seeds)
 }
@@ -597,6 +608,10 @@ door!(
 door!(
     /// See [`hvp`].
     Hvp
+);
+door!(
+    /// See [`value_grad_hvp`].
+    ValueGradHvp
 );
 
 /// The gradient of a function with one number as its result.
@@ -689,6 +704,30 @@ where
     F::Output: Traceable,
 {
     HvpDoor { door: Hvp { core: Core::new(f) }, reverse_over_forward: false }
+}
+
+/// The value, the gradient and the Hessian times a vector, in one sweep. See [`hvp`].
+///
+/// # Cost
+/// That of [`hvp`]: forward mode over reverse mode makes the gradient on the way.
+///
+/// ```
+/// use retrograde_core::trace::{Var, door::{jit, value_grad_hvp}};
+/// use retrograde_array::array;
+/// let f = |x: Var| (x * x * x).sum();
+/// let (x, v) = (array([1.0, 2.0]), array([1.0, 0.5]));
+/// let (value, slope, product) = value_grad_hvp(f).call(&x, &v)?;
+/// assert_eq!((value, slope, product), (array(9.0), array([3.0, 12.0]), array([6.0, 6.0])));
+/// let inside = |x: Var, v: Var| value_grad_hvp(f).at(x, &v).2;
+/// assert_eq!(jit(inside).call((&x, &v))?, array([6.0, 6.0]));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+#[track_caller]
+pub fn value_grad_hvp<F: Function<Args>, Args: Arguments>(f: F) -> ValueGradHvp<F, Args>
+where
+    F::Output: Traceable,
+{
+    ValueGradHvp { core: Core::new(f) }
 }
 
 type Arrays<Args, const I: usize> = <<Args as Pick<I>>::Picked as Traceable>::Arrays;
@@ -1000,6 +1039,54 @@ where
         let mut next = rebuild(out.split_off(1));
         args.pick_vars().map_vars(&mut |_| next())
     }
+}
+
+impl<F: Function<Args>, Args: Pick<I>, const I: usize> ValueGradHvp<F, Args, I>
+where
+    F::Output: Traceable,
+{
+    /// (value, gradient, Hessian times `v`)
+    ///
+    /// # Errors
+    /// See [`grad`]; a `v` of another structure than the argument.
+    #[expect(clippy::type_complexity, reason = "the three are the answer")]
+    #[track_caller]
+    pub fn call(
+        &self,
+        inputs: Args::Refs<'_>,
+        v: &Arrays<Args, I>,
+    ) -> Result<(Array, Arrays<Args, I>, Arrays<Args, I>), Error> {
+        let tangents = expect_like("direction", v, "argument", Args::pick(inputs), caller())?;
+        let entry = self.core.compiled(inputs, Some(I), Kind::ValueGradHvp)?;
+        let mut arrays = Core::<F, Args>::arrays(inputs);
+        arrays.extend(tangents);
+        let (mut out, mut gradients) = self.core.run(&entry, arrays)?;
+        let products = gradients.split_off(gradients.len() / 2);
+        let tree = |leaves| like_argument::<Args, I>(inputs, leaves);
+        Ok((out.remove(0), tree(gradients), tree(products)))
+    }
+    /// Inside traced code.
+    #[track_caller]
+    pub fn at(&self, vars: Args::Vars, v: &Args::Picked) -> (Var, Args::Picked, Args::Picked) {
+        let args = Args::from_vars(vars);
+        let extra: Vec<Var> = tree::leaves(v).into_iter().map(|(_, v)| v).collect();
+        let (mut out, _) = self.core.inlined(&args, Some(I), &extra, Kind::ValueGradHvp, caller());
+        let mut gradients = out.split_off(1);
+        // After a mistake stand-ins of the gradient alone come back.
+        let products = if gradients.len() < 2 * extra.len() {
+            gradients.clone()
+        } else {
+            gradients.split_off(extra.len())
+        };
+        let tree = |leaves| args.pick_vars().map_vars(&mut rebuild_as(leaves));
+        (out[0], tree(gradients), tree(products))
+    }
+}
+
+/// Puts values in the places of others.
+fn rebuild_as(values: Vec<Var>) -> impl FnMut(&Var) -> Var {
+    let mut next = rebuild(values);
+    move |_| next()
 }
 
 /// See [`jvp`].

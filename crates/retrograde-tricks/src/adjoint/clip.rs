@@ -168,12 +168,17 @@ impl AdjointMap for ClipNorm {
         wrong_bound("clip by norm", self.bound)
     }
     fn cotangents<T: Traceable>(&self, _: &[Var], x_bar: T) -> T {
-        let norm = global_norm(&x_bar);
-        let factor = (self.bound / norm).min(1.0);
-        // Of a zero gradient, bound/0 is infinite and the factor 1; of one that is not finite, all entries are NaN.
-        let factor = select(norm.is_finite(), factor, full(DType::F64, [], f64::NAN));
-        each_float(&x_bar, |g| g * factor.convert(g.dtype()))
+        by_norm(full(DType::F64, [], self.bound), x_bar)
     }
+}
+
+/// A tree of cotangents, scaled down to a norm of at most `bound`, a number.
+pub(super) fn by_norm<T: Traceable>(bound: Var, x_bar: T) -> T {
+    let norm = global_norm(&x_bar);
+    let factor = (bound.convert(DType::F64) / norm).min(1.0);
+    // Of a zero gradient, bound/0 is infinite and the factor 1; of one that is not finite, all entries are NaN.
+    let factor = select(norm.is_finite(), factor, full(DType::F64, [], f64::NAN));
+    each_float(&x_bar, |g| g * factor.convert(g.dtype()))
 }
 
 /// ‖g‖ over all leaves that can have a cotangent.   g: a tree → f64 number.

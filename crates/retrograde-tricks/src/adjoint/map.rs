@@ -53,6 +53,10 @@ pub trait AdjointMap: Sized {
     fn wrong(&self) -> Option<Wrong> {
         None
     }
+    /// What is wrong with it for these cotangents, or for values whose cotangents it is to map: those of a tree that can have any.
+    fn wrong_for(&self, _: &[Var]) -> Option<Wrong> {
+        None
+    }
     /// The traced values that it reads besides cotangents: keys, factors that change from step to step.
     fn known(&self) -> Vec<Var> {
         vec![]
@@ -67,7 +71,7 @@ pub trait AdjointMap: Sized {
     #[track_caller]
     fn on<T: Traceable>(&self, gradient: T) -> T {
         let location = Location(std::panic::Location::caller());
-        match refused(self.wrong(), location) {
+        match refused(self.wrong().or_else(|| self.wrong_for(&floats(&gradient))), location) {
             true => gradient,
             false => blame(location, || self.cotangents(&self.known(), gradient)),
         }
@@ -80,7 +84,7 @@ pub trait AdjointMap: Sized {
     #[track_caller]
     fn at_edge<T: Traceable>(&self, x: T) -> T {
         let location = Location(std::panic::Location::caller());
-        if refused(self.wrong(), location) {
+        if refused(self.wrong().or_else(|| self.wrong_for(&floats(&x))), location) {
             return x;
         }
         blame(location, || {
@@ -172,6 +176,9 @@ impl<A: AdjointMap, B: AdjointMap> AdjointMap for Then<A, B> {
     }
     fn wrong(&self) -> Option<Wrong> {
         self.0.wrong().or_else(|| self.1.wrong())
+    }
+    fn wrong_for(&self, x_bar: &[Var]) -> Option<Wrong> {
+        self.0.wrong_for(x_bar).or_else(|| self.1.wrong_for(x_bar))
     }
     fn known(&self) -> Vec<Var> {
         [self.0.known(), self.1.known()].concat()

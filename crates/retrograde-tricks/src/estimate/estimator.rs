@@ -5,14 +5,16 @@
 
 use std::fmt;
 
+use retrograde_array::Array;
 use retrograde_array::rng::Key;
-use retrograde_array::{Array, DType, ops};
 use retrograde_core::ir::Location;
 use retrograde_core::trace::function::{Function, Traceable};
 use retrograde_core::trace::tree::leaves;
 use retrograde_core::trace::{Error, Var};
-use retrograde_engine::{jit, vmap};
+use retrograde_engine::{grad, jit, vmap};
 use retrograde_solve::hotelling::{Hotelling, hotelling, power};
+
+use super::leafwise::{constants, numbers};
 
 /// A test whose p is below refuses the prediction.
 pub const LEVEL: f64 = 0.01;
@@ -171,6 +173,32 @@ impl<G: Traceable> Estimator<G> {
         }
     }
 
+    /// The gradient of a loss that draws, at these parameters: one draw is the derivative of `loss(parameters, key)`.
+    ///
+    /// It has no bias where the derivative may pass the expectation: where all that is drawn depends on the parameters in no way, by a
+    /// path ([`pathwise`](super::pathwise)) or by a density in the loss ([`score`](super::score)).
+    ///
+    /// ```
+    /// use retrograde_array::{array, rng::Key};
+    /// use retrograde_core::trace::Var;
+    /// use retrograde_tricks::estimate::{draw::normal, estimator::Estimator};
+    /// // E (μ + z)² has the slope 2μ; that of one draw varies with variance 4.
+    /// let loss = |mu: Var, key: Var| { let z = mu + normal(key, []); z * z };
+    /// let slope = Estimator::of_loss("square", Key::from_seed(1), array(3.0), loss);
+    /// slope.mean(array(6.0)).variance(4.0).check(1000)?;
+    /// # Ok::<(), retrograde_tricks::estimate::estimator::CheckError>(())
+    /// ```
+    #[track_caller]
+    pub fn of_loss(
+        name: &'static str,
+        key: Key,
+        parameters: G::Arrays,
+        loss: impl Fn(G, Var) -> Var + 'static,
+    ) -> Self {
+        let draw = move |key: Var| grad(|parameters: G| loss(parameters, key)).at(constants(&parameters));
+        Estimator::new(name, key, draw)
+    }
+
     /// With this mean.
     pub fn mean(self, mean: G::Arrays) -> Self {
         Estimator { predicted_mean: Some(mean), ..self }
@@ -293,10 +321,7 @@ impl<G: Traceable> Estimator<G> {
         }
         let draws = self.vectors(n)?;
         let average = mean_of(&draws);
-        let predicted: Option<Vec<f64>> = self
-            .predicted_mean
-            .as_ref()
-            .map(|mean| leaves(mean).iter().flat_map(|(_, leaf)| numbers(leaf)).collect());
+        let predicted = self.predicted_mean.as_ref().map(numbers);
         let too_few = "draw more of them than they have entries, and finite ones";
         let mut check = Check { n_draws, mean: None, power: None, found_variance: 0.0, variance: None };
         if let Some(predicted) = &predicted {
@@ -338,11 +363,6 @@ fn test_of_mean(draws: &[Vec<f64>], mean: &[f64]) -> Option<Hotelling> {
     let certain = draws.len() > 1
         && draws.iter().all(|draw| draw.len() == mean.len() && draw.iter().zip(mean).all(same));
     if certain { Some(Hotelling { t2: 0.0, rank: 0, p: 1.0 }) } else { hotelling(draws, mean) }
-}
-
-/// The entries, as f64.
-fn numbers(array: &Array) -> Vec<f64> {
-    ops::convert(array, DType::F64).to_vec().unwrap_or_default()
 }
 
 fn mean_of(rows: &[Vec<f64>]) -> Vec<f64> {

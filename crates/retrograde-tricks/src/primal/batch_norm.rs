@@ -52,8 +52,8 @@ pub const NORMALISATION: Trick = Trick {
     example: "BatchNorm",
     property: Property {
         claim: "the cotangent of x is orthogonal to what the norm removes, and that of a weight before it to the weight",
-        test: "cotangents_through_norms_are_orthogonal_to_what_they_remove",
-        found: "",
+        test: "cotangents_through_a_norm_are_orthogonal_to_what_it_removes",
+        found: "at most 8.9e-15 of the cotangent's length for batch, layer, RMS and group norm; bound 1e-12",
     },
 };
 

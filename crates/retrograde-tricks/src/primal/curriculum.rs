@@ -31,7 +31,7 @@ pub fn easiest(difficulty: &[f64], part: f64) -> Result<Vec<usize>, ParameterErr
     }
     let mut order: Vec<usize> = (0..difficulty.len()).collect();
     order.sort_by(|&a, &b| difficulty[a].total_cmp(&difficulty[b]));
-    let n = (part * difficulty.len() as f64).ceil() as usize;
+    let n = (part * difficulty.len() as f64).round() as usize;
     order.truncate(n.max(1));
     Ok(order)
 }

@@ -1,7 +1,7 @@
 //! Exponential linear unit, whose derivative is read off its result. Law: rounding.
 
 use retrograde_core::trace::Var;
-use retrograde_core::trace::custom::{Law as Promise, custom_jvp};
+use retrograde_core::trace::custom::{Law as Promise, custom_vjp};
 use retrograde_core::trace::var::{full, select};
 
 use super::refuse::positive;
@@ -24,7 +24,7 @@ pub const ELU: Trick = Trick {
     property: Property {
         claim: "the tape holds y only, and the slope from y is the slope from x but for one unit in the last place of a",
         test: "the_slope_of_an_elu_comes_from_its_result",
-        found: "",
+        found: "one number for each entry, shared with the next layer; slopes off by at most 1 ulp of a",
     },
 };
 
@@ -54,9 +54,18 @@ pub fn elu(x: Var, a: f64) -> Var {
         return x;
     }
     let value = |x: Var| select(x.gt(0.0), x, x.min(0.0).expm1() * a);
-    custom_jvp(&Promise::Exact, x, value, |x, x_dot| {
-        let y = value(x);
+    let backwards = |y: Var, y_bar: Var| {
         let one = full(y.dtype(), y.shape(), 1.0);
-        (y, x_dot * select(y.gt(0.0), one, y + a))
-    })
+        y_bar * select(y.gt(0.0), one, y + a)
+    };
+    custom_vjp(
+        &Promise::Exact,
+        x,
+        value,
+        |x| {
+            let y = value(x);
+            (y, y)
+        },
+        backwards,
+    )
 }

@@ -8,6 +8,7 @@ use retrograde_core::trace::Var;
 use retrograde_derive::Tree;
 
 use super::dense::Linear;
+use super::relu::{AtZero, relu};
 
 /// `T relu(x w + b) + (1 − T) x` with `T = σ(x w' + b')`.   x: `[n, width]` → the same shape.
 ///
@@ -43,7 +44,7 @@ impl Highway<Var> {
     pub fn apply(&self, x: Var) -> Var {
         let gate = self.gate.apply(x);
         // 1 − σ(z) is σ(−z), which does not cancel.
-        gate.logistic() * self.layer.apply(x).max(0.0) + (-gate).logistic() * x
+        gate.logistic() * relu(self.layer.apply(x), AtZero::Zero) + (-gate).logistic() * x
     }
 }
 

@@ -49,7 +49,7 @@ pub const INITIAL: Trick = Trick {
     property: Property {
         claim: "through a ReLU layer |J'u|^2/|u|^2 has mean 1 with variance 2/in, and through 50 of them; mean squares with 2/out",
         test: "he_keeps_the_size_of_cotangents",
-        found: "",
+        found: "one layer 0.990 +- 0.023, fifty 0.94 +- 0.46, each of fifty 1.002 +- 0.009; bound 3 standard errors",
     },
 };
 

@@ -50,7 +50,7 @@ pub const DATA: Trick = Trick {
     property: Property {
         claim: "the gradient of a smoothed loss is (1 - e) that of the labels and e that of uniform targets",
         test: "a_smoothed_gradient_is_the_mean_of_two",
-        found: "",
+        found: "2 units in the last place of 0.1; bound 4",
     },
 };
 

@@ -31,7 +31,7 @@ pub const LEAKY: Trick = Trick {
     property: Property {
         claim: "the slope by a is sum ybar min(x, 0), and for a = 1 the Jacobian is the identity",
         test: "the_slope_of_a_leak_is_what_leaks",
-        found: "",
+        found: "within 1e-14 of the sum; for a = 1 the cotangent comes back in every bit",
     },
 };
 

@@ -32,7 +32,7 @@ pub const CROSS_ENTROPY: Trick = Trick {
     property: Property {
         claim: "finite for logits of +-1e4; the gradient sums to 0 and is p - y within 2 ulp of the larger of p and y",
         test: "the_slope_of_cross_entropy_is_the_difference_of_probabilities",
-        found: "",
+        found: "1.4 ulp, sums within 1.2e-16; bounds 2 ulp and 4.5e-16",
     },
 };
 

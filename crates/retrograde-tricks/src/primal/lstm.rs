@@ -54,7 +54,7 @@ pub const GATES: Trick = Trick {
     property: Property {
         claim: "the derivative along the state is the product of the gates, and exactly 1 after 10^4 steps where they are 1",
         test: "the_state_of_a_cell_carries_the_derivative",
-        found: "",
+        found: "exactly 1 after 10,000 steps; product of 200 gates within 3 roundings a step",
     },
 };
 

@@ -1,4 +1,19 @@
 //! On the primal: construct a program whose derivatives are nice.
+//!
+//! Layers are plain structs of parameters with a function. There is no mode and no state: statistics, singular vectors and keys go
+//! in and come out.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`relu`], [`leaky`], [`elu`], [`selu`], [`activation`] | activations |
+//! | [`initial`], [`orthogonal`] | initial weights |
+//! | [`dense`], [`conv`], [`embedding`], [`attention`], [`lstm`], [`gru`] | layers |
+//! | [`residual`], [`highway`], [`concat_skip`], [`reversible`] | connections past a layer |
+//! | [`batch_norm`], [`layer_norm`], [`group_norm`], [`weight_norm`], [`spectral_norm`] | norms |
+//! | [`softmax`], [`loss`], [`guarded`], [`soft_cap`], [`label_smoothing`] | losses and guards |
+//! | [`pool`], [`soft_sort`], [`sinkhorn`], [`soft_rasteriser`], [`memory`] | pooling and relaxations |
+//! | [`implicit`], [`neural_ode`] | results said by an equation |
+//! | [`mixup`], [`augment`], [`whitening`], [`curriculum`] | what is done to data |
 
 pub mod activation;
 pub mod attention;

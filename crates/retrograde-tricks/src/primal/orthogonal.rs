@@ -36,7 +36,7 @@ pub const ORTHOGONAL: Trick = Trick {
     property: Property {
         claim: "all singular values of the Jacobian of a deep linear network are 1",
         test: "deep_linear_networks_have_singular_values_of_one",
-        found: "",
+        found: "|J'J - I| = 6.5e-15 for 30 layers of width 16; bound 1e-12",
     },
 };
 

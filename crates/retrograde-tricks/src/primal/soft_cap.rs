@@ -38,7 +38,7 @@ pub const CAPS: Trick = Trick {
     property: Property {
         claim: "|cap(x)| is below c, its slope is 1 - tanh(x/c)^2; logits of unit vectors are within g; the z-loss has slope 2 w z p / n",
         test: "capped_logits_stay_below_their_cap",
-        found: "",
+        found: "slope off by at most 1.2e-16; bound 4.5e-16",
     },
 };
 

@@ -43,7 +43,7 @@ pub const RELAXATIONS: Trick = Trick {
     property: Property {
         claim: "as the temperature goes to 0 each gives the hard answer, and gradients are those of differences",
         test: "cold_relaxations_give_the_hard_answer",
-        found: "",
+        found: "no difference at temperature 1e-3; bound 1e-9; slopes within 1e-7 of differences",
     },
 };
 

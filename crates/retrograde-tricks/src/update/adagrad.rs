@@ -83,12 +83,12 @@ impl Rule for Squares {
     }
 }
 
-/// Adagrad; the sum of squares begins at `start`, and ε is 10⁻¹⁰ as in torch.optim.
+/// Adagrad; the sum of squares begins at `start`. torch.optim has 0 and 10⁻¹⁰, optax 0.1 and, inside the root, 10⁻⁷.
 ///
 /// ```
 /// use retrograde_array::array;
 /// use retrograde_tricks::update::adagrad::adagrad;
-/// let (mut w, update) = (array([0.0]), adagrad(1.0, 0.0));
+/// let (mut w, update) = (array([0.0]), adagrad(1.0, 0.0, 1e-10));
 /// let mut state = update.init(&w)?;
 /// (w, state) = update.step(&array([5.0]), state, w)?;
 /// assert!((w.to_vec::<f64>().unwrap()[0] + 1.0).abs() < 1e-9); // the first step is the sign
@@ -97,10 +97,14 @@ impl Rule for Squares {
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
 #[track_caller]
-pub fn adagrad(rate: impl IntoRate, start: f64) -> Update {
+pub fn adagrad(rate: impl IntoRate, start: f64, epsilon: f64) -> Update {
     let location = Location(std::panic::Location::caller());
-    let mistakes = expect_not_negative("adagrad", "start", start, location).into_iter().collect();
-    named("adagrad", vec![Update::new(Squares::Adagrad { start, epsilon: 1e-10 }, mistakes), descend(rate)])
+    let mistakes = [
+        expect_not_negative("adagrad", "start", start, location),
+        expect_not_negative("adagrad", "epsilon", epsilon, location),
+    ];
+    let rule = Squares::Adagrad { start, epsilon };
+    named("adagrad", vec![Update::new(rule, mistakes.into_iter().flatten().collect()), descend(rate)])
 }
 
 /// RMSprop with ε = 10⁻⁸.
@@ -109,7 +113,7 @@ pub fn adagrad(rate: impl IntoRate, start: f64) -> Update {
 /// use retrograde_array::array;
 /// use retrograde_tricks::update::adagrad::{centred_rmsprop, rmsprop};
 /// let w = array([0.0]);
-/// for update in [rmsprop(1.0, 0.75), centred_rmsprop(1.0, 0.75)] {
+/// for update in [rmsprop(1.0, 0.75), centred_rmsprop(1.0, 0.75, 1e-2)] {
 ///     let step = update.update(&array([5.0]), &update.init(&w)?, &w)?.0.to_vec::<f64>().unwrap()[0];
 ///     assert!(-2.4 < step && step < -1.9); // 1/√(1 - ρ) of the sign, and 1/√(ρ - ρ²)
 /// }
@@ -123,13 +127,17 @@ pub fn rmsprop(rate: impl IntoRate, decay: f64) -> Update {
     named("rmsprop", vec![Update::new(rule, mistakes), descend(rate)])
 }
 
-/// RMSprop by the variance of gradients in place of their mean square (Graves, 2013).
+/// RMSprop by the variance of gradients in place of their mean square (Graves, 2013). v − m² cancels where gradients hardly change: ε, its
+/// third argument, should be well above the root of the rounding of v.
 #[track_caller]
-pub fn centred_rmsprop(rate: impl IntoRate, decay: f64) -> Update {
+pub fn centred_rmsprop(rate: impl IntoRate, decay: f64, epsilon: f64) -> Update {
     let location = Location(std::panic::Location::caller());
-    let mistakes = expect_decay("rmsprop", "decay", decay, location).into_iter().collect();
-    let rule = Squares::RmsProp { decay, epsilon: 1e-8, centred: true };
-    named("centred rmsprop", vec![Update::new(rule, mistakes), descend(rate)])
+    let mistakes = [
+        expect_decay("rmsprop", "decay", decay, location),
+        expect_not_negative("rmsprop", "epsilon", epsilon, location),
+    ];
+    let rule = Squares::RmsProp { decay, epsilon, centred: true };
+    named("centred rmsprop", vec![Update::new(rule, mistakes.into_iter().flatten().collect()), descend(rate)])
 }
 
 /// Adadelta; its steps have the unit of the parameters, so that a rate of 1 is the paper's.

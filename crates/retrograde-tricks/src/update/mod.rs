@@ -9,6 +9,7 @@
 //! - [`adaptive_rate`]: learning rates that learn
 //! - [`sharpness`], [`frozen_newton`]: gradients taken elsewhere
 //! - [`langevin`], [`accumulate`], [`meta_learning`]: sampling, many batches, learning where to start
+//! - [`finite_sum`]: minimisers of a mean over examples, stochastic Newton among them
 //! - [`reversible_momentum`]: training that runs backwards
 
 pub mod accumulate;
@@ -19,6 +20,7 @@ pub mod adaptive_rate;
 pub mod averaging;
 pub mod clip;
 pub mod curvature;
+pub mod finite_sum;
 pub mod frozen_newton;
 pub mod langevin;
 pub mod map;
@@ -37,6 +39,7 @@ pub const TRICKS: &[crate::catalogue::Trick] = &[
     adam::ADAPTIVE,
     curvature::CURVATURE,
     matrix::MATRIX,
+    finite_sum::hessian_free::HESSIAN_FREE,
     adaptive_rate::META_DESCENT,
     reversible_momentum::HYPERGRADIENT,
     trust::TRUST,
@@ -47,5 +50,6 @@ pub const TRICKS: &[crate::catalogue::Trick] = &[
     weight_decay::WEIGHT_DECAY,
     accumulate::ACCUMULATION,
     meta_learning::META_LEARNING,
+    finite_sum::stochastic_newton::STOCHASTIC_NEWTON,
     frozen_newton::FROZEN_NEWTON,
 ];

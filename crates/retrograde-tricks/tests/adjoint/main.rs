@@ -1,12 +1,20 @@
 //! What each trick on the adjoint claims, as a number.
 
+mod agreement;
 mod clip;
 mod edges;
 mod feedback_alignment;
 mod identity;
+mod loss_scaling;
 mod mistakes;
+mod penalty;
+mod per_example;
+mod random;
 mod straight_through;
 mod synthetic_gradient;
+mod target_propagation;
+mod top_k;
+mod truncated;
 
 use retrograde_array::rng::{Key, normal};
 use retrograde_array::{Array, Shape};

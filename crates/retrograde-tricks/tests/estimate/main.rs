@@ -1,7 +1,21 @@
 //! Estimators have the mean and the variance that is claimed: by enumeration where outcomes can be listed, else by Hotelling's test at
 //! seeds that were fixed before the first run.
 
+mod coupled;
+mod discrete;
 mod dropout;
+mod estimator;
+mod forward;
+mod gumbel;
+mod importance;
+mod minibatch;
+mod pathwise;
+mod quasi;
+mod roulette;
+mod sampled_softmax;
+mod score;
+mod unroll;
+mod variance_reduction;
 
 use retrograde_array::Array;
 use retrograde_core::trace::Error;
