@@ -146,15 +146,17 @@ fn finish(
     let Start { recipe, folds, folder, .. } = *of;
     let mut run = Run { start: of, metrics: folder.metrics()?, every: args.checkpoint_seconds };
     let several = folds.len() > 1;
-    let mut scores = vec![];
+    let (mut scores, mut fold_seconds) = (vec![], vec![]);
     for (i, (fold, from)) in folds.iter().zip(from).enumerate() {
         let label = several.then_some(i + 1);
         let name = label.map_or("train".into(), |n| format!("fold {n}/{}", folds.len()));
+        let fold_start = Instant::now();
         let trained = run.fold(i, label, from, &mut Bar::new(&name, args.quiet))?;
         let text = text_of(trained.test);
         if several {
             writeln!(out, "fold {}: test {text} of {} rows", i + 1, fold.test.len())?;
             scores.push(main_of(trained.test));
+            fold_seconds.push(seconds(fold_start));
             continue;
         }
         let Fold { train, test, .. } = fold;
@@ -210,6 +212,7 @@ fn finish(
         result["command"] = "train".into();
         result["seed"] = recipe.seed.into();
         result["seconds"] = time.into();
+        result["fold_seconds"] = fold_seconds.into();
         result["folder"] = path.to_string().into();
         writeln!(out, "{result}")?;
     }

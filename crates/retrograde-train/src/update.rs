@@ -1,19 +1,23 @@
 //! How a gradient changes the parameters: the chain of updates that a recipe names, and its learning rates.
 //!
-//! The chain is clipping, decay of the weights (not of biases, shifts and scales), the update itself, and an average. Its learning
+//! The chain is clipping, decay of the weights (not of biases, shifts and scales, but by `lion`, `lars` and `lamb`, which decay
+//! all), the update itself, and an average. Its learning
 //! rate stands in its state, where [`Rates`] puts that of each step.
 
 use retrograde_array::{Array, array};
 use retrograde_core::trace::{Error, Var};
 use retrograde_engine::jit;
+use retrograde_tricks::update::adafactor::adafactor;
 use retrograde_tricks::update::adagrad::{adagrad, rmsprop};
 use retrograde_tricks::update::adam::{Adam, Variant};
 use retrograde_tricks::update::averaging::{averaged, ema, lookahead, polyak_ruppert};
 use retrograde_tricks::update::clip::clip_by_global_norm;
 use retrograde_tricks::update::curvature::lion;
 use retrograde_tricks::update::map::{State, Update, chain};
+use retrograde_tricks::update::matrix::{by_rank, muon, shampoo};
 use retrograde_tricks::update::momentum::velocity;
 use retrograde_tricks::update::schedule::{Schedule, descend, held};
+use retrograde_tricks::update::trust::{lamb, lars};
 use retrograde_tricks::update::weight_decay::weight_decay_of;
 
 use crate::model::Layers;
@@ -25,6 +29,8 @@ const WEIGHTS: [&str; 3] = ["weight", "kernel", "recurrent"];
 const LOOKAHEAD: (u64, f64) = (5, 0.5);
 /// What the sum of squares of `adagrad` begins with: nothing, as Duchi, Hazan and Singer 2011 have it.
 const ADAGRAD_START: f64 = 0.0;
+/// What the matrices of `shampoo` begin with: far below the squares of gradients of a loss near 1, so that roots exist and no more.
+const SHAMPOO_START: f64 = 1e-6;
 
 /// The chain of a recipe; its learning rate is 0 until [`set_rate`].
 pub(crate) fn chain_of(recipe: &Recipe, total_steps: u64) -> Update {
@@ -34,7 +40,10 @@ pub(crate) fn chain_of(recipe: &Recipe, total_steps: u64) -> Update {
     }
     let decay = || WEIGHTS.map(|ending| weight_decay_of(recipe.weight_decay, ending));
     let decays = recipe.weight_decay > 0.0;
-    let is_decoupled = matches!(recipe.update, recipe::Update::AdamW | recipe::Update::Lion);
+    let is_decoupled = matches!(
+        recipe.update,
+        recipe::Update::AdamW | recipe::Update::Lion | recipe::Update::Lars | recipe::Update::Lamb
+    );
     if decays && !is_decoupled {
         links.extend(decay());
     }
@@ -55,7 +64,18 @@ pub(crate) fn chain_of(recipe: &Recipe, total_steps: u64) -> Update {
         }
         recipe::Update::RmsProp => vec![rmsprop(rate(), recipe.beta_2)],
         recipe::Update::AdaGrad => vec![adagrad(rate(), ADAGRAD_START)],
+        recipe::Update::Adafactor => vec![adafactor(rate())],
         recipe::Update::Lion => vec![lion(rate(), recipe.weight_decay)],
+        recipe::Update::Muon => {
+            let rest = chain((adam(Variant::Plain), descend(rate())));
+            vec![by_rank(2, muon(rate(), recipe.momentum), rest)]
+        }
+        recipe::Update::Shampoo => {
+            let rest = chain((adam(Variant::Plain), descend(rate())));
+            vec![by_rank(2, shampoo(rate(), SHAMPOO_START), rest)]
+        }
+        recipe::Update::Lars => vec![lars(rate(), recipe.weight_decay)],
+        recipe::Update::Lamb => vec![lamb(rate(), recipe.weight_decay)],
     });
     match recipe.average {
         Average::None => {}

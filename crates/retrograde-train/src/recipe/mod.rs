@@ -179,8 +179,18 @@ choice! {
         RmsProp = "rmsprop",
         /// By the root of the sum of squares.
         AdaGrad = "adagrad",
+        /// By the root of the mean of squares, of which rows and columns are kept.
+        Adafactor = "adafactor",
         /// By the signs of the mean gradient.
         Lion = "lion",
+        /// The orthogonal factor of the velocity of each matrix; Adam for the rest.
+        Muon = "muon",
+        /// By roots of the covariances of rows and columns.
+        Shampoo = "shampoo",
+        /// Momentum of a size that goes with each layer's weights.
+        Lars = "lars",
+        /// Adam of a size that goes with each layer's weights.
+        Lamb = "lamb",
     }
 }
 choice! {
@@ -216,6 +226,20 @@ choice! {
         Relu = "relu",
         /// 1 / (1 + exp(-x)).
         Sigmoid = "sigmoid",
+        /// x above 0, 0.01 x below.
+        LeakyRelu = "leaky_relu",
+        /// x above 0, exp(x) - 1 below.
+        Elu = "elu",
+        /// The scaled one that normalises itself.
+        Selu = "selu",
+        /// log(1 + exp(x)).
+        Softplus = "softplus",
+        /// x times the normal distribution.
+        Gelu = "gelu",
+        /// x times the sigmoid.
+        Silu = "silu",
+        /// x tanh(softplus(x)).
+        Mish = "mish",
     }
 }
 choice! {
@@ -241,6 +265,13 @@ impl Activation {
             Activation::Tanh => dense::Activation::Tanh,
             Activation::Relu => dense::Activation::Relu,
             Activation::Sigmoid => dense::Activation::Sigmoid,
+            Activation::LeakyRelu => dense::Activation::LeakyRelu,
+            Activation::Elu => dense::Activation::Elu,
+            Activation::Selu => dense::Activation::Selu,
+            Activation::Softplus => dense::Activation::Softplus,
+            Activation::Gelu => dense::Activation::Gelu,
+            Activation::Silu => dense::Activation::Silu,
+            Activation::Mish => dense::Activation::Mish,
         }
     }
 }
