@@ -149,8 +149,9 @@ impl Predictor {
         let misfit = || {
             wrong(
                 format!(
-                    "found {} arrays with {n_values} parameters, expected those of the model \"{}\" for {} with {n_out} outputs",
+                    "found {} arrays with {n_values} parameters, expected the {} of the model \"{}\" for {} with {n_out} outputs",
                     tensors.len(),
+                    expected.as_ref().copied().unwrap_or_default(),
                     model.name(),
                     about.layout
                 ),
