@@ -27,8 +27,8 @@ use crate::recipe::{self, Average, Recipe};
 const WEIGHTS: [&str; 3] = ["weight", "kernel", "recurrent"];
 /// Steps between two returns of `lookahead`, and how far it goes. Source: M. R. Zhang et al. 2019, section 4.
 const LOOKAHEAD: (u64, f64) = (5, 0.5);
-/// What the sum of squares of `adagrad` begins with: nothing, as Duchi, Hazan and Singer 2011 have it.
-const ADAGRAD_START: f64 = 0.0;
+/// What the sum of squares of `adagrad` begins with, and what is added to its root: the defaults of torch.optim.
+const ADAGRAD: (f64, f64) = (0.0, 1e-10);
 /// What the matrices of `shampoo` begin with: far below the squares of gradients of a loss near 1, so that roots exist and no more.
 const SHAMPOO_START: f64 = 1e-6;
 
@@ -63,7 +63,7 @@ pub(crate) fn chain_of(recipe: &Recipe, total_steps: u64) -> Update {
             [vec![adam(Variant::Plain)], decay, vec![descend(rate())]].concat()
         }
         recipe::Update::RmsProp => vec![rmsprop(rate(), recipe.beta_2)],
-        recipe::Update::AdaGrad => vec![adagrad(rate(), ADAGRAD_START)],
+        recipe::Update::AdaGrad => vec![adagrad(rate(), ADAGRAD.0, ADAGRAD.1)],
         recipe::Update::Adafactor => vec![adafactor(rate())],
         recipe::Update::Lion => vec![lion(rate(), recipe.weight_decay)],
         recipe::Update::Muon => {
