@@ -207,7 +207,7 @@ mod tests {
                 let (before, after) = (before.to_vec::<f32>().unwrap(), after.to_vec::<f32>().unwrap());
                 assert!(before.iter().zip(&after).all(|(b, a)| *a == b * factor), "{update} {path}");
             }
-            assert_eq!(n_weights, 4);
+            assert_eq!(n_weights, 6);
         }
     }
 
