@@ -1,8 +1,8 @@
-//! Dense layers whose weights are ±s, s the mean of their absolute values at the start: the sign goes in, and the cotangent comes
-//! back straight through to the real weights that are trained.
+//! Dense layers whose weights are ±s: the sign of a real weight goes in, and the cotangent comes back straight through to the real
+//! weights, which are trained.
 //!
-//! Each is followed by batch norm and an activation. Source: M. Courbariaux, Y. Bengio, J.-P. David, BinaryConnect, NIPS 2015; a layer
-//! that begins with weights in ±1, the bound beyond which no cotangent passes, and is scaled by Xavier's coefficient, section 2.5 there.
+//! Each is followed by batch norm and an activation. The real weights begin evenly within ±1, beyond which no cotangent passes, and s
+//! is the bound of Xavier's initialisation. Source: M. Courbariaux, Y. Bengio, J.-P. David, BinaryConnect, NIPS 2015.
 
 use retrograde_array::rng::{Key, uniform};
 use retrograde_array::{Array, ops};

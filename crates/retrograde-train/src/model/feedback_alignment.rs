@@ -62,7 +62,7 @@ impl Kind for Keys {
     }
 
     fn size(&self, interface: &Interface) -> Size {
-        dense_size(&self.hidden, interface)
+        Size::of_dense(&self.hidden, interface)
     }
 
     fn start(&self, interface: &Interface, key: Key) -> (Layers<Array>, Buffers<Array>) {
@@ -79,16 +79,6 @@ impl Kind for Keys {
         let is_direct = self.feedback == Feedback::Direct;
         (Layers { hidden, head, activation, is_direct }, Buffers { feedback, ..Buffers::default() })
     }
-}
-
-/// The size of dense layers one after another.
-pub(super) fn dense_size(hidden: &[u32], interface: &Interface) -> Size {
-    let (mut size, mut n_in) = (Size::of_inputs(interface), interface.layout.n_features() as u64);
-    for &width in hidden {
-        size = size.dense(n_in, width.into(), 1);
-        n_in = width.into();
-    }
-    size.dense(n_in, interface.n_outputs as u64, 1)
 }
 
 impl Forward for Layers<Var> {

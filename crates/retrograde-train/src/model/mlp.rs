@@ -46,12 +46,7 @@ impl Kind for Keys {
     }
 
     fn size(&self, interface: &Interface) -> Size {
-        let (mut size, mut n_in) = (Size::of_inputs(interface), interface.layout.n_features() as u64);
-        for &width in &self.hidden {
-            size = size.dense(n_in, width.into(), 1);
-            n_in = width.into();
-        }
-        size.dense(n_in, interface.n_outputs as u64, 1)
+        Size::of_dense(&self.hidden, interface)
     }
 
     fn start(&self, interface: &Interface, key: Key) -> (Layers<Array>, Buffers<Array>) {

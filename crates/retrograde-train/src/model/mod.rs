@@ -76,6 +76,15 @@ impl Size {
     fn of_inputs(interface: &Interface) -> Size {
         Size { parameters: 0, values: interface.layout.n_features() as u64 }
     }
+    /// Of dense layers of these widths one after another, and one for the outputs.
+    fn of_dense(hidden: &[u32], interface: &Interface) -> Size {
+        let (mut size, mut n_in) = (Size::of_inputs(interface), interface.layout.n_features() as u64);
+        for &width in hidden {
+            size = size.dense(n_in, width.into(), 1);
+            n_in = width.into();
+        }
+        size.dense(n_in, interface.n_outputs as u64, 1)
+    }
     /// With a layer of so many parameters and results more.
     fn with(self, parameters: u64, values: u64) -> Size {
         Size {

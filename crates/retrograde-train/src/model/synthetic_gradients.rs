@@ -11,7 +11,6 @@ use retrograde_derive::Tree;
 use retrograde_tricks::adjoint::synthetic_gradient::decoupled;
 use retrograde_tricks::primal::dense::{self, Linear, Mlp};
 
-use super::feedback_alignment::dense_size;
 use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size};
 use crate::loss::{Goal, Loss};
 use crate::recipe::{Activation, Setting, setting};
@@ -74,7 +73,7 @@ impl Kind for Keys {
 
     fn size(&self, interface: &Interface) -> Size {
         let at_cut = self.hidden.get(self.cut as usize - 1).copied().unwrap_or_default();
-        dense_size(&self.hidden, interface).dense(at_cut.into(), at_cut.into(), 1)
+        Size::of_dense(&self.hidden, interface).dense(at_cut.into(), at_cut.into(), 1)
     }
 
     fn start(&self, interface: &Interface, key: Key) -> (Layers<Array>, Buffers<Array>) {
