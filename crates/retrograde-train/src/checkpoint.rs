@@ -31,8 +31,11 @@ pub struct Checkpoint {
     /// What the update remembers.
     pub update: Vec<(String, Array)>,
     /// Parameters and buffers of the best epoch so far, when the run may stop early.
-    pub best: Option<(Vec<(String, Array)>, Vec<(String, Array)>)>,
+    pub best: Option<(Named, Named)>,
 }
+
+/// Arrays with their paths.
+pub type Named = Vec<(String, Array)>;
 
 /// Where a run stands, but for the arrays.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

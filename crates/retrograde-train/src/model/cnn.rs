@@ -103,7 +103,7 @@ impl Kind for Keys {
 
     fn check(&self, interface: &Interface) -> Result<(), Misfit> {
         let (height, width) = images_only(interface)?;
-        if self.kernel % 2 == 0 {
+        if self.kernel.is_multiple_of(2) {
             return Err(Misfit {
                 key: "kernel",
                 message: format!("found convolutions of size {}, expected an odd one", self.kernel),

@@ -273,6 +273,7 @@ macro_rules! models {
         pub enum Model { $($(#[$doc])* $variant($module::Keys)),* }
 
         /// The parameters of a network.
+        #[expect(clippy::large_enum_variant, reason = "there are a few at a time, and what they hold is larger by far")]
         #[derive(Clone, Debug)]
         pub enum Layers<T> { $($(#[$doc])* $variant($module::Layers<T>)),* }
 

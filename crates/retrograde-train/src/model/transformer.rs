@@ -86,7 +86,7 @@ impl Kind for Keys {
     fn check(&self, interface: &Interface) -> Result<(), Misfit> {
         let image = images_only(interface)?;
         let token = self.token(image);
-        if image.0 % token.0.max(1) != 0 || image.1 % token.1.max(1) != 0 {
+        if !image.0.is_multiple_of(token.0) || !image.1.is_multiple_of(token.1) {
             return Err(Misfit {
                 key: "patch",
                 message: format!(
@@ -96,7 +96,7 @@ impl Kind for Keys {
                 help: "use a divisor of both sides, or 0 for rows as tokens".into(),
             });
         }
-        if self.width % self.heads != 0 {
+        if !self.width.is_multiple_of(self.heads) {
             return Err(Misfit {
                 key: "heads",
                 message: format!(
@@ -162,7 +162,10 @@ impl Kind for Keys {
 
 /// The divisor of `n` that is nearest to `wanted`.
 fn near_divisor(n: u32, wanted: u32) -> u32 {
-    (1..=n).filter(|divisor| n % divisor == 0).min_by_key(|divisor| divisor.abs_diff(wanted)).unwrap_or(1)
+    (1..=n)
+        .filter(|divisor| n.is_multiple_of(*divisor))
+        .min_by_key(|divisor| divisor.abs_diff(wanted))
+        .unwrap_or(1)
 }
 
 impl Layers<Var> {
