@@ -86,7 +86,7 @@ pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> Result<(), Failure> 
         None => {
             let recipe = resolve(args)?;
             let data = dataset(&recipe)?;
-            recipe.check(&data.targets)?;
+            recipe.check(&data)?;
             let folds = folds(&recipe, &data, args.folds)?;
             folds.iter().try_for_each(|fold| check_size(&recipe, &data, fold))?;
             let folder = match &args.out {
@@ -146,15 +146,17 @@ fn finish(
     let Start { recipe, folds, folder, .. } = *of;
     let mut run = Run { start: of, metrics: folder.metrics()?, every: args.checkpoint_seconds };
     let several = folds.len() > 1;
-    let mut scores = vec![];
+    let (mut scores, mut fold_seconds) = (vec![], vec![]);
     for (i, (fold, from)) in folds.iter().zip(from).enumerate() {
         let label = several.then_some(i + 1);
         let name = label.map_or("train".into(), |n| format!("fold {n}/{}", folds.len()));
+        let fold_start = Instant::now();
         let trained = run.fold(i, label, from, &mut Bar::new(&name, args.quiet))?;
         let text = text_of(trained.test);
         if several {
             writeln!(out, "fold {}: test {text} of {} rows", i + 1, fold.test.len())?;
             scores.push(main_of(trained.test));
+            fold_seconds.push(seconds(fold_start));
             continue;
         }
         let Fold { train, test, .. } = fold;
@@ -169,7 +171,7 @@ fn finish(
         )?;
         if args.json {
             let n_parameters: usize =
-                tree::leaves(&trained.parameters).iter().map(|(_, leaf)| leaf.size()).sum();
+                tree::leaves(&trained.network.layers).iter().map(|(_, leaf)| leaf.size()).sum();
             let mut result = json!({
                 "command": "train", "n_train": train.len(), "n_test": test.len(), "n_steps": trained.n_steps,
                 "n_epochs": trained.n_epochs, "n_parameters": n_parameters, "seed": recipe.seed,
@@ -210,6 +212,7 @@ fn finish(
         result["command"] = "train".into();
         result["seed"] = recipe.seed.into();
         result["seconds"] = time.into();
+        result["fold_seconds"] = fold_seconds.into();
         result["folder"] = path.to_string().into();
         writeln!(out, "{result}")?;
     }
@@ -401,7 +404,7 @@ impl Run<'_> {
         let name = file_name(label);
         match retrograde_train::train(job, from, &mut listeners) {
             Ok(trained) => {
-                let arrays = [tree::leaves(&trained.parameters), trained.scaling.arrays()].concat();
+                let arrays = [trained.network.arrays(), trained.scaling.arrays()].concat();
                 folder.write_arrays(&name, &arrays)?;
                 self.report(job, label, &trained)?;
                 Ok(trained)
@@ -429,12 +432,12 @@ impl Run<'_> {
     ) -> Result<Failure, RunFolderError> {
         let folder = self.start.folder;
         let resume = matches!(source, TrainError::Interrupted { .. }).then(|| folder.path().into());
-        let Some(parameters) = source.parameters() else {
+        let Some(network) = source.network() else {
             return Ok(Failure::Train { source: Box::new(source), saved: None, resume });
         };
         let scaling =
             Scaling::of(&job.data.inputs, &job.data.targets, &job.fold.train, job.recipe.standardise);
-        folder.write_arrays(name, &[tree::leaves(parameters), scaling.arrays()].concat())?;
+        folder.write_arrays(name, &[network.arrays(), scaling.arrays()].concat())?;
         let reason = source.to_string();
         let reason = reason.lines().next().unwrap_or_default().trim_start_matches("error: ");
         self.metrics.append(&json!({ "stopped": reason }))?;

@@ -157,7 +157,7 @@ fn a_loss_that_is_not_finite_stops_with_step_place_and_parameters() {
         ),
         "{error}"
     );
-    assert!(error.contains("train.rs:") && error.contains("help: lower `learning_rate`"), "{error}");
+    assert!(error.contains("mlp.rs:") && error.contains("help: lower `learning_rate`"), "{error}");
     assert!(error.contains("the last good parameters are in run/parameters.safetensors"), "{error}");
     assert!(fs::metadata(temp.path().join("run/parameters.safetensors")).unwrap().len() > 1000);
     let metrics = fs::read_to_string(temp.path().join("run/metrics.jsonl")).unwrap();
@@ -497,4 +497,54 @@ fn a_run_is_cited_by_the_tricks_it_used() {
     );
     let error = fail(temp.path(), &["tricks", "--cite", "nowhere"]);
     assert!(error.contains("nowhere"), "{error}");
+}
+
+/// The recipes of the project's folder, cut short: each trains, reports, and predicts what it was trained on.
+#[test]
+fn every_recipe_of_the_folder_trains_and_predicts() {
+    let temp = tempfile::tempdir().unwrap();
+    // Three images of zeros in the format that IDX files have: u8, three axes.
+    let images = [&[0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 8, 0, 0, 0, 8][..], &[0; 3 * 64]].concat();
+    fs::write(temp.path().join("images.idx"), images).unwrap();
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    let mut names: Vec<_> = fs::read_dir(recipes).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    assert_eq!(names.len(), 8);
+    for path in names {
+        let run = path.file_stem().unwrap().to_str().unwrap();
+        let recipe = path.to_str().unwrap();
+        let short =
+            ["--set", "epochs=1", "--set", "warmup=0", "--set", "batch=1000", "--set", "split.test=0.9"];
+        succeed(temp.path(), &[&["train", "--recipe", recipe, "--out", run], &short[..]].concat());
+        let page = fs::read_to_string(temp.path().join(run).join("report.html")).unwrap();
+        assert!(page.contains("Tape by layer"), "{run}");
+        assert_eq!(page.contains(">reverse: "), run == "revnet", "{run}");
+        let csv = succeed(temp.path(), &["predict", run, "--data", "images.idx"]);
+        let rows: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.split(',').collect()).collect();
+        assert_eq!(rows.len(), 3, "{run}: {csv}");
+        // The same image is predicted the same: nothing is left out, and no batch enters.
+        assert!(rows.iter().all(|row| row.len() == 12 && row[1..] == rows[0][1..]), "{run}: {csv}");
+        let printed = succeed(temp.path(), &["train", "--recipe", recipe, "--print-recipe"]);
+        assert!(printed.contains("\n[model]\nname = \""), "{printed}");
+    }
+}
+
+#[test]
+fn models_that_do_not_fit_name_the_line() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::write(temp.path().join("r.toml"), "[model]\nname = \"cnn\"\nchannels = [8, 8, 8, 8, 8]\n").unwrap();
+    let error = fail(temp.path(), &["train", "--recipe", "r.toml"]);
+    assert_eq!(
+        error,
+        "error: found 5 stages, each of which halves an image, for images of 8×8 pixels, expected at most 3\n  --> r.toml:3:12\n  \
+         help: name fewer channels\n"
+    );
+    let error = fail(temp.path(), &["train", "--set", "model=transformer", "--set", "model.heads=5"]);
+    assert!(error.contains("found 5 heads for a width of 64") && error.contains("--> --set:1:"), "{error}");
+    let error = fail(temp.path(), &["train", "--set", "model=revnett"]);
+    assert!(
+        error.contains("unknown model \"revnett\"") && error.contains("did you mean \"revnet\"?"),
+        "{error}"
+    );
+    assert!(!temp.path().join("runs").exists());
 }

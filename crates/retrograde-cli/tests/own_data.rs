@@ -89,7 +89,10 @@ fn classes_of_a_table_are_learned_and_predicted() {
     let recipe = fs::read_to_string(run.join("recipe.toml")).unwrap();
     fs::write(run.join("recipe.toml"), recipe.replace("hidden = [64]", "hidden = [63]")).unwrap();
     let error = fail(temp.path(), &["predict", "runs/clouds-1", "--data", "new.csv"]);
-    assert!(error.contains("expected those of a network of widths [2, 63, 2]"), "{error}");
+    assert!(
+        error.contains("expected the 317 of the model \"mlp\" for 2 columns of numbers with 2 outputs"),
+        "{error}"
+    );
     fs::write(run.join("recipe.toml"), recipe).unwrap();
     let parameters = fs::read(run.join("parameters.safetensors")).unwrap();
     fs::write(run.join("parameters.safetensors"), &parameters[..parameters.len() / 2]).unwrap();

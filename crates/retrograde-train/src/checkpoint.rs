@@ -2,7 +2,7 @@
 //! epoch, key.
 //!
 //! A file is a line with the format's name, the length of what follows in 8 bytes, a JSON header, a zero byte, the values of
-//! the arrays as little-endian `f32`, and a checksum in 4 bytes (CRC-32) over everything before it. The one before is kept
+//! the arrays, little-endian, and a checksum in 4 bytes (CRC-32) over everything before it. The one before is kept
 //! beside it: a file that is cut short or has a flipped bit is found, and the one before it is used.
 
 use std::fs;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnosis::one_line;
 use crate::{RunFolder, RunFolderError};
 
-const NAME: &[u8] = b"retrograde checkpoint 1\n";
+const NAME: &[u8] = b"retrograde checkpoint 2\n";
 /// Name, length and checksum.
 const MIN_BYTES: usize = NAME.len() + 8 + 4;
 
@@ -24,13 +24,18 @@ const MIN_BYTES: usize = NAME.len() + 8 + 4;
 pub struct Checkpoint {
     /// Everything but the arrays.
     pub position: Position,
-    /// The network's leaves, with their paths.
+    /// The network's parameters, with their paths.
     pub parameters: Vec<(String, Array)>,
-    /// What the update remembers: lists of arrays like the leaves.
-    pub slots: Vec<Vec<Array>>,
-    /// The leaves of the best epoch so far, when the run may stop early.
-    pub best: Option<Vec<Array>>,
+    /// What of the network no gradient changes.
+    pub buffers: Vec<(String, Array)>,
+    /// What the update remembers.
+    pub update: Vec<(String, Array)>,
+    /// Parameters and buffers of the best epoch so far, when the run may stop early.
+    pub best: Option<(Named, Named)>,
 }
+
+/// Arrays with their paths.
+pub type Named = Vec<(String, Array)>;
 
 /// Where a run stands, but for the arrays.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -88,16 +93,37 @@ mod bits_of_each {
 #[serde(deny_unknown_fields)]
 struct Header {
     position: Position,
-    leaves: Vec<(String, Vec<usize>)>,
-    n_slots: usize,
-    has_best: bool,
+    parameters: Vec<Leaf>,
+    buffers: Vec<Leaf>,
+    update: Vec<Leaf>,
+    best: Option<(Vec<Leaf>, Vec<Leaf>)>,
+}
+
+/// Path, type and shape of an array.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Leaf {
+    path: String,
+    dtype: String,
+    shape: Vec<usize>,
+}
+
+impl Leaf {
+    fn all(leaves: &[(String, Array)]) -> Vec<Leaf> {
+        let leaf = |(path, array): &(String, Array)| Leaf {
+            path: path.clone(),
+            dtype: array.dtype().to_string(),
+            shape: array.shape().to_vec(),
+        };
+        leaves.iter().map(leaf).collect()
+    }
 }
 
 /// Why bytes are no checkpoint.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// They start otherwise.
-    #[error("it is no checkpoint: it does not start with \"retrograde checkpoint 1\"")]
+    #[error("it is no checkpoint: it does not start with \"retrograde checkpoint 2\"")]
     Name,
     /// The length in it is another.
     #[error("it is cut short or has something added: found {found} bytes, expected {expected}")]
@@ -123,20 +149,20 @@ pub enum CheckpointError {
 impl Checkpoint {
     /// The bytes of the file.
     pub fn encode(&self) -> Vec<u8> {
-        let leaves = self.parameters.iter().map(|(path, leaf)| (path.clone(), leaf.shape().to_vec()));
+        let best = self.best.as_ref();
         let header = Header {
             position: self.position.clone(),
-            leaves: leaves.collect(),
-            n_slots: self.slots.len(),
-            has_best: self.best.is_some(),
+            parameters: Leaf::all(&self.parameters),
+            buffers: Leaf::all(&self.buffers),
+            update: Leaf::all(&self.update),
+            best: best.map(|(parameters, buffers)| (Leaf::all(parameters), Leaf::all(buffers))),
         };
         let mut body = serde_json::to_vec(&header)
             .unwrap_or_else(|error| panic!("a checkpoint as JSON: {error}; this is a bug in retrograde"));
         body.push(0);
-        let arrays = self.parameters.iter().map(|(_, leaf)| leaf);
-        for array in arrays.chain(self.slots.iter().flatten()).chain(self.best.iter().flatten()) {
-            let values = array.as_slice::<f32>().unwrap_or_default();
-            body.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        let own = [&self.parameters, &self.buffers, &self.update].into_iter();
+        for (_, array) in own.chain(best.iter().flat_map(|(p, b)| [p, b])).flatten() {
+            push_values(array, &mut body);
         }
         let mut bytes = [NAME, &(body.len() as u64).to_le_bytes(), &body].concat();
         bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
@@ -175,39 +201,61 @@ fn decode_body(body: &[u8]) -> Result<Checkpoint, CheckpointError> {
     let end = body.iter().position(|&byte| byte == 0).ok_or_else(|| damaged("it has no end"))?;
     let header = serde_json::from_slice::<Header>(&body[..end]);
     let header = header.map_err(|error| CheckpointError::Header(one_line(&error.to_string())))?;
-    let sizes = header
-        .leaves
-        .iter()
-        .map(|(_, shape)| shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size)));
-    let sizes = sizes.collect::<Option<Vec<_>>>().ok_or_else(|| damaged("the sizes overflow"))?;
-    let n_lists = header.n_slots.checked_add(1 + usize::from(header.has_best));
-    let n_values = sizes.iter().try_fold(0_usize, |sum, &size| sum.checked_add(size));
-    let n_bytes = n_values.zip(n_lists).and_then(|(values, lists)| values.checked_mul(lists)?.checked_mul(4));
     let mut rest = &body[end + 1..];
-    // The last clause bounds the lists of no values at all.
-    if n_bytes != Some(rest.len()) || header.n_slots > 8 {
+    let mut list = |leaves: Vec<Leaf>| {
+        let leaves = leaves.into_iter().map(|leaf| {
+            let array =
+                take_array(&leaf, &mut rest).ok_or_else(|| damaged("the sizes do not fit the values"))?;
+            Ok((leaf.path, array))
+        });
+        leaves.collect::<Result<Vec<_>, CheckpointError>>()
+    };
+    let parameters = list(header.parameters)?;
+    let buffers = list(header.buffers)?;
+    let update = list(header.update)?;
+    let best = match header.best {
+        Some((parameters, buffers)) => Some((list(parameters)?, list(buffers)?)),
+        None => None,
+    };
+    if !rest.is_empty() {
         return Err(damaged("the sizes do not fit the values"));
     }
-    let mut list = || {
-        header
-            .leaves
-            .iter()
-            .zip(&sizes)
-            .map(|((_, shape), &size)| {
-                let (bytes, more) = rest.split_at(4 * size);
-                rest = more;
-                let values =
-                    bytes.as_chunks().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect::<Vec<_>>();
-                Array::new(&shape[..], values)
-                    .map_err(|error| CheckpointError::Header(one_line(&error.to_string())))
-            })
-            .collect::<Result<Vec<_>, _>>()
+    Ok(Checkpoint { position: header.position, parameters, buffers, update, best })
+}
+
+/// The types that a training run remembers: numbers, learning rates, counts.
+fn push_values(array: &Array, into: &mut Vec<u8>) {
+    if let Some(values) = array.as_slice::<f32>() {
+        into.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    } else if let Some(values) = array.as_slice::<f64>() {
+        into.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    } else if let Some(values) = array.as_slice::<i64>() {
+        into.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    } else {
+        panic!("a checkpoint of {}; this is a bug in retrograde", array.dtype());
+    }
+}
+
+/// The array whose bytes come next; `None` where there are too few, or of a type that is not written.
+fn take_array(leaf: &Leaf, rest: &mut &[u8]) -> Option<Array> {
+    let size = leaf.shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))?;
+    let width = match leaf.dtype.as_str() {
+        "f32" => 4,
+        "f64" | "i64" => 8,
+        _ => return None,
     };
-    let parameters = list()?;
-    let slots = (0..header.n_slots).map(|_| list()).collect::<Result<Vec<_>, _>>()?;
-    let best = if header.has_best { Some(list()?) } else { None };
-    let paths = header.leaves.into_iter().map(|(path, _)| path);
-    Ok(Checkpoint { position: header.position, parameters: paths.zip(parameters).collect(), slots, best })
+    let (bytes, more) = rest.split_at_checked(size.checked_mul(width)?)?;
+    *rest = more;
+    let wide = || bytes.as_chunks::<8>().0.iter();
+    let array = match leaf.dtype.as_str() {
+        "f32" => Array::new(
+            &leaf.shape[..],
+            bytes.as_chunks().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect(),
+        ),
+        "f64" => Array::new(&leaf.shape[..], wide().map(|&chunk| f64::from_le_bytes(chunk)).collect()),
+        _ => Array::new(&leaf.shape[..], wide().map(|&chunk| i64::from_le_bytes(chunk)).collect()),
+    };
+    array.ok()
 }
 
 /// A checkpoint that was found, and what was wrong with the newer one if this is the one before.
@@ -287,7 +335,9 @@ pub(crate) mod tests {
 
     pub(crate) fn sample() -> Checkpoint {
         let array = |values: &[f32]| Array::new([1, values.len()], values.to_vec()).unwrap();
-        let leaves = vec![array(&[1.5, f32::NAN]), array(&[-0.0])];
+        let named = |name: &str, array: Array| (name.to_owned(), array);
+        let leaves = vec![named("a", array(&[1.5, f32::NAN])), named("b", array(&[-0.0]))];
+        let buffers = vec![named("moments.0.mean", array(&[0.25]))];
         Checkpoint {
             position: Position {
                 key: [1, u64::MAX],
@@ -301,9 +351,14 @@ pub(crate) mod tests {
                 n_stale: 1,
                 is_finished: false,
             },
-            parameters: ["a", "b"].map(String::from).into_iter().zip(leaves.clone()).collect(),
-            slots: vec![leaves.clone(), leaves.clone()],
-            best: Some(leaves),
+            parameters: leaves.clone(),
+            buffers: buffers.clone(),
+            update: vec![
+                named("0.velocity.a", array(&[3.0, 4.0])),
+                named("1.rate", retrograde_array::array(0.1)),
+                named("2.count", retrograde_array::array(7_i64)),
+            ],
+            best: Some((leaves, buffers)),
         }
     }
 
@@ -313,12 +368,20 @@ pub(crate) mod tests {
         let again = Checkpoint::decode(&checkpoint.encode()).unwrap();
         assert_eq!(again.position, checkpoint.position);
         let all = |c: &Checkpoint| {
-            let lists = c.slots.iter().flatten().chain(c.best.iter().flatten());
-            c.parameters.iter().map(|(_, leaf)| leaf).chain(lists).cloned().collect::<Vec<_>>()
+            let best = c.best.iter().flat_map(|(parameters, buffers)| [parameters, buffers]);
+            [&c.parameters, &c.buffers, &c.update]
+                .into_iter()
+                .chain(best)
+                .flatten()
+                .cloned()
+                .collect::<Vec<_>>()
         };
         let (found, expected) = (all(&again), all(&checkpoint));
-        assert_eq!(found.len(), 8);
-        assert!(found.iter().zip(&expected).all(|(found, expected)| found.bits_eq(expected)));
+        assert_eq!(found.len(), 9);
+        let same = |(found, expected): (&(String, Array), &(String, Array))| {
+            found.0 == expected.0 && found.1.bits_eq(&expected.1)
+        };
+        assert!(found.iter().zip(&expected).all(same));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What a network gives for rows, and how good it is.
 
 use retrograde_array::{Array, map};
+use retrograde_core::trace::door::Jit;
 use retrograde_core::trace::{Error, Var};
 use retrograde_engine::jit;
-use retrograde_tricks::primal::dense::Mlp;
 use serde::Serialize;
 
 use crate::data::{Inputs, Targets};
+use crate::model::{Buffers, Layers, Network, Pass};
 use crate::standardise::Scaling;
 
 /// Rows that are computed at once, which bounds the memory.
@@ -43,26 +44,51 @@ impl Score {
     }
 }
 
+/// The program of a network that predicts, compiled once for all its calls.
+pub(crate) struct Evaluator {
+    door: Jit<ForwardPass, (Layers<Var>, Buffers<Var>, Var)>,
+}
+
+type ForwardPass = fn(Layers<Var>, Buffers<Var>, Var) -> Var;
+
+impl Evaluator {
+    pub(crate) fn new() -> Evaluator {
+        let forward: ForwardPass = |layers, buffers, x| layers.forward(x, &buffers, Pass::Evaluation).0;
+        Evaluator { door: jit(forward) }
+    }
+
+    /// See [`outputs`].
+    pub(crate) fn outputs(
+        &self,
+        network: &Network,
+        inputs: &Inputs,
+        scaling: &Scaling,
+        rows: &[usize],
+    ) -> Result<Vec<f32>, Error> {
+        let mut all = vec![];
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            let x = batch_of(inputs, scaling, rows);
+            let outputs = self.door.call((&network.layers, &network.buffers, &x))?;
+            all.extend(outputs.to_vec::<f32>().unwrap_or_default());
+        }
+        if let Some(target) = &scaling.target {
+            target.undo(&mut all);
+        }
+        Ok(all)
+    }
+}
+
 /// The outputs for some rows: `rows.len()` times one per class (logits), or the number itself.
 ///
 /// # Errors
 /// Rows that do not fit the network.
 pub fn outputs(
-    parameters: &Mlp<Array>,
+    network: &Network,
     inputs: &Inputs,
     scaling: &Scaling,
     rows: &[usize],
 ) -> Result<Vec<f32>, Error> {
-    let door = jit(|network: Mlp<Var>, x: Var| network.apply(x));
-    let mut all = vec![];
-    for rows in rows.chunks(ROWS_AT_ONCE) {
-        let x = batch_of(inputs, scaling, rows);
-        all.extend(door.call((parameters, &x))?.to_vec::<f32>().unwrap_or_default());
-    }
-    if let Some(target) = &scaling.target {
-        target.undo(&mut all);
-    }
-    Ok(all)
+    Evaluator::new().outputs(network, inputs, scaling, rows)
 }
 
 /// The numbers of some rows, standardised if they are to be: `[rows, features]`.

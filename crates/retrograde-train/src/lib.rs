@@ -8,13 +8,16 @@
 //! - [`mod@train`]: the training loop
 //! - [`update`]: how a gradient changes the parameters
 //! - [`evaluate`]: how good a network is
-//! - [`model`]: a trained network, ready to predict
+//! - [`model`]: the networks that a recipe can name, and predicting with a trained one
 //! - [`checkpoint`]: where a run stands, to go on to the same bits
 //! - [`run_folder`]: where a run keeps its files
 //! - [`report`]: what a run did, on one page
 //! - [`progress`]: how the loop tells its caller how far it is; nothing here prints
 //! - [`diagnosis`]: the shape of messages about a user's files
 #![forbid(unsafe_code)]
+
+// The derive macro names its traits through the façade's path.
+extern crate retrograde_core as retrograde;
 
 pub mod checkpoint;
 mod choice;
@@ -24,12 +27,12 @@ pub mod digits;
 pub mod evaluate;
 #[cfg(test)]
 mod fuzz;
+mod loss;
 pub mod model;
 pub mod progress;
 pub mod recipe;
 pub mod report;
 pub mod run_folder;
-mod schedule;
 pub mod split;
 pub mod standardise;
 pub mod train;
@@ -40,9 +43,9 @@ pub use data::{DataError, Dataset, Features, Header, Inputs, Layout, Reading, Ta
 pub use diagnosis::Diagnosis;
 pub use digits::digits;
 pub use evaluate::Score;
-pub use model::{About, ModelError, Predictions, Predictor};
+pub use model::{About, Model, ModelError, Network, Predictions, Predictor};
 pub use progress::{Progress, Silent};
-pub use recipe::{Activation, Data, Loss, Mistake, Model, Recipe, RecipeError, Schedule, Shares, Update};
+pub use recipe::{Activation, Average, Data, Loss, Mistake, Recipe, RecipeError, Schedule, Shares, Update};
 pub use run_folder::{Metrics, RunFolder, RunFolderError};
 pub use split::{Fold, SplitError, hold_out, stratified_folds};
 pub use standardise::Scaling;

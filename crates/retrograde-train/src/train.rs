@@ -6,27 +6,30 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use retrograde_array::Array;
 use retrograde_array::rng::{self, Key};
-use retrograde_array::{Array, DType};
 use retrograde_core::exec::{Executor, RunConfig, RunError};
 use retrograde_core::prim::Value;
 use retrograde_core::tape::{Lowered, TapeReport};
+use retrograde_core::trace::door::{ValueAndGrad, Vjp};
+use retrograde_core::trace::function::Function;
 use retrograde_core::trace::{Error, Tree, Var, tree};
-use retrograde_engine::{Engine, value_and_grad};
-use retrograde_tricks::primal::dense::{Activation, Mlp};
-use retrograde_tricks::primal::loss::cross_entropy;
+use retrograde_engine::{Engine, value_and_grad, vjp};
+use retrograde_tricks::update::map::{State, Update};
 use serde::Serialize;
 
 use crate::checkpoint::{Checkpoint, Position};
 use crate::data::{Dataset, Targets};
-use crate::evaluate::{ROWS_AT_ONCE, Score, batch_of, outputs, score};
-use crate::recipe::{self, Recipe};
-use crate::schedule::learning_rate;
+use crate::evaluate::{Evaluator, ROWS_AT_ONCE, Score, batch_of, score};
+use crate::loss::{Batch, Goal, Loss, Mix};
+use crate::model::{Buffers, Interface, Layers, Network, layer_of, like, mlp};
+use crate::recipe::{Recipe, RecipeError};
 use crate::standardise::Scaling;
-use crate::update::{State, n_slots, update};
+use crate::update::{Rates, chain_of, kept, set_rate};
 use crate::{Fold, Progress, RunFolderError};
 
 /// Parameters, and values between layers, of the largest network that is tried: 0.5 GiB of each in `f32`.
@@ -90,8 +93,8 @@ pub struct Job<'a> {
 /// What a run leaves.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// The parameters after the last step or, with patience, after the best epoch.
-    pub parameters: Mlp<Array>,
+    /// The network after the last step or, with patience, after the best epoch; averaged if the recipe says so.
+    pub network: Network,
     /// What is done to inputs and targets.
     pub scaling: Scaling,
     /// Of the held-back rows.
@@ -117,13 +120,13 @@ pub enum TrainError {
         step: u64,
         /// How many there would have been.
         total_steps: u64,
-        /// What they were.
-        parameters: Box<Mlp<Array>>,
+        /// What it was.
+        network: Box<Network>,
     },
     /// A network that would not fit.
     #[error(
         "error: the network has {parameters} parameters and up to {activations} values between layers for {rows} rows, \
-         expected at most {MAX_VALUES} of each\n  --> `model.hidden` of the recipe\n  help: lower `model.hidden` or `batch`"
+         expected at most {MAX_VALUES} of each\n  --> `{key}` of the recipe\n  help: lower `{key}` or `batch`"
     )]
     TooLarge {
         /// Weights and biases.
@@ -132,7 +135,12 @@ pub enum TrainError {
         activations: u64,
         /// Rows that are computed at once.
         rows: usize,
+        /// What to lower.
+        key: &'static str,
     },
+    /// A model that does not go with the data.
+    #[error("{0}")]
+    Recipe(#[from] RecipeError),
     /// Nothing to train or to test on.
     #[error(
         "error: found {train} rows to train on and {test} to test on, expected at least one of each\n  --> `split` of the \
@@ -180,11 +188,11 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// The last good parameters, where there are any.
-    pub fn parameters(&self) -> Option<&Mlp<Array>> {
+    /// The last good network, where there is any.
+    pub fn network(&self) -> Option<&Network> {
         match self {
             TrainError::NotFinite(stop) => Some(&stop.last_good),
-            TrainError::Interrupted { parameters, .. } => Some(parameters),
+            TrainError::Interrupted { network, .. } => Some(network),
             _ => None,
         }
     }
@@ -204,7 +212,7 @@ pub struct NotFinite {
     /// The learning rate of the step.
     pub learning_rate: f64,
     /// The parameters of the last step whose loss was finite.
-    pub last_good: Mlp<Array>,
+    pub last_good: Network,
 }
 
 impl fmt::Display for NotFinite {
@@ -259,41 +267,29 @@ pub fn check_size(recipe: &Recipe, data: &Dataset, fold: &Fold) -> Result<(), Tr
     if recipe.patience > 0 && fold.validation.is_empty() {
         return Err(TrainError::NoValidation);
     }
-    let widths: Vec<u64> = [data.inputs.layout.n_features() as u64]
-        .into_iter()
-        .chain(recipe.model.hidden.iter().map(|&width| u64::from(width)))
-        .chain([data.targets.n_outputs() as u64])
-        .collect();
-    // Widths are at most 2^33 and their number is bounded by the text of the recipe, so these sums stay below 2^63.
-    let parameters = widths.windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
+    recipe.check_model(data)?;
+    let size = recipe.model.size(&Interface::of(data));
     let at_once = test.max(fold.validation.len()).min(ROWS_AT_ONCE);
     let rows = (recipe.batch as usize).min(train).max(at_once);
-    let activations = widths.iter().sum::<u64>().saturating_mul(rows as u64);
+    let (parameters, activations) = (size.parameters, size.values.saturating_mul(rows as u64));
     if parameters > MAX_VALUES || activations > MAX_VALUES {
-        return Err(TrainError::TooLarge { parameters, activations, rows });
+        let key = if recipe.model.name() == "mlp" { "model.hidden" } else { "model" };
+        return Err(TrainError::TooLarge { parameters, activations, rows, key });
     }
     Ok(())
-}
-
-/// Names of the layers: `hidden.0`, …, `head`.
-pub fn layers(parameters: &Mlp<Array>) -> Vec<String> {
-    let mut layers: Vec<String> =
-        tree::leaves(parameters).iter().map(|(path, _)| layer(path).into()).collect();
-    layers.dedup();
-    layers
-}
-
-fn layer(path: &str) -> &str {
-    path.rsplit_once('.').map_or(path, |(layer, _)| layer)
 }
 
 /// A run between two steps.
 struct Run<'a> {
     job: Job<'a>,
     scaling: Scaling,
-    state: State,
+    network: Network,
+    update: Update,
+    state: State<Array>,
+    rates: Rates,
+    evaluator: Evaluator,
     position: Position,
-    best: Option<Vec<Array>>,
+    best: Option<Network>,
     batch: usize,
     total_steps: u64,
 }
@@ -302,9 +298,11 @@ impl Run<'_> {
     fn start(job: Job<'_>, from: Option<Checkpoint>) -> Result<Run<'_>, TrainError> {
         let Job { recipe, data, fold, key } = job;
         let scaling = Scaling::of(&data.inputs, &data.targets, &fold.train, recipe.standardise);
-        let mut state = State::new(first_parameters(recipe, data, key.split(2)[0]), recipe.update);
+        let mut network = recipe.model.start(&Interface::of(data), key.split(2)[0]);
         let batch = (recipe.batch as usize).min(fold.train.len());
         let total_steps = u64::from(recipe.epochs) * fold.train.len().div_ceil(batch) as u64;
+        let update = chain_of(recipe, total_steps);
+        let mut state = update.init(&network.layers)?;
         let mut position = Position {
             key: key.0,
             recipe: recipe.checksum(),
@@ -312,7 +310,7 @@ impl Run<'_> {
             n_batches: 0,
             step: 0,
             loss_sum: 0.0,
-            norm_sums: vec![0.0; layers(&state.parameters).len()],
+            norm_sums: vec![0.0; network.layer_names().len()],
             best_loss: f64::INFINITY,
             n_stale: 0,
             is_finished: false,
@@ -330,28 +328,35 @@ impl Run<'_> {
             if from.position.norm_sums.len() != position.norm_sums.len()
                 || from.position.epoch == 0
                 || from.position.step != n_before.saturating_add(from.position.n_batches)
-                || from.slots.len() != n_slots(recipe.update)
             {
-                return Err(TrainError::OtherRun { what: "the number of rows, of layers or the update" });
+                return Err(TrainError::OtherRun { what: "the number of rows or of layers" });
             }
-            state.parameters = like(&state.parameters, &from.parameters)?;
-            state.slots = from.slots;
+            let of_network = |layers: &[(String, Array)], buffers: &[(String, Array)]| {
+                let layers = like(&network.layers, layers);
+                let found = layers.zip(like(&network.buffers, buffers));
+                let found = found.map(|(layers, buffers)| Network { layers, buffers });
+                found.ok_or(TrainError::OtherRun { what: "the network" })
+            };
+            let stood = of_network(&from.parameters, &from.buffers)?;
+            best = match &from.best {
+                Some((layers, buffers)) => Some(of_network(layers, buffers)?),
+                None => None,
+            };
+            network = stood;
+            state = like(&state, &from.update).ok_or(TrainError::OtherRun { what: "the update" })?;
             position = from.position;
-            best = from.best;
         }
-        Ok(Run { job, scaling, state, position, best, batch, total_steps })
+        let (rates, evaluator) = (Rates::new(recipe, total_steps), Evaluator::new());
+        Ok(Run { job, scaling, network, update, state, rates, evaluator, position, best, batch, total_steps })
     }
 
     fn epochs(&mut self, listeners: &mut Listeners<'_>) -> Result<Trained, TrainError> {
         let Job { recipe, data, fold, key } = self.job;
-        let order_key = key.split(2)[1];
-        let is_classes = data.targets.labels().is_some();
-        let door = value_and_grad(move |network: Mlp<Var>, x: Var, targets: Var| {
-            let outputs = network.apply(x);
-            if is_classes { cross_entropy(outputs, targets) } else { squared_error(outputs, targets) }
-        })
-        .wrt::<0>();
-        let mut last_good = self.state.parameters.clone();
+        let keys = key.split(4);
+        let (order_key, pass_key, mix_key) = (keys[1], keys[2], keys[3]);
+        let loss_of = Loss::new(recipe, data);
+        let door = door(loss_of, recipe);
+        let mut last_good = self.network.clone();
         let mut last_checkpoint = Instant::now();
         while !self.position.is_finished {
             let epoch = self.position.epoch;
@@ -361,13 +366,12 @@ impl Run<'_> {
                 let step = self.position.step + 1;
                 if listeners.interrupt.load(Ordering::Relaxed) {
                     (listeners.checkpoint)(&self.checkpoint())?;
-                    let parameters = Box::new(self.state.parameters.clone());
-                    return Err(TrainError::Interrupted { step, total_steps: self.total_steps, parameters });
+                    let network = Box::new(self.network.clone());
+                    return Err(TrainError::Interrupted { step, total_steps: self.total_steps, network });
                 }
-                let rate = learning_rate(recipe, step, self.total_steps);
-                let x = batch_of(&data.inputs, &self.scaling, rows);
-                let targets = targets_of(&data.targets, &self.scaling, rows);
-                let stop = |what: String, place: Option<RunError>, last_good: &Mlp<Array>| {
+                let rate = self.rates.of(step)?;
+                let batch = self.batch((pass_key.fold_in(step), mix_key.fold_in(step)), rows);
+                let stop = |what: String, place: Option<RunError>, last_good: &Network| {
                     let last_good = last_good.clone();
                     TrainError::NotFinite(Box::new(NotFinite {
                         step,
@@ -378,25 +382,35 @@ impl Run<'_> {
                         last_good,
                     }))
                 };
-                let (loss, gradient) = door.call((&self.state.parameters, &x, &targets))?;
+                let ((loss, buffers), pullback) =
+                    door.call((&self.network.layers, &self.network.buffers, &batch))?;
+                let nothing = buffers.map(&mut |leaf| Array::zeros(leaf.dtype(), leaf.shape().clone()));
+                let one = Array::scalar(1.0_f32);
+                let gradient = pullback.call(&(one, nothing))?;
                 let loss = f64::from(loss.item::<f32>().unwrap_or(f32::NAN));
-                let gradient = tree::leaves(&gradient);
-                if !loss.is_finite() || !gradient.iter().all(|(_, leaf)| is_finite(leaf)) {
+                let leaves = tree::leaves(&gradient);
+                if !loss.is_finite() || !leaves.iter().all(|(_, leaf)| is_finite(leaf)) {
                     let what = if loss.is_finite() { "the gradient" } else { "the loss" };
-                    let lowered = door.lowered((&self.state.parameters, &x, &targets))?;
-                    let place = first_place(&lowered, &self.state.parameters, x, targets);
+                    let lowered = loss_door(loss_of, recipe).lowered((
+                        &self.network.layers,
+                        &self.network.buffers,
+                        &batch,
+                    ))?;
+                    let place = first_place(&lowered, &self.network, &batch);
                     return Err(stop(what.into(), place, &last_good));
                 }
-                last_good = self.state.parameters.clone();
-                for (sum, norm) in self.position.norm_sums.iter_mut().zip(norms_by_layer(&gradient)) {
+                last_good = self.network.clone();
+                for (sum, norm) in self.position.norm_sums.iter_mut().zip(norms_by_layer(&leaves)) {
                     *sum += norm;
                 }
-                let gradient: Vec<Array> = gradient.into_iter().map(|(_, leaf)| leaf).collect();
-                update(&mut self.state, &gradient, recipe, rate, step);
-                let moved = tree::leaves(&self.state.parameters);
+                set_rate(&mut self.state, rate);
+                let layers = self.network.layers.clone();
+                let (layers, state) = self.update.step(&gradient, self.state.clone(), layers)?;
+                let moved = tree::leaves(&layers);
                 if let Some((path, _)) = moved.iter().find(|(_, leaf)| !is_finite(leaf)) {
                     return Err(stop(format!("the update of `{path}`"), None, &last_good));
                 }
+                (self.network, self.state) = (Network { layers, buffers }, state);
                 self.position.loss_sum += loss * rows.len() as f64;
                 self.position.n_batches += 1;
                 self.position.step = step;
@@ -412,29 +426,40 @@ impl Run<'_> {
                 (listeners.checkpoint)(&self.checkpoint())?;
             }
         }
-        let parameters = self.chosen()?;
-        let test_outputs = outputs(&parameters, &data.inputs, &self.scaling, &fold.test)?;
+        let network = self.chosen();
+        let test_outputs = self.evaluator.outputs(&network, &data.inputs, &self.scaling, &fold.test)?;
         let test = score(&test_outputs, &data.targets, &self.scaling, &fold.test);
         let (n_steps, n_epochs) = (self.position.step, self.position.epoch - 1);
-        Ok(Trained { parameters, scaling: self.scaling.clone(), test, test_outputs, n_steps, n_epochs })
+        Ok(Trained { network, scaling: self.scaling.clone(), test, test_outputs, n_steps, n_epochs })
+    }
+
+    fn batch(&self, keys: (Key, Key), rows: &[usize]) -> Batch<Array> {
+        let Job { recipe, data, .. } = self.job;
+        let mix = Mix::draw(recipe, keys.1, rows.len()).filter(|_| recipe.mixup > 0.0);
+        Batch {
+            x: batch_of(&data.inputs, &self.scaling, rows),
+            goal: Goal { targets: targets_of(&data.targets, &self.scaling, rows), mix },
+            key: keys.0.to_array(),
+        }
     }
 
     /// Scores the epoch, decides whether it was the last, and begins the next.
     fn end_epoch(&mut self) -> Result<Record, TrainError> {
         let Job { recipe, fold, .. } = self.job;
         let few = &fold.train[..fold.train.len().min(ROWS_OF_CURVE)];
-        let train = self.score(&self.state.parameters, few)?;
+        let kept = self.kept();
+        let train = self.score(&kept, few)?;
         let validation = match &fold.validation[..] {
             [] => None,
-            rows => Some(self.score(&self.state.parameters, rows)?),
+            rows => Some(self.score(&kept, rows)?),
         };
+        let learning_rate = self.rates.of(self.position.step)?;
         let position = &mut self.position;
         let (epoch, n_batches) = (position.epoch, position.n_batches as f64);
         if let Some(validation) = validation.filter(|_| recipe.patience > 0) {
             if validation.loss() < position.best_loss {
                 (position.best_loss, position.n_stale) = (validation.loss(), 0);
-                self.best =
-                    Some(tree::leaves(&self.state.parameters).into_iter().map(|(_, leaf)| leaf).collect());
+                self.best = Some(kept);
             } else {
                 position.n_stale += 1;
             }
@@ -445,7 +470,7 @@ impl Run<'_> {
             epoch,
             step: position.step,
             train_loss: position.loss_sum / fold.train.len() as f64,
-            learning_rate: learning_rate(recipe, position.step, self.total_steps),
+            learning_rate,
             gradient_norms: position.norm_sums.iter().map(|sum| sum / n_batches).collect(),
             train,
             validation,
@@ -457,7 +482,7 @@ impl Run<'_> {
         position.loss_sum = 0.0;
         position.norm_sums.fill(0.0);
         if self.position.is_finished {
-            match self.score(&self.chosen()?, &fold.test)? {
+            match self.score(&self.chosen(), &fold.test)? {
                 Score::Classes { accuracy, .. } => record.test_accuracy = Some(accuracy),
                 Score::Values { rmse, .. } => record.test_rmse = Some(rmse),
             }
@@ -465,66 +490,52 @@ impl Run<'_> {
         Ok(record)
     }
 
-    fn score(&self, parameters: &Mlp<Array>, rows: &[usize]) -> Result<Score, Error> {
+    fn score(&self, network: &Network, rows: &[usize]) -> Result<Score, Error> {
         let Dataset { inputs, targets, .. } = self.job.data;
-        let outputs = outputs(parameters, inputs, &self.scaling, rows)?;
+        let outputs = self.evaluator.outputs(network, inputs, &self.scaling, rows)?;
         Ok(score(&outputs, targets, &self.scaling, rows))
     }
 
-    /// The parameters of the best epoch if the run may stop early, else the last.
-    fn chosen(&self) -> Result<Mlp<Array>, TrainError> {
-        let Some(best) = &self.best else { return Ok(self.state.parameters.clone()) };
-        let paths = tree::leaves(&self.state.parameters).into_iter().map(|(path, _)| path);
-        like(&self.state.parameters, &paths.zip(best.iter().cloned()).collect::<Vec<_>>())
+    /// The network as it stands, with averaged parameters if the recipe says so.
+    fn kept(&self) -> Network {
+        let layers = kept(self.job.recipe, &self.state, &self.network.layers);
+        Network { layers, buffers: self.network.buffers.clone() }
+    }
+
+    /// That of the best epoch if the run may stop early, else the last.
+    fn chosen(&self) -> Network {
+        self.best.clone().unwrap_or_else(|| self.kept())
     }
 
     fn checkpoint(&self) -> Checkpoint {
+        let both = |network: &Network| (tree::leaves(&network.layers), tree::leaves(&network.buffers));
+        let (parameters, buffers) = both(&self.network);
         Checkpoint {
             position: self.position.clone(),
-            parameters: tree::leaves(&self.state.parameters),
-            slots: self.state.slots.clone(),
-            best: self.best.clone(),
+            parameters,
+            buffers,
+            update: tree::leaves(&self.state),
+            best: self.best.as_ref().map(both),
         }
     }
 }
 
-/// A network of the same structure with other leaves.
-///
-/// # Errors
-/// Leaves of other names, types or shapes.
-pub(crate) fn like(network: &Mlp<Array>, leaves: &[(String, Array)]) -> Result<Mlp<Array>, TrainError> {
-    let mine = tree::leaves(network);
-    let same = |(mine, other): (&(String, Array), &(String, Array))| {
-        mine.0 == other.0 && mine.1.dtype() == other.1.dtype() && mine.1.shape() == other.1.shape()
+type Inputs = (Layers<Var>, Buffers<Var>, Batch<Var>);
+
+/// The loss of a batch and the buffers after it, and the gradient of the loss.
+fn door(loss: Loss, recipe: &Recipe) -> Vjp<impl Function<Inputs, Output = (Var, Buffers<Var>)>, Inputs> {
+    let f = move |layers: Layers<Var>, buffers: Buffers<Var>, batch: Batch<Var>| {
+        loss.of(&layers, &buffers, &batch)
     };
-    if mine.len() != leaves.len() || !mine.iter().zip(leaves).all(same) {
-        return Err(TrainError::OtherRun { what: "the network" });
-    }
-    let mut leaves = leaves.iter().map(|(_, leaf)| leaf.clone());
-    Ok(network.map(&mut |old| leaves.next().unwrap_or_else(|| old.clone())))
+    vjp(f).wrt::<0>().tape(recipe.tape)
 }
 
-/// The network before the first step.
-pub(crate) fn first_parameters(recipe: &Recipe, data: &Dataset, key: Key) -> Mlp<Array> {
-    network(&recipe.model, data.inputs.layout.n_features(), data.targets.n_outputs(), key)
-}
-
-/// A new network of the recipe's widths.
-pub(crate) fn network(model: &recipe::Model, n_in: usize, n_out: usize, key: Key) -> Mlp<Array> {
-    let hidden: Vec<usize> = model.hidden.iter().map(|&width| width as usize).collect();
-    let activation = match model.activation {
-        recipe::Activation::Tanh => Activation::Tanh,
-        recipe::Activation::Relu => Activation::Relu,
-        recipe::Activation::Sigmoid => Activation::Sigmoid,
+/// The loss alone: the same program but for the new buffers.
+fn loss_door(loss: Loss, recipe: &Recipe) -> ValueAndGrad<impl Function<Inputs, Output = Var>, Inputs> {
+    let f = move |layers: Layers<Var>, buffers: Buffers<Var>, batch: Batch<Var>| {
+        loss.of(&layers, &buffers, &batch).0
     };
-    Mlp::xavier(key, n_in, &hidden, n_out, activation, DType::F32)
-}
-
-/// Mean of (output − target)².   outputs: [n, 1], targets: [n, 1] → number.
-#[track_caller]
-fn squared_error(outputs: Var, targets: Var) -> Var {
-    let error = outputs - targets;
-    (error * error).mean()
+    value_and_grad(f).wrt::<0>().tape(recipe.tape)
 }
 
 /// Class numbers `i64[n]`, or standardised numbers `f32[n,1]`.
@@ -550,8 +561,8 @@ fn norms_by_layer(gradient: &[(String, Array)]) -> Vec<f64> {
         let entries = leaf.as_slice::<f32>().unwrap_or_default();
         let sum: f64 = entries.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
         match squares.last_mut() {
-            Some((last, squares)) if *last == layer(path) => *squares += sum,
-            _ => squares.push((layer(path), sum)),
+            Some((last, squares)) if *last == layer_of(path) => *squares += sum,
+            _ => squares.push((layer_of(path), sum)),
         }
     }
     squares.into_iter().map(|(_, squares)| squares.sqrt()).collect()
@@ -571,39 +582,53 @@ pub struct StepTape {
 /// # Errors
 /// The gradient program fails.
 pub fn step_tape(job: Job<'_>, trained: &Trained) -> Result<StepTape, TrainError> {
-    let Job { recipe, data, fold, .. } = job;
+    let Job { recipe, data, fold, key } = job;
     let rows = &fold.train[..fold.train.len().min(recipe.batch as usize)];
-    let (x, targets) =
-        (batch_of(&data.inputs, &trained.scaling, rows), targets_of(&data.targets, &trained.scaling, rows));
-    let is_classes = data.targets.labels().is_some();
-    let line_of_network = line!() + 2;
-    let door = value_and_grad(move |network: Mlp<Var>, x: Var, targets: Var| {
-        let outputs = network.apply(x);
-        if is_classes { cross_entropy(outputs, targets) } else { squared_error(outputs, targets) }
-    })
-    .wrt::<0>();
-    let (_, report, _) = door.forward((&trained.parameters, &x, &targets))?;
-    let by_layer = tape_by_layer(&report, &trained.parameters, rows.len(), line_of_network);
+    let x = batch_of(&data.inputs, &trained.scaling, rows);
+    let targets = targets_of(&data.targets, &trained.scaling, rows);
+    let goal = Goal { targets, mix: None };
+    let batch = Batch { x, goal, key: key.to_array() };
+    let door = loss_door(Loss::new(recipe, data), recipe);
+    let (_, report, _) = door.forward((&trained.network.layers, &trained.network.buffers, &batch))?;
+    let by_layer = match &trained.network.layers {
+        Layers::Mlp(mlp) => tape_of_mlp(&report, mlp, rows.len()),
+        _ => tape_by_line(&report),
+    };
     Ok(StepTape { report, by_layer })
+}
+
+/// The lines of a network's file, each with its operations; all else is the loss.
+fn tape_by_line(report: &TapeReport) -> Vec<(String, usize)> {
+    let mut lines = Vec::<(String, usize)>::new();
+    let mut rest = 0;
+    for entry in &report.entries {
+        let path = Path::new(entry.line());
+        let is_network = path.parent().is_some_and(|folder| folder.ends_with("model"));
+        let Some(line) = path.file_name().filter(|_| is_network) else {
+            rest += entry.bytes;
+            continue;
+        };
+        let name = format!("{} ({})", line.to_string_lossy(), entry.op);
+        match lines.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, bytes)) => *bytes += entry.bytes,
+            None => lines.push((name, entry.bytes)),
+        }
+    }
+    lines.push(("loss".into(), rest));
+    lines
 }
 
 /// Layers share one line of source. They are told apart by the shape of what they leave, `[rows, width]`: layers of one
 /// width leave the same, so each has its even part.
-fn tape_by_layer(
-    report: &TapeReport,
-    network: &Mlp<Array>,
-    n_rows: usize,
-    line: u32,
-) -> Vec<(String, usize)> {
-    let in_network = format!("train.rs:{line}:");
-    let width_of = |path: &str, leaf: &Array| (layer(path).to_owned(), leaf.shape()[0]);
+fn tape_of_mlp(report: &TapeReport, network: &mlp::Layers<Array>, n_rows: usize) -> Vec<(String, usize)> {
+    let width_of = |path: &str, leaf: &Array| (layer_of(path).to_owned(), leaf.shape()[0]);
     let layers = tree::leaves(network).into_iter().filter(|(path, _)| path.ends_with("bias"));
     let layers: Vec<(String, usize)> = layers.map(|(path, leaf)| width_of(&path, &leaf)).collect();
     let mut by_width = BTreeMap::<String, usize>::new();
     let mut rest = 0;
     for entry in &report.entries {
         let shape = entry.ty.split_once('[').map_or("", |(_, shape)| shape);
-        let here = entry.place.as_ref().is_some_and(|place| place.contains(&in_network));
+        let here = entry.place.as_ref().is_some_and(|place| place.contains("mlp.rs:"));
         if here && layers.iter().any(|(_, width)| shape == format!("{n_rows},{width}]")) {
             *by_width.entry(shape.into()).or_default() += entry.bytes;
         } else {
@@ -630,11 +655,12 @@ fn is_finite(array: &Array) -> bool {
     array.as_slice::<f32>().is_none_or(|entries| entries.iter().all(|x| x.is_finite()))
 }
 
-/// Runs a step again and looks where the first NaN or infinity comes from.
-fn first_place(lowered: &Lowered, parameters: &Mlp<Array>, x: Array, labels: Array) -> Option<RunError> {
+/// Where the first NaN or infinity comes from.
+fn first_place(lowered: &Lowered, network: &Network, batch: &Batch<Array>) -> Option<RunError> {
+    let leaves =
+        [tree::leaves(&network.layers), tree::leaves(&network.buffers), tree::leaves(batch)].concat();
+    let inputs: Vec<Value> = leaves.into_iter().map(|(_, leaf)| Value::Array(leaf)).collect();
     let engine = Engine { config: RunConfig { look_for_non_finite: true }, ..Engine::default() };
-    let leaves = tree::leaves(parameters).into_iter().map(|(_, leaf)| leaf);
-    let inputs: Vec<Value> = leaves.chain([x, labels]).map(Value::Array).collect();
     let tape = match engine.run(&lowered.forward, inputs.clone()) {
         Ok((mut out, _)) => out.split_off(lowered.n_outputs),
         Err(place) => return Some(place),
@@ -647,6 +673,8 @@ fn first_place(lowered: &Lowered, parameters: &Mlp<Array>, x: Array, labels: Arr
 mod tests {
     use super::*;
     use crate::digits::digits;
+    use crate::evaluate::outputs;
+    use crate::model::Model;
     use crate::recipe::Update;
     use crate::{Silent, hold_out, stratified_folds};
 
@@ -691,7 +719,20 @@ mod tests {
     }
 
     fn leaves(trained: &Trained) -> Vec<(String, Array)> {
-        tree::leaves(&trained.parameters)
+        trained.network.arrays()
+    }
+
+    /// The model of this name, so small that a step takes little even where nothing is optimised.
+    fn small(name: &str) -> String {
+        let keys = match name {
+            "residual" => "width = 8, hidden = 8, blocks = 2",
+            "cnn" => "channels = [4], dense = 8",
+            "lstm" => "hidden = 8",
+            "transformer" => "width = 8, hidden = 8, heads = 2, patch = 4, blocks = 1",
+            "revnet" => "channels = 2, blocks = 2",
+            _ => "hidden = [8, 8]",
+        };
+        format!("{{ name = \"{name}\", {keys} }}")
     }
 
     #[test]
@@ -725,11 +766,17 @@ mod tests {
         let fold = first_fold(&data);
         let (train_rows, validation) = hold_out(&data.targets, &fold.train, 0.2, &mut |n| (0..n).collect());
         let fold = Fold { train: train_rows, validation, ..fold };
-        for text in [
+        let plain = [
             "batch = 500\nepochs = 3",
             "batch = 500\nepochs = 4\nupdate = \"adam\"\npatience = 1\nlearning_rate = 0.3",
-        ] {
-            let recipe = short().amend(text, "test").unwrap();
+            "batch = 500\nepochs = 4\naverage = \"swa\"\nmixup = 0.2\nmodel.dropout = 0.5",
+        ];
+        // Buffers, keys and the average come back for every kind of network, too.
+        let each = Model::NAMES.iter().map(|name| {
+            format!("batch = 600\nepochs = 1\naverage = \"ema\"\nshift = 1\nmodel = {}", small(name))
+        });
+        for text in plain.map(String::from).into_iter().chain(each) {
+            let recipe = short().amend(&text, "test").unwrap();
             let (straight, expected) = run_on(&recipe, &data, &fold, 3);
             let straight = straight.unwrap();
             let (mut from, mut records) = (None, vec![]);
@@ -778,6 +825,53 @@ mod tests {
         assert!(matches!(Run::start(job, Some(other)), Err(TrainError::OtherRun { what: "the seed" })));
     }
 
+    /// What no gradient changes: running moments go along, feedback stays; both are kept, and predict the same again.
+    #[test]
+    fn buffers_are_kept_with_the_network() {
+        let data = digits();
+        for (name, moves) in [("cnn", true), ("feedback_alignment", false)] {
+            let text = format!("batch = 700\nepochs = 1\nmodel = {}", small(name));
+            let recipe = short().amend(&text, "test").unwrap();
+            let fold = first_fold(&data);
+            let trained = run_on(&recipe, &data, &fold, 1).0.unwrap();
+            let start = recipe.model.start(&Interface::of(&data), Key::from_seed(1).split(2)[0]);
+            let (before, after) = (tree::leaves(&start.buffers), tree::leaves(&trained.network.buffers));
+            assert!(!before.is_empty() && before.len() == after.len());
+            assert!(before.iter().zip(&after).all(|(b, a)| b.1.bits_eq(&a.1) != moves), "{name}");
+            let again = start.with(&trained.network.arrays()).unwrap();
+            let found = outputs(&again, &data.inputs, &trained.scaling, &fold.test).unwrap();
+            assert_eq!(found, trained.test_outputs, "{name}");
+        }
+    }
+
+    /// The same gradient, to the bit, from a tape that does not grow with the couplings, and the page says which policy kept it.
+    #[test]
+    fn a_reversible_network_keeps_little_under_its_policy() {
+        let data = digits();
+        let fold = first_fold(&data);
+        let run = |tape: &str, blocks: usize| {
+            let text = format!(
+                "batch = 700\nepochs = 1\ntape = \"{tape}\"\nmodel = {{ name = \"revnet\", channels = 2, blocks = {blocks} }}"
+            );
+            let recipe = short().amend(&text, "test").unwrap();
+            let (trained, records) = run_on(&recipe, &data, &fold, 1);
+            let trained = trained.unwrap();
+            let job = Job { recipe: &recipe, data: &data, fold: &fold, key: Key::from_seed(1) };
+            let tape = step_tape(job, &trained).unwrap();
+            let records: Vec<_> =
+                records.iter().map(|record| serde_json::to_value(record).unwrap()).collect();
+            let page = crate::report::page(job, &trained, &tape, &records);
+            (leaves(&trained), tape.report.tape_bytes(), page)
+        };
+        let ((stored, bytes_of_4, _), (_, bytes_of_8, _)) = (run("store", 4), run("store", 8));
+        let ((reversed, few_bytes_of_4, page), (_, few_bytes_of_8, _)) =
+            (run("reverse", 4), run("reverse", 8));
+        assert!(stored.iter().zip(&reversed).all(|(a, b)| a.1.bits_eq(&b.1)));
+        let (grown, grown_little) = (bytes_of_8 - bytes_of_4, few_bytes_of_8 - few_bytes_of_4);
+        assert!(4 * grown_little < grown, "{grown_little} of {grown} bytes");
+        assert!(page.contains(">reverse: ") && page.contains("revnet.rs:"), "{page}");
+    }
+
     #[test]
     fn early_stopping_keeps_the_best_epoch() {
         let data = digits();
@@ -792,7 +886,7 @@ mod tests {
         let losses: Vec<f64> = records.iter().map(|record| record.validation.unwrap().loss()).collect();
         let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
         assert_eq!(losses[losses.len() - 3], best);
-        let found = outputs(&trained.parameters, &data.inputs, &trained.scaling, &fold.validation).unwrap();
+        let found = outputs(&trained.network, &data.inputs, &trained.scaling, &fold.validation).unwrap();
         assert_eq!(score(&found, &data.targets, &trained.scaling, &fold.validation).loss(), best);
     }
 
@@ -848,8 +942,8 @@ mod tests {
         let TrainError::NotFinite(stop) = &error else { panic!("{error}") };
         assert_eq!((stop.step, stop.epoch, stop.what.as_str()), (2, 1, "the loss"));
         let place = stop.place.as_ref().unwrap();
-        assert!(place.location.unwrap().to_string().contains("train.rs:"), "{place}");
-        assert!(tree::leaves(&stop.last_good).iter().all(|(_, leaf)| is_finite(leaf)));
+        assert!(place.location.unwrap().to_string().contains("mlp.rs:"), "{place}");
+        assert!(tree::leaves(&stop.last_good.layers).iter().all(|(_, leaf)| is_finite(leaf)));
         assert!(
             error
                 .to_string()
@@ -869,7 +963,7 @@ mod tests {
             ),
             "{text}"
         );
-        assert!(tree::leaves(error.parameters().unwrap()).iter().all(|(_, leaf)| is_finite(leaf)));
+        assert!(tree::leaves(&error.network().unwrap().layers).iter().all(|(_, leaf)| is_finite(leaf)));
     }
 
     #[test]

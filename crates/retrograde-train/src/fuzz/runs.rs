@@ -4,18 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use retrograde_array::rng::{self, Key};
-use retrograde_core::trace::tree;
 
 use super::{check, fuzz, plain};
 use crate::checkpoint::tests::sample;
-use crate::model::{About, Predictor, file_name};
+use crate::model::{About, Interface, Predictor, file_name};
 use crate::standardise::Scaling;
-use crate::train::network;
 use crate::{
     Checkpoint, Dataset, Features, Inputs, Layout, Recipe, RunFolder, Targets, checkpoint, stratified_folds,
 };
 
-const RECIPES: [&str; 3] = [
+const RECIPES: [&str; 4] = [
+    "mixup = 0.2\ntape = \"reverse\"\n[model]\nname = \"transformer\"\npatch = 0\nheads = 4\n",
     "data = \"t.csv\"\ntarget = \"y\"\nepochs = 3\n[model]\nhidden = [8, 0x10]\nactivation = \"relu\"\n",
     "split = { test = 0.25, validation = 1e-1 }\nschedule = \"step\"\ndecay_every = 2\npatience = 4\n",
     "[split]\ntest = 0.5\n[[model]]\n\"\u{e9}\" = 1979-05-27\nseed = 18446744073709551615\n",
@@ -39,7 +38,7 @@ fn recipes_never_panic() {
 #[test]
 fn checkpoints_never_panic() {
     let file = sample().encode();
-    let start = b"retrograde checkpoint 1\n".len();
+    let start = b"retrograde checkpoint 2\n".len();
     fuzz("checkpoint", &[file], |input| {
         let _ = Checkpoint::decode(input);
         let Some(rest) = input.get(start + 8..) else { return };
@@ -70,11 +69,11 @@ fn run_folder(path: &Path) -> Dataset {
     };
     let recipe = Recipe::parse("epochs = 3\n[model]\nhidden = [4]\n", "recipe.toml").unwrap();
     let folder = RunFolder::create(path).unwrap();
-    let parameters = network(&recipe.model, 2, 3, Key::from_seed(1));
+    let network = recipe.model.start(&Interface::of(&data), Key::from_seed(1));
     let scaling = Scaling::of(&data.inputs, &data.targets, &[0, 1, 2], recipe.standardise);
     folder.write(FILES[0], &serde_json::to_vec(&About::of(&data, None)).unwrap()).unwrap();
     folder.write(FILES[1], recipe.to_string().as_bytes()).unwrap();
-    folder.write_arrays(&file_name(None), &[tree::leaves(&parameters), scaling.arrays()].concat()).unwrap();
+    folder.write_arrays(&file_name(None), &[network.arrays(), scaling.arrays()].concat()).unwrap();
     folder.write(FILES[3], b"{\"epoch\":1,\"train_loss\":0.5}\n{\"epoch\":2}\n").unwrap();
     checkpoint::save(&folder, FILES[4], &sample()).unwrap();
     data

@@ -3,7 +3,8 @@
 //! ```
 //! use retrograde_train::Recipe;
 //! let recipe = Recipe::parse("epochs = 5\n[model]\nhidden = [32, 32]\n", "wide.toml")?;
-//! assert_eq!((recipe.epochs, recipe.model.hidden.len()), (5, 2));
+//! assert_eq!((recipe.epochs, recipe.model.name()), (5, "mlp"));
+//! assert_eq!(Recipe::parse("model = \"cnn\"", "images.toml")?.model.name(), "cnn");
 //! let error = Recipe::parse("epoch = 5", "wide.toml").unwrap_err().to_string();
 //! assert!(error.starts_with("error: unknown key `epoch`\n  --> wide.toml:1:1\n  help: did you mean `epochs`?"));
 //! # Ok::<(), retrograde_train::RecipeError>(())
@@ -19,11 +20,16 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use retrograde_core::prim::Tape;
+use retrograde_tricks::primal::dense;
+
 use crate::choice::{Choice, choice};
-use crate::data::{Header, Reading, Targets, Task};
+use crate::data::{Dataset, Header, Layout, Reading, Targets, Task};
 use crate::diagnosis::{Diagnosis, one_line};
+use crate::model::{Interface, KeysVisitor, Kind, Model};
 use reader::{KEYS, Reader};
 pub use tricks::tricks_used;
+pub(crate) use reader::{MAX_DEPTH, MAX_WIDTH, Setting, setting};
 
 /// What to train and how. Every key has a default; printing a recipe gives TOML that parses back to it.
 #[derive(Clone, PartialEq, Debug)]
@@ -60,6 +66,24 @@ pub struct Recipe {
     pub decay_every: u32,
     /// What the learning rate is multiplied by at each of them, above 0 and at most 1.
     pub decay_factor: f64,
+    /// Epochs in which the learning rate rises from 0, before the schedule begins.
+    pub warmup: u32,
+    /// Share of the mean of squares kept from step to step, in updates that have one, from 0 to below 1.
+    pub beta_2: f64,
+    /// Norm that the gradient of a step is scaled down to where it is larger; 0: never.
+    pub clip_norm: f64,
+    /// Which parameters are tested and kept.
+    pub average: Average,
+    /// Share of the exponential average kept from step to step, from 0 to below 1.
+    pub average_decay: f64,
+    /// Share of the probability that is spread over all classes, from 0 to below 1.
+    pub label_smoothing: f64,
+    /// α of the Beta distribution by which pairs of rows are mixed; 0: not at all.
+    pub mixup: f64,
+    /// Pixels by which images are shifted at random, at most, up or down and left or right.
+    pub shift: u32,
+    /// What the gradient remembers of loops.
+    pub tape: Tape,
     /// Epochs without a smaller validation loss after which the run stops and its best epoch is kept; 0: never.
     pub patience: u32,
     /// All chance in the run comes from this.
@@ -68,6 +92,27 @@ pub struct Recipe {
     pub split: Shares,
     /// The network.
     pub model: Model,
+    /// Where keys were set, for messages.
+    pub places: Places,
+}
+
+/// Where the keys of a recipe were set. Recipes that say the same are equal, wherever they say it.
+#[derive(Clone, Debug, Default)]
+pub struct Places(Vec<(String, String)>);
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Places) -> bool {
+        true
+    }
+}
+
+impl Places {
+    /// The place where a key, such as `model.heads`, was set last.
+    fn of(&self, key: &str) -> String {
+        let found =
+            self.0.iter().rev().find(|(set, _)| set == key || (key == "model.name" && set == "model"));
+        found.map_or_else(|| format!("the recipe, `{key}`"), |(_, place)| place.clone())
+    }
 }
 
 /// Shares of rows that are not trained on.
@@ -77,15 +122,6 @@ pub struct Shares {
     pub test: f64,
     /// Of the others, from 0 to below 1.
     pub validation: f64,
-}
-
-/// A multilayer perceptron.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Model {
-    /// The widths of the hidden layers, each from 1 to 65,536.
-    pub hidden: Vec<u32>,
-    /// What stands after each hidden layer.
-    pub activation: Activation,
 }
 
 /// The data to train on.
@@ -129,8 +165,47 @@ choice! {
     Update {
         /// Stochastic gradient descent with momentum.
         Sgd = "sgd",
+        /// With Nesterov's look ahead.
+        Nesterov = "nesterov",
         /// Adaptive moments.
         Adam = "adam",
+        /// Weights that decay apart from the gradient.
+        AdamW = "adamw",
+        /// The largest mean of squares so far.
+        AmsGrad = "amsgrad",
+        /// Adam with Nesterov's look ahead.
+        Nadam = "nadam",
+        /// Squares are added, not mixed in.
+        Yogi = "yogi",
+        /// By the root of the mean of squares.
+        RmsProp = "rmsprop",
+        /// By the root of the sum of squares.
+        AdaGrad = "adagrad",
+        /// By the root of the mean of squares, of which rows and columns are kept.
+        Adafactor = "adafactor",
+        /// By the signs of the mean gradient.
+        Lion = "lion",
+        /// The orthogonal factor of the velocity of each matrix; Adam for the rest.
+        Muon = "muon",
+        /// By roots of the covariances of rows and columns.
+        Shampoo = "shampoo",
+        /// Momentum of a size that goes with each layer's weights.
+        Lars = "lars",
+        /// Adam of a size that goes with each layer's weights.
+        Lamb = "lamb",
+    }
+}
+choice! {
+    /// Which parameters are tested and kept.
+    Average {
+        /// The last ones.
+        None = "none",
+        /// An exponential average.
+        Ema = "ema",
+        /// The mean over the last quarter of the steps.
+        Swa = "swa",
+        /// The last ones, which every 5 steps go back half of the way. Source: M. R. Zhang et al. 2019.
+        Lookahead = "lookahead",
     }
 }
 choice! {
@@ -153,6 +228,20 @@ choice! {
         Relu = "relu",
         /// 1 / (1 + exp(-x)).
         Sigmoid = "sigmoid",
+        /// x above 0, 0.01 x below.
+        LeakyRelu = "leaky_relu",
+        /// x above 0, exp(x) - 1 below.
+        Elu = "elu",
+        /// The scaled one that normalises itself.
+        Selu = "selu",
+        /// log(1 + exp(x)).
+        Softplus = "softplus",
+        /// x times the normal distribution.
+        Gelu = "gelu",
+        /// x times the sigmoid.
+        Silu = "silu",
+        /// x tanh(softplus(x)).
+        Mish = "mish",
     }
 }
 choice! {
@@ -164,6 +253,28 @@ choice! {
         Cosine = "cosine",
         /// It is multiplied by `decay_factor` after every `decay_every` epochs.
         Step = "step",
+        /// In a straight line to 0.
+        Linear = "linear",
+        /// Up over the first 3 of 10 steps and down again. Source: Smith and Topin (2019), as PyTorch's `OneCycleLR`.
+        OneCycle = "one_cycle",
+    }
+}
+
+impl Activation {
+    /// The function itself.
+    pub(crate) fn function(self) -> dense::Activation {
+        match self {
+            Activation::Tanh => dense::Activation::Tanh,
+            Activation::Relu => dense::Activation::Relu,
+            Activation::Sigmoid => dense::Activation::Sigmoid,
+            Activation::LeakyRelu => dense::Activation::LeakyRelu,
+            Activation::Elu => dense::Activation::Elu,
+            Activation::Selu => dense::Activation::Selu,
+            Activation::Softplus => dense::Activation::Softplus,
+            Activation::Gelu => dense::Activation::Gelu,
+            Activation::Silu => dense::Activation::Silu,
+            Activation::Mish => dense::Activation::Mish,
+        }
     }
 }
 
@@ -186,10 +297,20 @@ impl Default for Recipe {
             schedule: Schedule::Cosine,
             decay_every: 10,
             decay_factor: 0.1,
+            warmup: 0,
+            beta_2: 0.999,
+            clip_norm: 0.0,
+            average: Average::None,
+            average_decay: 0.99,
+            label_smoothing: 0.0,
+            mixup: 0.0,
+            shift: 0,
+            tape: Tape::Store,
             patience: 0,
             seed: 0,
             split: Shares::default(),
             model: Model::default(),
+            places: Places::default(),
         }
     }
 }
@@ -197,12 +318,6 @@ impl Default for Recipe {
 impl Default for Shares {
     fn default() -> Shares {
         Shares { test: 0.2, validation: 0.0 }
-    }
-}
-
-impl Default for Model {
-    fn default() -> Model {
-        Model { hidden: vec![64], activation: Activation::Tanh }
     }
 }
 
@@ -262,7 +377,7 @@ impl Recipe {
     /// Every mistake in the text.
     pub fn amend(&self, text: &str, file_name: &str) -> Result<Recipe, RecipeError> {
         let mut recipe = self.clone();
-        let mut reader = Reader { text, file: file_name, mistakes: vec![] };
+        let mut reader = Reader { text, file: file_name, mistakes: vec![], places: vec![] };
         match DeTable::parse(text) {
             Ok(table) => reader.table(KEYS, &mut recipe, table.get_ref()),
             Err(error) => {
@@ -272,6 +387,7 @@ impl Recipe {
             }
         }
         if reader.mistakes.is_empty() {
+            recipe.places.0.append(&mut reader.places);
             return Ok(recipe);
         }
         reader.mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
@@ -281,12 +397,30 @@ impl Recipe {
     /// Whether the keys go together, for the data at hand.
     ///
     /// # Errors
-    /// Patience without a validation split; a loss for another task.
-    pub fn check(&self, targets: &Targets) -> Result<(), RecipeError> {
+    /// Patience without a validation split; a loss for another task; a model for other inputs, or with sizes that do not fit.
+    pub fn check(&self, data: &Dataset) -> Result<(), RecipeError> {
         let wrong = |message: String, key: &str, help: &str| {
-            let place = format!("the recipe, `{key}`");
+            let place = self.places.of(key);
             Err(RecipeError::Together(Diagnosis { message, place, help: Some(help.into()) }))
         };
+        let targets = &data.targets;
+        self.check_model(data)?;
+        let is_classes = matches!(targets, Targets::Classes { .. });
+        for (key, is_set) in [("label_smoothing", self.label_smoothing > 0.0), ("mixup", self.mixup > 0.0)] {
+            if is_set && !is_classes {
+                let message = format!("`{key}` is for classes, and the targets are numbers");
+                return wrong(message, key, &format!("leave out `{key}`, or say `--task classification`"));
+            }
+        }
+        if self.shift > 0 && !matches!(data.inputs.layout, Layout::Images { .. }) {
+            let message = format!("`shift` is for images, and the inputs are {}", data.inputs.layout);
+            return wrong(message, "shift", "leave out `shift`");
+        }
+        if self.warmup >= self.epochs && self.warmup > 0 {
+            let message =
+                format!("found {} epochs of warmup in {} epochs, expected fewer", self.warmup, self.epochs);
+            return wrong(message, "warmup", "raise `epochs`, or lower `warmup`");
+        }
         if self.patience > 0 && self.split.validation == 0.0 {
             return wrong(
                 format!("patience = {} needs validation rows, and split.validation is 0", self.patience),
@@ -307,6 +441,14 @@ impl Recipe {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the model goes with the inputs.
+    pub(crate) fn check_model(&self, data: &Dataset) -> Result<(), RecipeError> {
+        self.model.check(&Interface::of(data)).map_err(|misfit| {
+            let place = self.places.of(&format!("model.{}", misfit.key));
+            RecipeError::Together(Diagnosis { message: misfit.message, place, help: Some(misfit.help) })
+        })
     }
 
     /// A checksum over what decides the result, apart from the data. Where the files lie does not matter.
@@ -331,7 +473,8 @@ impl fmt::Display for Recipe {
         let Recipe { data, target, task, header, labels, standardise, loss, epochs, batch, update, .. } =
             self;
         let Recipe { learning_rate, momentum, weight_decay, schedule, decay_every, decay_factor, .. } = self;
-        let Recipe { patience, seed, split, model, .. } = self;
+        let Recipe { patience, seed, split, model, warmup, beta_2, clip_norm, average, .. } = self;
+        let Recipe { average_decay, label_smoothing, mixup, shift, tape, .. } = self;
         let quoted = |text: &str| toml::Value::String(text.into()).to_string();
         let optional = |name: &str, value: &Option<String>, note: &str| match value {
             Some(value) => format!("{name} = {}", quoted(value)),
@@ -365,20 +508,42 @@ impl fmt::Display for Recipe {
         writeln!(f, "schedule = \"{schedule}\"  # {}", names::<Schedule>())?;
         writeln!(f, "decay_every = {decay_every}  # epochs, for the schedule \"step\"")?;
         writeln!(f, "decay_factor = {decay_factor:?}")?;
+        writeln!(f, "warmup = {warmup}  # epochs")?;
+        writeln!(f, "beta_2 = {beta_2:?}  # for updates with a mean of squares")?;
+        writeln!(f, "clip_norm = {clip_norm:?}  # 0: no clipping")?;
+        writeln!(f, "average = \"{average}\"  # {}", names::<Average>())?;
+        writeln!(f, "average_decay = {average_decay:?}  # for \"ema\"")?;
+        writeln!(f, "label_smoothing = {label_smoothing:?}")?;
+        writeln!(f, "mixup = {mixup:?}  # 0: rows are not mixed")?;
+        writeln!(f, "shift = {shift}  # pixels, for images")?;
+        writeln!(f, "tape = \"{tape}\"  # store, recompute, checkpoint-sqrt, reverse, ...")?;
         writeln!(f, "patience = {patience}  # epochs without a better validation loss; 0: no early stop")?;
         writeln!(f, "seed = {seed}")?;
         writeln!(f, "\n[split]")?;
         writeln!(f, "test = {:?}  # share of all rows", split.test)?;
         writeln!(f, "validation = {:?}  # share of the others", split.validation)?;
         writeln!(f, "\n[model]")?;
-        writeln!(f, "hidden = {:?}", model.hidden)?;
-        writeln!(f, "activation = \"{}\"  # {}", model.activation, names::<Activation>())
+        writeln!(f, "name = \"{}\"  # {}", model.name(), or(Model::NAMES))?;
+        f.write_str(&model.clone().with_keys(ShowKeys))
+    }
+}
+
+/// Prints the keys of a model, of whatever kind.
+struct ShowKeys;
+
+impl KeysVisitor for ShowKeys {
+    type Result = String;
+    fn visit<K: Kind>(self, keys: &mut K) -> String {
+        K::KEYS.iter().map(|setting| format!("{} = {}\n", setting.name, (setting.show)(keys))).collect()
     }
 }
 
 /// `auto, yes or no`
-fn names<T: Choice>() -> String {
-    let names = T::ALL.iter().map(|choice| choice.name()).collect::<Vec<_>>();
+pub(crate) fn names<T: Choice>() -> String {
+    or(&T::ALL.iter().map(|choice| choice.name()).collect::<Vec<_>>())
+}
+
+fn or(names: &[&str]) -> String {
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => names.join(""),
@@ -387,8 +552,8 @@ fn names<T: Choice>() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::reader::MODEL_KEYS;
     use super::*;
+    use crate::model::mlp;
 
     fn error(text: &str) -> String {
         Recipe::parse(text, "r.toml").unwrap_err().to_string()
@@ -404,7 +569,9 @@ mod tests {
         let text = "data = \"a \\\"b\\\".csv\"\ntarget = \"é\"\ntask = \"regression\"\nheader = \"no\"\nlabels = \"l\"\n\
                     standardise = \"no\"\nloss = \"squared_error\"\nupdate = \"adam\"\ndecay_every = 4\n\
                     decay_factor = 0.5\npatience = 6\nsplit = { test = 0.25, validation = 0.125 }\nepochs = 3\nbatch = 7\nlearning_rate = 1\nmomentum = 0.0\nweight_decay = 1e-300\n\
-                    schedule = \"constant\"\nseed = 18446744073709551615\nmodel = { hidden = [0x10, 1_000], activation = \"relu\" }\n";
+                    schedule = \"constant\"\nseed = 18446744073709551615\nmodel = { hidden = [0x10, 1_000], activation = \"relu\", dropout = 0.25 }\n\
+                    warmup = 2\nbeta_2 = 0.5\nclip_norm = 1\naverage = \"ema\"\naverage_decay = 0.75\nlabel_smoothing = 0.1\n\
+                    mixup = 0.2\nshift = 1\ntape = \"checkpoint-7\"\n";
         let recipe = Recipe::parse(text, "r.toml").unwrap();
         let expected = Recipe {
             data: Data::Path("a \"b\".csv".into()),
@@ -426,7 +593,21 @@ mod tests {
             weight_decay: 1e-300,
             schedule: Schedule::Constant,
             seed: u64::MAX,
-            model: Model { hidden: vec![16, 1000], activation: Activation::Relu },
+            warmup: 2,
+            beta_2: 0.5,
+            clip_norm: 1.0,
+            average: Average::Ema,
+            average_decay: 0.75,
+            label_smoothing: 0.1,
+            mixup: 0.2,
+            shift: 1,
+            tape: "checkpoint-7".parse().unwrap(),
+            model: Model::Mlp(mlp::Keys {
+                hidden: vec![16, 1000],
+                activation: Activation::Relu,
+                dropout: 0.25,
+            }),
+            places: Places::default(),
         };
         assert_eq!(recipe, expected);
         for recipe in [expected, Recipe::default()] {
@@ -435,9 +616,139 @@ mod tests {
         for key in KEYS {
             assert!(Recipe::default().to_string().contains(key.name), "{} is not printed", key.name);
         }
-        for key in MODEL_KEYS {
-            assert!(Recipe::default().to_string().contains(key.name), "{} is not printed", key.name);
+    }
+
+    /// What each model prints reads back, and a value changed under each of its keys is kept.
+    #[test]
+    fn every_key_of_every_model_can_be_set_and_prints_back() {
+        for name in Model::NAMES {
+            let recipe = Recipe::parse(&format!("model = \"{name}\""), "r.toml").unwrap();
+            assert_eq!(recipe.model.name(), *name);
+            let printed = recipe.to_string();
+            assert_eq!(Recipe::parse(&printed, "printed").unwrap(), recipe);
+            let keys = printed.split_once("[model]\n").unwrap().1;
+            for line in keys.lines() {
+                let (key, value) = line.split_once(" = ").unwrap();
+                let (value, note) = value.split_once("  # ").unwrap_or((value, ""));
+                let other = match (key, value) {
+                    ("name", _) => continue,
+                    (_, value) if value.starts_with('"') => {
+                        let names = note.replace(" or ", ", ");
+                        let other = names.split(", ").find(|name| format!("\"{name}\"") != value);
+                        format!("\"{}\"", other.unwrap())
+                    }
+                    (_, value) if value.starts_with('[') => "[3, 5, 7]".into(),
+                    (_, value) if value.contains('.') => "0.375".into(),
+                    _ => "5".into(),
+                };
+                let changed = recipe.amend(&format!("model.{key} = {other}"), "--set").unwrap();
+                assert_ne!(changed, recipe, "{name} {key}");
+                let again = Recipe::parse(&changed.to_string(), "printed").unwrap();
+                assert_eq!(again, changed, "{name} {key}");
+                assert_ne!(changed.checksum(), recipe.checksum(), "{name} {key}");
+            }
         }
+    }
+
+    #[test]
+    fn a_model_is_named_and_has_its_own_keys() {
+        let text = "[model]\nheads = 8\nname = \"transformer\"\n";
+        let recipe = Recipe::parse(text, "r.toml").unwrap();
+        assert_eq!(recipe.model.name(), "transformer");
+        // The same name again keeps its keys; another name begins anew.
+        let again = recipe.amend("model = \"transformer\"", "--set").unwrap();
+        assert_eq!(again.model, recipe.model);
+        assert_eq!(
+            recipe.amend("model.name = \"cnn\"", "--set").unwrap().model,
+            Model::named("cnn").unwrap()
+        );
+        assert_eq!(
+            error("epochs = 1\nmodel = \"transfomer\"\n"),
+            "error: unknown model \"transfomer\"\n  --> r.toml:2:9\n  help: did you mean \"transformer\"? the models are \
+             \"mlp\", \"residual\", \"cnn\", \"lstm\", \"transformer\", \"revnet\", \"binary\", \"feedback_alignment\", \
+             \"synthetic_gradients\""
+        );
+        assert_eq!(
+            error("[model]\nname = \"lstm\"\nhiden = 3\n"),
+            "error: unknown key `hiden`\n  --> r.toml:3:1\n  help: did you mean `hidden`? the keys here are `name`, `hidden`, \
+             `clip`, `dropout`"
+        );
+        assert_eq!(
+            error("heads = 3"),
+            "error: unknown key `heads`\n  --> r.toml:1:1\n  help: `heads` belongs under `[model]`"
+        );
+        assert_eq!(
+            error("tape = \"revers\""),
+            "error: unknown policy \"revers\"\n  --> r.toml:1:8\n  help: did you mean \"reverse\"? the policies here are \
+             \"store\", \"recompute\", \"checkpoint-sqrt\", \"reverse\", checkpoint-N for N states, budget-N for N bytes, \
+             quantise-B for B bits"
+        );
+    }
+
+    /// Keys that are legal alone and go with neither the data nor each other: each with its line.
+    #[test]
+    fn what_does_not_fit_together_names_the_line() {
+        let digits = crate::digits();
+        let check = |text: &str, place: &str, message: &str| {
+            let error = Recipe::parse(text, "r.toml").unwrap().check(&digits).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("error: {message}\n  --> {place}\n  help: ")), "{error}");
+        };
+        check(
+            "[model]\nname = \"cnn\"\nchannels = [8, 8, 8, 8, 8]",
+            "r.toml:3:12",
+            "found 5 stages, each of which halves an image, for images of 8×8 pixels, expected at most 3",
+        );
+        check(
+            "[model]\nname = \"cnn\"\nkernel = 4",
+            "r.toml:3:10",
+            "found convolutions of size 4, expected an odd one",
+        );
+        check(
+            "[model]\nheads = 5\nname = \"transformer\"",
+            "r.toml:2:9",
+            "found 5 heads for a width of 64, expected a divisor of it",
+        );
+        check(
+            "model = { name = \"transformer\", patch = 3 }",
+            "r.toml:1:41",
+            "found patches of 3×3 pixels, which do not divide images of 8×8",
+        );
+        check(
+            "[model]\nname = \"synthetic_gradients\"\nhidden = [32]\ncut = 2",
+            "r.toml:4:7",
+            "found a cut above 2 hidden layers of 1, expected at most as many",
+        );
+        check(
+            "warmup = 3\nepochs = 3",
+            "r.toml:1:10",
+            "found 3 epochs of warmup in 3 epochs, expected fewer",
+        );
+        check("patience = 3", "r.toml:1:12", "patience = 3 needs validation rows, and split.validation is 0");
+        check(
+            "loss = \"squared_error\"",
+            "r.toml:1:8",
+            "the squared error is a loss for numbers, and the targets are classes",
+        );
+        let numbers = Targets::Values(vec![0.0; digits.n_rows()]);
+        let layout = Layout::Columns { names: vec!["a".into(); 64], header: true };
+        let inputs = crate::Inputs { layout, ..digits.inputs.clone() };
+        let columns = crate::Dataset { inputs, targets: numbers, ..digits.clone() };
+        for (text, place, message) in [
+            ("model = \"revnet\"", "r.toml:1:9", "found 64 columns of numbers, expected images"),
+            (
+                "epochs = 1\nshift = 1",
+                "r.toml:2:9",
+                "`shift` is for images, and the inputs are 64 columns of numbers",
+            ),
+            ("mixup = 0.2", "r.toml:1:9", "`mixup` is for classes, and the targets are numbers"),
+        ] {
+            let error = Recipe::parse(text, "r.toml").unwrap().check(&columns).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("error: {message}\n  --> {place}\n")), "{error}");
+        }
+        // A key that nobody set has no line.
+        let recipe = Recipe { mixup: 0.2, ..Recipe::default() };
+        let error = recipe.check(&columns).unwrap_err().to_string();
+        assert!(error.contains("\n  --> the recipe, `mixup`\n"), "{error}");
     }
 
     #[test]
@@ -455,7 +766,8 @@ mod tests {
         let base = Recipe::parse("epochs = 3\n[model]\nactivation = \"relu\"", "r.toml").unwrap();
         let amended = base.amend("seed = 7\nmodel.hidden = [8]", "--set").unwrap();
         assert_eq!((amended.epochs, amended.seed), (3, 7));
-        assert_eq!(amended.model, Model { hidden: vec![8], activation: Activation::Relu });
+        let keys = mlp::Keys { hidden: vec![8], activation: Activation::Relu, dropout: 0.0 };
+        assert_eq!(amended.model, Model::Mlp(keys));
         assert!(base.amend("seed = -7", "--seed").unwrap_err().to_string().starts_with(
             "error: found -7, expected an integer from 0 to 18446744073709551615\n  --> --seed:1:8"
         ));
@@ -467,12 +779,13 @@ mod tests {
             error("epochs = 1\n  learning_rte = 0.1\n"),
             "error: unknown key `learning_rte`\n  --> r.toml:2:3\n  help: did you mean `learning_rate`? the keys here are \
              `data`, `target`, `task`, `header`, `labels`, `standardise`, `loss`, `epochs`, `batch`, `update`, \
-             `learning_rate`, `momentum`, `weight_decay`, `schedule`, `decay_every`, `decay_factor`, `patience`, `seed`, \
-             `split`, `model`"
+             `learning_rate`, `momentum`, `weight_decay`, `schedule`, `decay_every`, `decay_factor`, `warmup`, `beta_2`, \
+             `clip_norm`, `average` and 9 more"
         );
         assert_eq!(
             error("[model]\nwidth = 3\n"),
-            "error: unknown key `width`\n  --> r.toml:2:1\n  help: the keys here are `hidden`, `activation`"
+            "error: unknown key `width`\n  --> r.toml:2:1\n  help: the keys here are `name`, `hidden`, `activation`, \
+             `dropout`"
         );
         assert_eq!(
             error("hidden = [3]"),
@@ -510,7 +823,7 @@ mod tests {
         };
         check(
             "schedule = \"cosin\"",
-            "12: unknown value \"cosin\"\n  help: did you mean \"cosine\"? the values here are \"constant\", \"cosine\", \"step\"",
+            "12: unknown value \"cosin\"\n  help: did you mean \"cosine\"? the values here are \"constant\", \"cosine\", \"step\", \"linear\", \"one_cycle\"",
         );
         check("data = 3", "8: found 3, expected \"digits\" or the name of a file or folder");
         check("target = \"\"", "10: found \"\", expected the name of a column");
@@ -529,7 +842,21 @@ mod tests {
         check("momentum = 1", "12: found 1, expected a finite number from 0 to below 1");
         check("weight_decay = -1e-9", "16: found -1e-9, expected a finite number from 0");
         check("weight_decay = inf", "16: found inf, expected a finite number from 0");
-        check("model = true", "9: found true, expected a table, such as { hidden = [64] }");
+        check(
+            "model = true",
+            "9: found true, expected the name of a model, or a table, such as { name = \"mlp\", hidden = [64] }",
+        );
+        check("model.dropout = 1", "17: found 1, expected a finite number from 0 to below 1");
+        check("model.dropout = -0.5", "17: found -0.5, expected a finite number from 0 to below 1");
+        check(
+            "model.name = 3",
+            "14: found 3, expected one of \"mlp\", \"residual\", \"cnn\", \"lstm\", \"transformer\", \"revnet\", \"binary\", \"feedback_alignment\", \"synthetic_gradients\"",
+        );
+        check("model = { name = \"lstm\", clip = 0 }", "33: found 0, expected a finite number above 0");
+        check("clip_norm = -1", "13: found -1, expected a finite number from 0");
+        check("label_smoothing = 1.0", "19: found 1.0, expected a finite number from 0 to below 1");
+        check("mixup = inf", "9: found inf, expected a finite number from 0");
+        check("tape = 3", "8: found 3, expected a policy, such as \"store\" or \"reverse\"");
         check("model.hidden = []", "16: found no hidden layer\n  help: try [64]");
         check("model.hidden = 64", "16: found 64, expected an array of widths, such as [64]");
         check("model.hidden = [64, 0]", "21: found 0, expected an integer from 1 to 65536");
@@ -572,8 +899,13 @@ mod tests {
     /// Cuts, drops, doubles and replaces pieces of recipes: an error or a recipe that prints back, never a panic.
     #[test]
     fn damaged_recipes_never_panic() {
+        // Without the notes, which are two thirds of it: time goes with the square of the length.
+        let all = Recipe::default().to_string();
+        let all: String =
+            all.lines().map(|line| format!("{}\n", line.split("  #").next().unwrap_or_default())).collect();
         let texts = [
-            Recipe::default().to_string(),
+            all,
+            "target = \"…\"  # a note\nseed = 1  # …".into(),
             "model = { hidden = [64, 0x10, 1_0], activation = \"t\\u0061nh\" }\nlearning_rate = 1e-3".into(),
             "[model]\nhidden = [[1], { a = 1979-05-27 }]\n\"\u{e9}\" = '''\n'''\n[[data]]\n[data.x]\n".into(),
         ];

@@ -1,13 +1,15 @@
 //! Reading a recipe: each key with what reads its value, and every mistake with its place.
 
+use retrograde_core::prim::Tape;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Data, Mistake, Model, Recipe, Shares};
+use super::{Data, Mistake, Recipe, Shares};
 use crate::choice::Choice;
 use crate::diagnosis::{Diagnosis, list, near_misses, short};
+use crate::model::{KeysVisitor, Kind, Model};
 
-type Value<'a> = Spanned<DeValue<'a>>;
+pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
 
 /// A key and what reads its value.
 pub(super) struct Key<T> {
@@ -16,7 +18,55 @@ pub(super) struct Key<T> {
 }
 
 /// A layer of this width on one as wide has 16 GiB of weights in f32.
-const MAX_WIDTH: u64 = 1 << 16;
+pub(crate) const MAX_WIDTH: u64 = 1 << 16;
+/// A thousand layers one after another are as deep as networks were ever trained.
+pub(crate) const MAX_DEPTH: u64 = 1 << 10;
+
+/// A key of a model: what reads its value, and how it prints.
+pub(crate) struct Setting<K> {
+    pub(crate) name: &'static str,
+    pub(crate) read: fn(&mut Reader<'_>, &mut K, &Value<'_>),
+    pub(crate) show: fn(&K) -> String,
+}
+
+/// A key of a model by the kind of its value: `width`, `depth` and `count` are integers, `widths` lists of them, `share` numbers from
+/// 0 to below 1, `positive` numbers above 0, `choice` one of a few names.
+macro_rules! setting {
+    (@plain $field:ident, |$r:ident, $keys:ident, $v:ident| $read:expr) => {
+        setting!(@shown $field, |$r, $keys, $v| $read, |$keys| format!("{:?}", $keys.$field))
+    };
+    (@shown $field:ident, |$r:ident, $keys:ident, $v:ident| $read:expr, |$shown:ident| $show:expr) => {
+        $crate::recipe::Setting { name: stringify!($field), read: |$r, $keys, $v| $read, show: |$shown| $show }
+    };
+    (width $field:ident) => {
+        setting!(@plain $field, |r, keys, v| r.count(&mut keys.$field, $crate::recipe::MAX_WIDTH, v))
+    };
+    (depth $field:ident) => {
+        setting!(@plain $field, |r, keys, v| r.count(&mut keys.$field, $crate::recipe::MAX_DEPTH, v))
+    };
+    (count $field:ident) => {
+        setting!(@plain $field, |r, keys, v| r.integer_u32(&mut keys.$field, v))
+    };
+    (widths $field:ident) => {
+        setting!(@plain $field, |r, keys, v| r.widths(&mut keys.$field, v))
+    };
+    (share $field:ident) => {
+        setting!(@plain $field, |r, keys, v| {
+            r.number(&mut keys.$field, "from 0 to below 1", |x| (0.0..1.0).contains(&x), v)
+        })
+    };
+    (positive $field:ident) => {
+        setting!(@plain $field, |r, keys, v| r.number(&mut keys.$field, "above 0", |x| x > 0.0, v))
+    };
+    (choice $field:ident: $choice:ty) => {
+        setting!(
+            @shown $field,
+            |r, keys, v| r.choice(&mut keys.$field, v),
+            |keys| format!("\"{}\"  # {}", keys.$field, $crate::recipe::names::<$choice>())
+        )
+    };
+}
+pub(crate) use setting;
 
 pub(super) const KEYS: &[Key<Recipe>] = &[
     Key { name: "data", read: |r, recipe, v| r.data(&mut recipe.data, v) },
@@ -51,14 +101,34 @@ pub(super) const KEYS: &[Key<Recipe>] = &[
             r.number(&mut recipe.decay_factor, "above 0 and at most 1", |x| x > 0.0 && x <= 1.0, v)
         },
     },
+    Key { name: "warmup", read: |r, recipe, v| r.integer_u32(&mut recipe.warmup, v) },
     Key {
-        name: "patience",
+        name: "beta_2",
         read: |r, recipe, v| {
-            let mut patience = recipe.patience.into();
-            r.integer(&mut patience, 0, u32::MAX.into(), v);
-            recipe.patience = u32::try_from(patience).unwrap_or(recipe.patience);
+            r.number(&mut recipe.beta_2, "from 0 to below 1", |x| (0.0..1.0).contains(&x), v);
         },
     },
+    Key {
+        name: "clip_norm",
+        read: |r, recipe, v| r.number(&mut recipe.clip_norm, "from 0", |x| x >= 0.0, v),
+    },
+    Key { name: "average", read: |r, recipe, v| r.choice(&mut recipe.average, v) },
+    Key {
+        name: "average_decay",
+        read: |r, recipe, v| {
+            r.number(&mut recipe.average_decay, "from 0 to below 1", |x| (0.0..1.0).contains(&x), v);
+        },
+    },
+    Key {
+        name: "label_smoothing",
+        read: |r, recipe, v| {
+            r.number(&mut recipe.label_smoothing, "from 0 to below 1", |x| (0.0..1.0).contains(&x), v);
+        },
+    },
+    Key { name: "mixup", read: |r, recipe, v| r.number(&mut recipe.mixup, "from 0", |x| x >= 0.0, v) },
+    Key { name: "shift", read: |r, recipe, v| r.integer_u32(&mut recipe.shift, v) },
+    Key { name: "tape", read: |r, recipe, v| r.tape(&mut recipe.tape, v) },
+    Key { name: "patience", read: |r, recipe, v| r.integer_u32(&mut recipe.patience, v) },
     Key { name: "seed", read: |r, recipe, v| r.integer(&mut recipe.seed, 0, u64::MAX, v) },
     Key {
         name: "split",
@@ -70,8 +140,13 @@ pub(super) const KEYS: &[Key<Recipe>] = &[
     Key {
         name: "model",
         read: |r, recipe, v| match v.get_ref() {
-            DeValue::Table(table) => r.table(MODEL_KEYS, &mut recipe.model, table),
-            other => r.wrong(v, other, "a table, such as { hidden = [64] }"),
+            DeValue::Table(table) => r.model(&mut recipe.model, table),
+            DeValue::String(_) => r.model_name(&mut recipe.model, v),
+            other => r.wrong(
+                v,
+                other,
+                "the name of a model, or a table, such as { name = \"mlp\", hidden = [64] }",
+            ),
         },
     },
 ];
@@ -91,16 +166,36 @@ const SPLIT_KEYS: &[Key<Shares>] = &[
     },
 ];
 
-pub(super) const MODEL_KEYS: &[Key<Model>] = &[
-    Key { name: "hidden", read: |r, model, v| r.widths(&mut model.hidden, v) },
-    Key { name: "activation", read: |r, model, v| r.choice(&mut model.activation, v) },
-];
-
 /// Reads values and collects what is wrong with them.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     pub(super) text: &'a str,
     pub(super) file: &'a str,
     pub(super) mistakes: Vec<Mistake>,
+    /// Keys that were read, such as `model.heads`, each with its place.
+    pub(super) places: Vec<(String, String)>,
+}
+
+/// Reads the keys of a model, of whatever kind.
+struct ReadKeys<'r, 'a, 't>(&'r mut Reader<'a>, &'t DeTable<'t>);
+
+impl KeysVisitor for ReadKeys<'_, '_, '_> {
+    type Result = ();
+    fn visit<K: Kind>(self, keys: &mut K) {
+        let ReadKeys(reader, table) = self;
+        for (name, value) in table {
+            let found = name.get_ref().as_ref();
+            if found == "name" {
+                continue;
+            }
+            if let Some(setting) = K::KEYS.iter().find(|setting| setting.name == found) {
+                reader.note(&format!("model.{found}"), value);
+                (setting.read)(reader, keys, value);
+                continue;
+            }
+            let known = std::iter::once("name").chain(K::KEYS.iter().map(|setting| setting.name));
+            reader.unknown(found, name.span().start, &known.collect::<Vec<_>>());
+        }
+    }
 }
 
 impl Reader<'_> {
@@ -108,16 +203,67 @@ impl Reader<'_> {
         for (name, value) in table {
             let found = name.get_ref().as_ref();
             if let Some(key) = keys.iter().find(|key| key.name == found) {
+                self.note(found, value);
                 (key.read)(self, into, value);
                 continue;
             }
-            let known = keys.iter().map(|key| key.name).collect::<Vec<_>>();
-            let elsewhere = known.contains(&"model").then(|| table_of(found)).flatten();
-            let help = match elsewhere {
-                Some(table) => format!("`{found}` belongs under `[{table}]`"),
-                None => suggest(found, &known, "the keys here are", '`'),
-            };
-            self.mistake(name.span().start, format!("unknown key `{}`", short(found)), Some(help));
+            self.unknown(found, name.span().start, &keys.iter().map(|key| key.name).collect::<Vec<_>>());
+        }
+    }
+
+    fn unknown(&mut self, found: &str, offset: usize, known: &[&'static str]) {
+        let elsewhere = known.contains(&"model").then(|| table_of(found)).flatten();
+        let help = match elsewhere {
+            Some(table) => format!("`{found}` belongs under `[{table}]`"),
+            None => suggest(found, known, "the keys here are", '`'),
+        };
+        self.mistake(offset, format!("unknown key `{}`", short(found)), Some(help));
+    }
+
+    /// Remembers where a key was set.
+    fn note(&mut self, key: &str, value: &Value<'_>) {
+        let (line, column) = self.line_and_column(value.span().start);
+        self.places.push((key.into(), format!("{}:{line}:{column}", self.file)));
+    }
+
+    /// The name first, wherever it stands, for the other keys are its own.
+    fn model(&mut self, into: &mut Model, table: &DeTable<'_>) {
+        if let Some(name) = table.get("name") {
+            self.model_name(into, name);
+        }
+        into.with_keys(ReadKeys(self, table));
+    }
+
+    /// Another kind begins with the keys of its own; the same one keeps what was said of it.
+    fn model_name(&mut self, into: &mut Model, value: &Value<'_>) {
+        self.note("model.name", value);
+        let DeValue::String(found) = value.get_ref() else {
+            let expected = format!("one of {}", list(Model::NAMES, '"'));
+            return self.wrong(value, value.get_ref(), &expected);
+        };
+        match Model::named(found) {
+            Some(model) if model.name() == into.name() => {}
+            Some(model) => *into = model,
+            None => {
+                let help = suggest(found, Model::NAMES, "the models are", '"');
+                self.mistake(value.span().start, format!("unknown model \"{}\"", short(found)), Some(help));
+            }
+        }
+    }
+
+    fn tape(&mut self, into: &mut Tape, value: &Value<'_>) {
+        let DeValue::String(found) = value.get_ref() else {
+            return self.wrong(value, value.get_ref(), "a policy, such as \"store\" or \"reverse\"");
+        };
+        match found.parse() {
+            Ok(tape) => *into = tape,
+            Err(_) => {
+                let known = ["store", "recompute", "checkpoint-sqrt", "reverse"];
+                let help = suggest(found, &known, "the policies here are", '"');
+                let help =
+                    format!("{help}, checkpoint-N for N states, budget-N for N bytes, quantise-B for B bits");
+                self.mistake(value.span().start, format!("unknown policy \"{}\"", short(found)), Some(help));
+            }
         }
     }
 
@@ -136,7 +282,7 @@ impl Reader<'_> {
         }
     }
 
-    fn choice<T: Choice>(&mut self, into: &mut T, value: &Value<'_>) {
+    pub(crate) fn choice<T: Choice>(&mut self, into: &mut T, value: &Value<'_>) {
         let known = T::ALL.iter().map(|choice| choice.name()).collect::<Vec<_>>();
         let DeValue::String(found) = value.get_ref() else {
             return self.wrong(value, value.get_ref(), &format!("one of {}", list(&known, '"')));
@@ -150,10 +296,16 @@ impl Reader<'_> {
         }
     }
 
-    fn count(&mut self, into: &mut u32, max: u64, value: &Value<'_>) {
+    pub(crate) fn count(&mut self, into: &mut u32, max: u64, value: &Value<'_>) {
         let mut count = u64::from(*into);
         self.integer(&mut count, 1, max, value);
         *into = u32::try_from(count).unwrap_or(*into);
+    }
+
+    pub(crate) fn integer_u32(&mut self, into: &mut u32, value: &Value<'_>) {
+        let mut integer = u64::from(*into);
+        self.integer(&mut integer, 0, u32::MAX.into(), value);
+        *into = u32::try_from(integer).unwrap_or(*into);
     }
 
     fn integer(&mut self, into: &mut u64, min: u64, max: u64, value: &Value<'_>) {
@@ -167,7 +319,7 @@ impl Reader<'_> {
         }
     }
 
-    fn number(&mut self, into: &mut f64, range: &str, legal: fn(f64) -> bool, value: &Value<'_>) {
+    pub(crate) fn number(&mut self, into: &mut f64, range: &str, legal: fn(f64) -> bool, value: &Value<'_>) {
         let number = match value.get_ref() {
             DeValue::Float(digits) => digits.as_str().parse::<f64>().ok(),
             DeValue::Integer(digits) => {
@@ -181,7 +333,7 @@ impl Reader<'_> {
         }
     }
 
-    fn widths(&mut self, into: &mut Vec<u32>, value: &Value<'_>) {
+    pub(crate) fn widths(&mut self, into: &mut Vec<u32>, value: &Value<'_>) {
         match value.get_ref() {
             DeValue::Array(widths) if widths.is_empty() => {
                 self.mistake(value.span().start, "found no hidden layer".into(), Some("try [64]".into()));
@@ -209,11 +361,15 @@ impl Reader<'_> {
         self.mistake(at.span().start, format!("found {found}, expected {expected}"), None);
     }
 
-    pub(super) fn mistake(&mut self, offset: usize, message: String, help: Option<String>) {
+    fn line_and_column(&self, offset: usize) -> (usize, usize) {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         let before = String::from_utf8_lossy(before);
         let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+    }
+
+    pub(super) fn mistake(&mut self, offset: usize, message: String, help: Option<String>) {
+        let (line, column) = self.line_and_column(offset);
         let place = format!("{}:{line}:{column}", self.file);
         self.mistakes.push(Mistake { line, column, diagnosis: Diagnosis { message, place, help } });
     }
@@ -221,7 +377,7 @@ impl Reader<'_> {
 
 /// The table that a key belongs in.
 fn table_of(key: &str) -> Option<&'static str> {
-    if MODEL_KEYS.iter().any(|known| known.name == key) {
+    if Model::all_keys().contains(&key) {
         return Some("model");
     }
     SPLIT_KEYS.iter().any(|known| known.name == key).then_some("split")

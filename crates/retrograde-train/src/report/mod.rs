@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::data::{Inputs, Layout, Targets};
 use crate::evaluate::{Score, largest};
 use crate::model::probabilities;
-use crate::train::{Job, StepTape, Trained, layers};
+use crate::train::{Job, StepTape, Trained};
 
 pub use tape::tape_svg;
 
@@ -33,7 +33,7 @@ pub fn page(job: Job<'_>, trained: &Trained, tape: &StepTape, records: &[Value])
     let mut out = head(&title);
     out += &facts(job, trained);
     out += "<h2>Curves</h2>\n";
-    out += &curves(records, &layers(&trained.parameters));
+    out += &curves(records, &trained.network.layer_names());
     out += &mistakes(job, trained);
     out += &tape_table(tape, job.recipe.batch);
     out += &tape::figure(&tape.report);
@@ -263,11 +263,11 @@ mod tests {
         let recipe = Recipe { data: crate::Data::named(NASTY), batch: 3, ..Recipe::default() };
         let fold = Fold { train: (0..n_rows).collect(), validation: vec![], test: (0..n_rows).collect() };
         let job = Job { recipe: &recipe, data: &data, fold: &fold, key: Key::from_seed(1) };
-        let parameters = crate::train::first_parameters(&recipe, &data, Key::from_seed(1));
+        let network = recipe.model.start(&crate::model::Interface::of(&data), Key::from_seed(1));
         let scaling = Scaling::of(&data.inputs, &data.targets, &fold.train, recipe.standardise);
-        let test_outputs = crate::evaluate::outputs(&parameters, &data.inputs, &scaling, &fold.test).unwrap();
+        let test_outputs = crate::evaluate::outputs(&network, &data.inputs, &scaling, &fold.test).unwrap();
         let test = crate::evaluate::score(&test_outputs, &data.targets, &scaling, &fold.test);
-        let trained = Trained { parameters, scaling, test, test_outputs, n_steps: 4, n_epochs: 2 };
+        let trained = Trained { network, scaling, test, test_outputs, n_steps: 4, n_epochs: 2 };
         let tape = step_tape(job, &trained).unwrap();
         let record = |epoch: u32| {
             json!({"epoch": epoch, "train_loss": 1.0 / f64::from(epoch), "learning_rate": 0.1,

@@ -1,24 +1,23 @@
 //! A trained network with all that predicting needs: what its inputs are, how they are scaled, what its outputs mean.
 //!
 //! In a run folder `data.json` says what the data were, `parameters.safetensors` holds the leaves of the network and the
-//! scaling, and `recipe.toml` its widths.
+//! scaling, and `recipe.toml` its kind and widths.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
+use retrograde_array::Array;
 use retrograde_array::io::load_safetensors;
 use retrograde_array::rng::Key;
-use retrograde_array::{Array, DType};
-use retrograde_core::trace::{Error, tree};
-use retrograde_tricks::primal::dense::Mlp;
+use retrograde_core::trace::Error;
 use serde::{Deserialize, Serialize};
 
+use super::{BUFFERS, Interface, Network};
 use crate::data::{Dataset, Inputs, Layout, Targets};
 use crate::diagnosis::one_line;
 use crate::evaluate::{largest, log_probabilities, outputs};
 use crate::standardise::{Columns, Scaling};
-use crate::train::{like, network};
 use crate::{Diagnosis, Recipe};
 
 /// What a run was trained on: `data.json`.
@@ -76,8 +75,8 @@ impl About {
 /// A trained network.
 #[derive(Clone, Debug)]
 pub struct Predictor {
-    /// Its leaves.
-    pub parameters: Mlp<Array>,
+    /// Its parameters and buffers.
+    pub network: Network,
     /// What is done to its inputs and outputs.
     pub scaling: Scaling,
     /// What it was trained on.
@@ -141,34 +140,30 @@ impl Predictor {
         };
         let scaling = Scaling { inputs: columns("inputs", n_in)?, target: columns("target", 1)? };
         // The leaves tell how large they are; a network is made only once they fit the recipe.
-        let n_leaves = 2 * (recipe.model.hidden.len() + 1);
-        let n_values: usize = tensors.iter().map(|(_, leaf)| leaf.size()).sum();
-        let widths = [n_in].into_iter().chain(recipe.model.hidden.iter().map(|&width| width as usize));
-        let widths = widths.chain([n_out]).collect::<Vec<_>>();
-        let expected = widths
-            .windows(2)
-            .try_fold(0_usize, |sum, pair| sum.checked_add(pair[0].checked_add(1)?.checked_mul(pair[1])?));
+        let interface = Interface { layout: about.layout.clone(), n_outputs: n_out };
+        let model = &recipe.model;
+        let expected = model.check(&interface).map(|()| model.size(&interface).parameters);
+        let is_buffer = |(name, _): &&(String, Array)| name.starts_with(BUFFERS);
+        let n_values: u64 =
+            tensors.iter().filter(|leaf| !is_buffer(leaf)).map(|(_, leaf)| leaf.size() as u64).sum();
         let misfit = || {
             wrong(
                 format!(
-                    "found {} arrays with {n_values} values, expected those of a network of widths {widths:?}",
-                    tensors.len()
+                    "found {} arrays with {n_values} parameters, expected the {} of the model \"{}\" for {} with {n_out} outputs",
+                    tensors.len(),
+                    expected.as_ref().copied().unwrap_or_default(),
+                    model.name(),
+                    about.layout
                 ),
                 &path,
                 "the recipe and the parameters do not belong together: repeat the training",
             )
         };
-        if tensors.len() != n_leaves || expected != Some(n_values) {
+        if expected != Ok(n_values) {
             return Err(misfit());
         }
-        let empty = network(&recipe.model, n_in, n_out, Key::from_seed(0));
-        let leaves = tree::leaves(&empty).into_iter().map(|(path, _)| {
-            let found = tensors.iter().find(|(name, leaf)| *name == path && leaf.dtype() == DType::F32);
-            found.cloned()
-        });
-        let leaves = leaves.collect::<Option<Vec<_>>>().ok_or_else(misfit)?;
-        let parameters = like(&empty, &leaves).map_err(|_| misfit())?;
-        Ok(Predictor { parameters, scaling, about })
+        let network = model.start(&interface, Key::from_seed(0)).with(&tensors).ok_or_else(misfit)?;
+        Ok(Predictor { network, scaling, about })
     }
 
     /// What the network says of all rows.
@@ -177,7 +172,7 @@ impl Predictor {
     /// Rows that do not fit the network.
     pub fn predict(&self, inputs: &Inputs) -> Result<Predictions, Error> {
         let rows = (0..inputs.n_rows()).collect::<Vec<_>>();
-        let outputs = outputs(&self.parameters, inputs, &self.scaling, &rows)?;
+        let outputs = outputs(&self.network, inputs, &self.scaling, &rows)?;
         let Some(classes) = &self.about.classes else { return Ok(Predictions::Values(outputs)) };
         let rows = || outputs.chunks(classes.len());
         Ok(Predictions::Classes {
