@@ -266,7 +266,7 @@ impl Dense {
         let (d, contraction) = (self.g.len(), self.contraction());
         let mut m: Matrix = (0..d).map(|i| (0..d).map(|j| f64::from(u8::from(i == j))).collect()).collect();
         let (mut last, mut rate) = (0.0, 1.0);
-        while (rate - last as f64).abs() > 1e-9 {
+        while f64::abs(rate - last) > 1e-9 {
             last = rate;
             let next = self.second_moment(&m, &contraction);
             rate = length(&next.concat()) / length(&m.concat());
