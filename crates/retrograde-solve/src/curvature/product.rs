@@ -118,12 +118,15 @@ impl<F: Function<(P, B, P), Output = P>, P: Traceable, B: Traceable> Product<F, 
     /// use retrograde_array::array;
     /// use retrograde_core::prim::Checkpoint;
     /// use retrograde_core::trace::{Var, control::scan};
+    /// use retrograde_engine::Engine;
     /// use retrograde_solve::curvature::gauss_newton_vp;
     /// let model = |p: Var, x: Var| scan(64).repeat(x, |y| y + (p.spread(y.shape()) * y).sin() * 0.1);
     /// let loss = |y: Var, _: Var| (y * y).mean();
     /// let (p, x, v) = (array(0.5), array([1.0, 2.0]), array(1.0));
     /// let stored = gauss_newton_vp(model, loss).call((&p, &x), &v)?;
-    /// assert!(stored.bits_eq(&gauss_newton_vp(model, loss).tape(Checkpoint::Sqrt).call((&p, &x), &v)?));
+    /// let checkpoints = gauss_newton_vp(model, loss).tape(Checkpoint::Sqrt).executor(Engine::default());
+    /// assert!(stored.bits_eq(&checkpoints.call((&p, &x), &v)?));
+    /// assert!(checkpoints.last_tape().recomputed_steps < 1000);
     /// # Ok::<(), retrograde_core::trace::Error>(())
     /// ```
     pub fn tape(self, policy: impl Into<Tape>) -> Self {
