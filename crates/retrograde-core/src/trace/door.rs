@@ -1049,7 +1049,6 @@ where
     ///
     /// # Errors
     /// See [`grad`]; a `v` of another structure than the argument.
-    #[expect(clippy::type_complexity, reason = "the three are the answer")]
     #[track_caller]
     pub fn call(
         &self,

@@ -69,12 +69,11 @@ pub fn hutch_plus_plus<T: Tree<Leaf = Array, With<Array> = T>>(
     Ok(TraceEstimate { trace: exact + rest, standard_error, n_products: third + basis.len() + draws.len() })
 }
 
+/// A product with a vector of numbers.
+type Operator<'a> = dyn FnMut(&[f64]) -> Result<Vec<f64>, Error> + 'a;
+
 /// zᵀBz.
-fn rest(
-    product: &mut dyn FnMut(&[f64]) -> Result<Vec<f64>, Error>,
-    basis: &[Vec<f64>],
-    mut z: Vec<f64>,
-) -> Result<f64, Error> {
+fn rest(product: &mut Operator<'_>, basis: &[Vec<f64>], mut z: Vec<f64>) -> Result<f64, Error> {
     project_out(&mut z, basis);
     Ok(dot(&z, &product(&z)?))
 }

@@ -17,6 +17,7 @@ use retrograde_array::rng::Key;
 use retrograde_core::ir::Location;
 use retrograde_core::trace::{Error, Tree};
 
+use super::lanczos::Map;
 use super::probe::{mean_and_error, signs};
 use crate::linear::LinearError;
 use crate::linear::flat::{Trees, dot};
@@ -132,7 +133,7 @@ pub fn hutchinson_diagonal<T: Tree<Leaf = Array, With<Array> = T>>(
 
 /// Mean and standard error of z ⊙ Az, by running sums (Welford 1962).
 pub(super) fn diagonal(
-    product: &mut dyn FnMut(&[f64]) -> Result<Vec<f64>, LinearError>,
+    product: &mut Map<'_>,
     n: usize,
     n_probes: usize,
     key: Key,

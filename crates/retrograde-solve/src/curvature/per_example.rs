@@ -1,7 +1,6 @@
 //! The gradient of each example's loss, in one program.
 
 use retrograde_array::Array;
-use retrograde_core::exec::Executor;
 use retrograde_core::trace::Error;
 use retrograde_core::trace::Var;
 use retrograde_core::trace::door::Jit;
@@ -61,10 +60,6 @@ where
     /// See [`per_example_gradients`].
     pub fn call(&self, inputs: (&P::Arrays, &B::Arrays)) -> Result<P::Arrays, Error> {
         self.run.call(inputs)
-    }
-    /// What runs the compiled programs.
-    pub fn executor(self, executor: impl Executor + 'static) -> Self {
-        PerExampleGradients { run: self.run.executor(executor) }
     }
 }
 

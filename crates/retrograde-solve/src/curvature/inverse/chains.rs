@@ -137,9 +137,8 @@ fn chain(
         let first: Vec<Var> = given.iter().map(|leaf| leaf.index(0, 0)).collect();
         let batch = if is_given { Batch::new(first) } else { problem.drawn(data, keys.index(0, 0)) };
         g = problem.slope(fixed, batch);
-        let rest = |v: Var| v.slice(0, 1..v.shape()[0]);
-        keys = rest(keys);
-        given = given.into_iter().map(rest).collect();
+        keys = keys.slice(0, 1..keys.shape()[0]);
+        given.iter_mut().for_each(|leaf| *leaf = leaf.slice(0, 1..leaf.shape()[0]));
     }
     let of_step = |v: Var| match plan.normal_form {
         None => v,

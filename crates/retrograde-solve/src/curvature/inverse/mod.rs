@@ -62,6 +62,16 @@ const DIRECTIONS: usize = 16;
 const SAME_GRADIENT: f64 = 1e-4;
 
 /// Parameters, and a batch if the loss has one: the arguments of a loss.
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_core::trace::{Var, door::jit};
+/// use retrograde_solve::curvature::ParametersAndBatch;
+/// let both = |p: Var, b: Var| <(Var, Var)>::join(p, b);
+/// assert_eq!(jit(both).call((&array(1.0), &array(2.0)))?, (array(1.0), array(2.0)));
+/// assert!(<(Var,)>::without().is_some() && <(Var, Var)>::without().is_none());
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
 pub trait ParametersAndBatch: Pick<0> {
     /// The batch; an empty list where there is none.
     type Batch: Traceable;

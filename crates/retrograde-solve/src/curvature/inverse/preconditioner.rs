@@ -30,6 +30,7 @@ use crate::curvature::batch::Batch;
 use crate::curvature::error::Cause;
 use crate::curvature::hutch_plus_plus::orthonormal;
 use crate::curvature::hutchinson;
+use crate::curvature::lanczos::Map;
 use crate::curvature::layers::{Elsewhere, Side, Weight, layers, rows_of_dense, sweep};
 use crate::curvature::probe::normals;
 use crate::linear::LinearError;
@@ -306,11 +307,7 @@ impl<'p, 'a> Sample<'p, 'a> {
 }
 
 /// Frangella, Tropp & Udell 2023, algorithm 2.1.
-fn nystrom(
-    omega: &[Vec<f64>],
-    product: &mut dyn FnMut(&[f64]) -> Result<Vec<f64>, LinearError>,
-    damping: f64,
-) -> Result<Applied, Cause> {
+fn nystrom(omega: &[Vec<f64>], product: &mut Map<'_>, damping: f64) -> Result<Applied, Cause> {
     let r = omega.len();
     let mut y = vec![];
     for v in omega {
