@@ -55,14 +55,14 @@ impl Spectrum {
 
 /// What k steps leave: basis vectors and the tridiagonal matrix.
 #[derive(Clone, Debug)]
-pub(super) struct Basis {
-    pub(super) vectors: Vec<Vec<f64>>,
-    pub(super) diagonal: Vec<f64>,
-    pub(super) beside: Vec<f64>,
+pub(crate) struct Basis {
+    pub(crate) vectors: Vec<Vec<f64>>,
+    pub(crate) diagonal: Vec<f64>,
+    pub(crate) beside: Vec<f64>,
 }
 
 impl Basis {
-    pub(super) fn eigen(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
+    pub(crate) fn eigen(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
         tridiagonal_eigen(&self.diagonal, &self.beside[..self.diagonal.len() - 1])
     }
     fn spectrum(&self) -> Spectrum {
@@ -72,7 +72,7 @@ impl Basis {
 }
 
 /// At most `n_steps` steps from `start`, with every vector made orthogonal to all before it, twice.
-pub(super) fn steps(
+pub(crate) fn steps(
     product: &mut dyn FnMut(&[f64]) -> Result<Vec<f64>, LinearError>,
     start: &[f64],
     n_steps: usize,

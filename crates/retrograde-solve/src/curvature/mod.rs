@@ -31,3 +31,8 @@ pub use objective::{Fitted, fitted};
 pub use per_example::{PerExample, PerExampleGradients, per_example_gradients};
 pub use per_example_norms::{PerExampleNorms, per_example_norms};
 pub use product::Product;
+
+pub(crate) use fisher::{alone, losses_of_rows};
+pub(crate) use lanczos::steps as lanczos_steps;
+pub(crate) use objective::same;
+pub(crate) use product::arrays;
