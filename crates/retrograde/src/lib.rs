@@ -31,6 +31,7 @@ pub mod prelude {
     pub use retrograde_engine::{
         grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, value_grad_hvp, vjp, vmap,
     };
+    pub use retrograde_solve::curvature::{Batches, inverse_hvp};
     pub use retrograde_tricks::primal::dense::{Activation, Linear, Mlp};
     pub use retrograde_tricks::primal::loss::cross_entropy;
 }

@@ -65,13 +65,26 @@ where
 {
     type Output = P;
     fn apply(&self, (p, batch, v): (P, B, P)) -> P {
-        let Fitted { model, loss } = &self.0;
-        through(model, p, &batch, &v, |outputs, tangents| {
-            let tangents = with_leaves(&outputs, tangents);
-            let curved = hvp(|o: M::Output| loss.apply((o, same(&batch)))).at(outputs, &tangents);
-            leaves(&curved)
-        })
+        gauss_newton_product(&self.0, p, &batch, &v)
     }
+}
+
+pub(super) fn gauss_newton_product<M, L, P: Traceable, B: Traceable>(
+    Fitted { model, loss }: &Fitted<M, L>,
+    p: P,
+    batch: &B,
+    v: &P,
+) -> P
+where
+    M: Function<(P, B)>,
+    M::Output: Traceable,
+    L: Function<(M::Output, B), Output = Var>,
+{
+    through(model, p, batch, v, |outputs, tangents| {
+        let tangents = with_leaves(&outputs, tangents);
+        let curved = hvp(|o: M::Output| loss.apply((o, same(batch)))).at(outputs, &tangents);
+        leaves(&curved)
+    })
 }
 
 /// `Jᵀ middle(o, J v)`: a tangent through the model, and back.

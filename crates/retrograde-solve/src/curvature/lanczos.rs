@@ -53,55 +53,73 @@ impl Spectrum {
     }
 }
 
-/// What k steps leave: basis vectors and the tridiagonal matrix.
+/// What k steps leave of an operator A that is preconditioned with M: vectors v with vᵢᵀ M vⱼ = δᵢⱼ, their images z = M v, and the
+/// tridiagonal T = zᵀAz, similar to a section of √M A √M.
 #[derive(Clone, Debug)]
 pub(crate) struct Basis {
-    pub(crate) vectors: Vec<Vec<f64>>,
+    pub(crate) images: Vec<Vec<f64>>,
     pub(crate) diagonal: Vec<f64>,
     pub(crate) beside: Vec<f64>,
+    /// √(startᵀ M start)
+    pub(crate) length: f64,
 }
 
 impl Basis {
+    /// Eigenvalues, ascending, and eigenvectors of T.
     pub(crate) fn eigen(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
         tridiagonal_eigen(&self.diagonal, &self.beside[..self.diagonal.len() - 1])
     }
-    fn spectrum(&self) -> Spectrum {
+    pub(crate) fn spectrum(&self) -> Spectrum {
         let (values, vectors) = self.eigen();
         Spectrum { weights: vectors.iter().map(|v| v[0] * v[0]).collect(), values }
     }
 }
 
+/// A function on vectors of numbers.
+pub(crate) type Map<'a> = dyn FnMut(&[f64]) -> Result<Vec<f64>, LinearError> + 'a;
+
 /// At most `n_steps` steps from `start`, with every vector made orthogonal to all before it, twice.
 pub(crate) fn steps(
-    product: &mut dyn FnMut(&[f64]) -> Result<Vec<f64>, LinearError>,
+    product: &mut Map<'_>,
+    preconditioned: &mut Map<'_>,
     start: &[f64],
     n_steps: usize,
 ) -> Result<Basis, LinearError> {
-    let mut basis =
-        Basis { vectors: vec![scaled(1.0 / norm(start), start)], diagonal: vec![], beside: vec![] };
+    let image = preconditioned(start)?;
+    let length = dot(start, &image).sqrt();
+    let (mut vectors, mut images) = (vec![scaled(1.0 / length, start)], vec![scaled(1.0 / length, &image)]);
+    let (mut diagonal, mut beside) = (vec![], vec![]);
     for k in 0..n_steps.min(start.len()) {
-        let mut w = product(&basis.vectors[k])?;
+        let mut w = product(&images[k])?;
         if w.iter().any(|x| !x.is_finite()) {
             return Err(LinearError::NotFinite { method: "lanczos", what: "a product", step: k + 1 });
         }
-        let whole = norm(&w);
-        basis.diagonal.push(dot(&basis.vectors[k], &w));
+        let image = preconditioned(&w)?;
+        let whole = dot(&w, &image).max(0.0).sqrt();
+        diagonal.push(dot(&images[k], &w));
         for _ in 0..2 {
-            for v in &basis.vectors {
-                let part = dot(v, &w);
+            for (v, z) in vectors.iter().zip(&images) {
+                let part = dot(z, &w);
                 add_scaled(&mut w, -part, v);
             }
         }
-        let beside = norm(&w);
-        basis.beside.push(beside);
-        // What is left is rounding: the vectors so far span a subspace that A maps to itself.
-        if beside <= 1e-13 * whole {
+        let image = preconditioned(&w)?;
+        let left = dot(&w, &image).max(0.0).sqrt();
+        beside.push(left);
+        // What is left is rounding: the vectors so far span a subspace that the operator maps to itself.
+        if left <= 1e-13 * whole {
             break;
         }
-        basis.vectors.push(scaled(1.0 / beside, &w));
+        vectors.push(scaled(1.0 / left, &w));
+        images.push(scaled(1.0 / left, &image));
     }
-    basis.vectors.truncate(basis.diagonal.len());
-    Ok(basis)
+    images.truncate(diagonal.len());
+    Ok(Basis { images, diagonal, beside, length })
+}
+
+/// No preconditioner.
+pub(crate) fn unchanged(v: &[f64]) -> Result<Vec<f64>, LinearError> {
+    Ok(v.to_vec())
 }
 
 /// The spectral measure of `start` under a symmetric operator, from `n_steps` products.
@@ -138,7 +156,7 @@ pub fn lanczos<T: Tree<Leaf = Array, With<Array> = T>>(
         return Err(LinearError::Setting { method: "lanczos", setting, found: 0.0, expected });
     }
     let mut product = |v: &[f64]| Ok(trees.through(&mut apply, "product", "start", v)?);
-    Ok(steps(&mut product, &flat, n_steps)?.spectrum())
+    Ok(steps(&mut product, &mut unchanged, &flat, n_steps)?.spectrum())
 }
 
 /// The spectral density of a symmetric operator on trees like `like`: the mean measure of `n_probes` random starts.
@@ -177,7 +195,8 @@ pub fn spectral_density<T: Tree<Leaf = Array, With<Array> = T>>(
     let mut product = |v: &[f64]| Ok(trees.through(&mut apply, "product", "argument", v)?);
     let mut all: Vec<(f64, f64)> = vec![];
     for i in 0..n_probes {
-        let found = steps(&mut product, &signs(key.fold_in(i as u64), n), n_steps)?.spectrum();
+        let found =
+            steps(&mut product, &mut unchanged, &signs(key.fold_in(i as u64), n), n_steps)?.spectrum();
         all.extend(found.values.into_iter().zip(found.weights.iter().map(|w| w / n_probes as f64)));
     }
     all.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -4,7 +4,7 @@
 //! rows (or places) t. The activations a stand in the program; z̄ is the cotangent of a zero added to z. So neither needs the
 //! gradient itself, and the user's model needs no layers of ours: what is looked at is the traced program.
 
-use retrograde_core::ir::{Type, ValueId};
+use retrograde_core::ir::{Equation, Type, ValueId};
 use retrograde_core::prim::conv::{Conv, Form};
 use retrograde_core::prim::dot_general::DotGeneral;
 use retrograde_core::prim::{Builder, Prim, Program, Rule, Transforms, bodies};
@@ -38,8 +38,17 @@ pub(super) struct Layer {
     output: ValueId,
 }
 
+/// Where else a weight may stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Elsewhere {
+    /// Nowhere: the layer has all of its gradient.
+    No,
+    /// Wherever no other activations meet it, such as in a penalty.
+    Yes,
+}
+
 /// The layers of a program whose first `n_leaves` inputs are parameters.
-pub(super) fn layers(program: &Program, n_leaves: usize) -> Vec<Layer> {
+pub(super) fn layers(program: &Program, n_leaves: usize, elsewhere: Elsewhere) -> Vec<Layer> {
     let users = |v: ValueId| program.equations.iter().filter(move |e| e.inputs.contains(&v));
     let only_user = |v: ValueId| {
         let once = users(v).count() == 1 && !program.outputs.contains(&v);
@@ -48,7 +57,13 @@ pub(super) fn layers(program: &Program, n_leaves: usize) -> Vec<Layer> {
     let mut found = vec![];
     for leaf in 0..n_leaves {
         let parameter = program.inputs[leaf];
-        let Some(equation) = only_user(parameter) else { continue };
+        let multiplies = |e: &&Equation<Prim>| matches!(e.op, Prim::DotGeneral(_) | Prim::Conv(_));
+        let of_products = || users(parameter).filter(multiplies);
+        let equation = match elsewhere {
+            Elsewhere::No => only_user(parameter),
+            Elsewhere::Yes => of_products().next().filter(|_| of_products().count() == 1),
+        };
+        let Some(equation) = equation else { continue };
         let (weight, activations) = match (&equation.op, &equation.inputs[..]) {
             (Prim::DotGeneral(dot), &[left, right]) if dot.dims.lhs_batch.is_empty() => {
                 let side = if right == parameter { Side::Right } else { Side::Left };
@@ -192,4 +207,55 @@ pub(super) fn rows_of_dense(
 /// The type of a number like `ty`.
 pub(super) fn number_like(ty: &Type) -> Type {
     ty.with_shape([])
+}
+
+#[cfg(test)]
+mod tests {
+    use retrograde_array::{Array, DType};
+    use retrograde_core::ir::simplify;
+    use retrograde_core::trace::Var;
+    use retrograde_core::trace::control::scan;
+    use retrograde_core::trace::window::{ConvConfig, conv};
+    use retrograde_engine::jit;
+
+    use super::*;
+
+    /// The leaves that are weights, and their biases.
+    fn found(
+        f: impl Fn(Vec<Var>, Var) -> Var,
+        shapes: &[Vec<usize>],
+        x: &[usize],
+        elsewhere: Elsewhere,
+    ) -> Vec<(usize, Option<usize>)> {
+        let zeros = |shape: &Vec<usize>| Array::zeros(DType::F64, shape.clone());
+        let parameters: Vec<Array> = shapes.iter().map(zeros).collect();
+        let program = jit(f).program((&parameters, &zeros(&x.to_vec()))).unwrap();
+        layers(&simplify(&program), shapes.len(), elsewhere).iter().map(|l| (l.leaf, l.bias)).collect()
+    }
+
+    #[test]
+    fn weights_are_found_where_they_multiply_activations() {
+        use Elsewhere::{No, Yes};
+        let dense = |p: Vec<Var>, x: Var| {
+            let z = x.dot(p[0]);
+            (z + p[1].spread(z.shape())).tanh().dot(p[2]).sum()
+        };
+        let shapes = [vec![3, 4], vec![4], vec![4, 2]];
+        assert_eq!(found(dense, &shapes, &[1, 3], No), [(0, Some(1)), (2, None)]);
+        let left = |p: Vec<Var>, x: Var| p[0].dot(x.t()).sum();
+        assert_eq!(found(left, &[vec![4, 3]], &[1, 3], No), [(0, None)]);
+        let window = |p: Vec<Var>, x: Var| conv(x, p[0], &ConvConfig::default()).sum();
+        assert_eq!(found(window, &[vec![2, 1, 3]], &[1, 1, 9], No), [(0, None)]);
+        // Twice, in a loop, in a penalty, with another parameter.
+        let tied = |p: Vec<Var>, x: Var| x.dot(p[0]).tanh().dot(p[0]).sum();
+        let looped = |p: Vec<Var>, x: Var| scan(3).repeat(x, |x: Var| x.dot(p[0]).tanh()).sum();
+        let penalty = |p: Vec<Var>, x: Var| x.dot(p[0]).sum() + (p[0] * p[0]).sum();
+        let both = |p: Vec<Var>, x: Var| x.sum() * p[0].dot(p[1]).sum();
+        let square = [vec![3, 3]];
+        assert_eq!(found(tied, &square, &[1, 3], Yes), []);
+        assert_eq!(found(looped, &square, &[1, 3], Yes), []);
+        assert_eq!(found(penalty, &square, &[1, 3], No), []);
+        assert_eq!(found(penalty, &square, &[1, 3], Yes), [(0, None)]);
+        assert_eq!(found(both, &[vec![3, 3], vec![3, 3]], &[1, 3], Yes), []);
+    }
 }

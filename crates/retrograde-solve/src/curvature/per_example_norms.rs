@@ -31,7 +31,7 @@ use retrograde_core::transform::{Standard, vmap};
 use retrograde_engine::{Engine, jit};
 
 use super::fisher::alone;
-use super::layers::{Layer, Sides, Weight, layers, number_like, rows_of_dense, sweep};
+use super::layers::{Elsewhere, Layer, Sides, Weight, layers, number_like, rows_of_dense, sweep};
 use super::per_example::n_rows;
 use super::product::arrays;
 
@@ -142,7 +142,7 @@ where
 
 /// (inputs.. → ‖gradient‖) of a program of one example.
 fn square(program: &Program, n_leaves: usize) -> Program {
-    let layers = layers(program, n_leaves);
+    let layers = layers(program, n_leaves, Elsewhere::No);
     let is_layer = |leaf: &usize| layers.iter().any(|layer| layer.leaf == *leaf);
     let is_float = |leaf: &usize| program.ty(program.inputs[*leaf]).is_float();
     let others: Vec<usize> = (0..n_leaves).filter(|leaf| !is_layer(leaf) && is_float(leaf)).collect();

@@ -10,6 +10,8 @@ use retrograde_core::trace::door::Jit;
 use retrograde_core::trace::function::{Function, Traceable, expect_like};
 use retrograde_engine::jit;
 
+use super::batch::Batch;
+
 /// A product of parameters, batch and vector: `.call((&parameters, &batch), &v)`.
 ///
 /// # Errors
@@ -56,6 +58,30 @@ impl<F: Function<(P, B, P), Output = P>, P: Traceable, B: Traceable> Product<F, 
             });
         }
         self.run.call((parameters, batch, v))
+    }
+    /// The product on a batch that no other product has used; it is used up by this one.
+    ///
+    /// # Errors
+    /// See [`Product`].
+    ///
+    /// ```
+    /// use retrograde_array::{array, rng::Key};
+    /// use retrograde_core::trace::Var;
+    /// use retrograde_solve::curvature::{Batches, hessian_vp};
+    /// let batches = Batches::of(&array([2.0, 2.0, 2.0]), 4).unwrap();
+    /// let product = hessian_vp(|p: Var, x: Var| (p * p).spread(x.shape()).mean() * x.mean());
+    /// let batch = batches.draw(Key::from_seed(1));
+    /// assert_eq!(product.on(&array(1.0), batch, &array(3.0))?, array(12.0));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn on(
+        &self,
+        parameters: &P::Arrays,
+        batch: Batch<B::Arrays>,
+        v: &P::Arrays,
+    ) -> Result<P::Arrays, Error> {
+        self.call((parameters, &batch.used()), v)
     }
     /// How loops are remembered that do not say so themselves. Changes bytes and seconds, no bit of the product.
     ///

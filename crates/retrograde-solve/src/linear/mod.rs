@@ -38,3 +38,5 @@ pub use error::LinearError;
 pub use gmres::gmres;
 pub use minres::minres;
 pub use solver::{Method, Solution, Solver, Stop};
+
+pub(crate) use solver::{Limits, System, run};

@@ -7,7 +7,7 @@ use retrograde_core::ir::Location;
 use retrograde_core::trace::{Error, Tree};
 
 use super::error::{Cause, UseError};
-use crate::curvature::lanczos_steps;
+use crate::curvature::{lanczos_steps, lanczos_unchanged};
 use crate::linear::LinearError;
 use crate::linear::dense::{Matrix, cholesky, cholesky_solve};
 use crate::linear::flat::Trees;
@@ -100,7 +100,7 @@ fn not_positive(matrix: &Matrix, what: &'static str) -> Cause {
     let times = |v: &[f64]| matrix.iter().map(|row| crate::linear::flat::dot(row, v)).collect::<Vec<f64>>();
     // Entries that no eigenvector of a structured matrix is orthogonal to.
     let start: Vec<f64> = (0..matrix.len()).map(|i| 1.0 + (i as f64).sin()).collect();
-    let found = lanczos_steps(&mut |v| Ok(times(v)), &start, STEPS_OF_DIAGNOSIS);
+    let found = lanczos_steps(&mut |v| Ok(times(v)), &mut lanczos_unchanged, &start, STEPS_OF_DIAGNOSIS);
     let values = found.map(|basis| basis.eigen().0).unwrap_or_default();
     Cause::NotPositive {
         smallest: values.first().copied().unwrap_or(f64::NAN),

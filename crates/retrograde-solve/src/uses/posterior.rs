@@ -26,7 +26,7 @@ use retrograde_core::trace::{Error, Tree};
 
 use super::error::{Cause, UseError};
 use super::factored::{factor, not_negative};
-use crate::curvature::lanczos_steps;
+use crate::curvature::{lanczos_steps, lanczos_unchanged};
 use crate::linear::LinearError;
 use crate::linear::dense::{Matrix, cholesky, cholesky_solve, symmetric_eigen};
 use crate::linear::flat::{Flattening, Trees, add_scaled, dot};
@@ -348,7 +348,7 @@ fn low_rank(
         return Err(LinearError::Empty { method: "low_rank" }.into());
     }
     let start = normal(key, [n]).to_vec::<f64>().expect("normal draws are f64");
-    let basis = lanczos_steps(product, &start, rank.saturating_add(1))?;
+    let basis = lanczos_steps(product, &mut lanczos_unchanged, &start, rank.saturating_add(1))?;
     let m = basis.diagonal.len();
     // One vector more than the rank, unless the space ended before.
     let k = rank.min(m);
@@ -375,7 +375,7 @@ fn low_rank(
     let (mut vectors, mut kept) = (vec![], vec![]);
     for (value, turn) in values.into_iter().zip(turns).filter(|(value, _)| *value > ROUNDING * largest) {
         let mut vector = vec![0.0; n];
-        turn.iter().zip(&basis.vectors).for_each(|(part, q)| add_scaled(&mut vector, *part, q));
+        turn.iter().zip(&basis.images).for_each(|(part, q)| add_scaled(&mut vector, *part, q));
         vectors.push(vector);
         kept.push(value);
     }

@@ -1,8 +1,10 @@
 //! Products with second derivatives, estimates of them, and inverses, against dense matrices.
 
 mod estimates;
+mod inverse;
 mod per_example;
 mod products;
+mod refusals;
 
 use retrograde_array::rng::{Key, normal};
 use retrograde_array::{Array, DType, array};
