@@ -460,7 +460,8 @@ fn a_result_without_cotangent_leaves_a_transpose_linear() {
             }
         }))
     };
-    let call = LinearCall { n_known: 1, apply: Some(program(false)), transposed: program(true) };
+    let call =
+        LinearCall { n_known: 1, apply: Some(program(false)), transposed: program(true), is_apart: false };
     let only = |i: usize| build(&three, |b, p| vec![b.emit(call.clone().into(), p)[i]]);
     let run = |program: &Program, inputs: [[f64; 2]; 2]| {
         use retrograde_core::exec::{Executor, Interpreter};

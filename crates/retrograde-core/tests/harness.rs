@@ -515,7 +515,12 @@ fn a_wrong_rule_is_found() {
             if squared { b.emit(Mul.into(), &[once, p[0]]) } else { vec![once] }
         }))
     };
-    let call = |squared| LinearCall { n_known: 1, apply: Some(times(false)), transposed: times(squared) };
+    let call = |squared| LinearCall {
+        n_known: 1,
+        apply: Some(times(false)),
+        transposed: times(squared),
+        is_apart: false,
+    };
     let row = |squared| Row::new(call(squared), &[v.clone(), v.clone()]).order(0);
     assert!(!fails(row(false)) && fails(row(true)));
 }

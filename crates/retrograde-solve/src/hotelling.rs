@@ -9,7 +9,7 @@
 //! and F has the distribution of that name with k and R − k degrees of freedom if μ is the mean; k is the rank of S. A
 //! coordinate that does not vary, or that others determine, is left out of T²; where it misses μ, no chance explains it and p is 0.
 
-use special::Beta;
+use special::{Beta, Gamma};
 
 /// Where it comes from.
 pub const CITE: &str =
@@ -20,6 +20,9 @@ const RANK_TOLERANCE: f64 = 1.5e-8;
 
 /// Units in the last place of a sum of some thousand terms that rounding may be off by.
 const ROUNDINGS: f64 = 1e3;
+
+/// Above this noncentrality, the numerator of F has a standard deviation of at most 2 % of its mean, and is as good as known.
+const LARGE: f64 = 1e4;
 
 /// What the test found.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -105,6 +108,63 @@ fn exceeds(f: f64, k: f64, rest: f64) -> f64 {
     (rest / (rest + k * f)).inc_beta(rest / 2.0, k / 2.0, (rest / 2.0).ln_beta(k / 2.0))
 }
 
+/// The probability that the test refuses a mean at `level` which is off by a vector δ, with `noncentrality` R δᵀ Σ⁻¹ δ of the draws'
+/// covariance Σ: what a p above the level is worth.   rank: k, n_draws: R.
+///
+/// An estimate of the noncentrality is the T² that [`hotelling`] finds for a mean that is δ away from the average of the draws.
+///
+/// # Cost
+/// Some √noncentrality incomplete beta functions.
+/// # Source
+/// The noncentral distribution of F as a Poisson mixture: T. W. Anderson, An introduction to multivariate statistical analysis, 3rd
+/// edition, Wiley (2003), section 5.2.
+///
+/// ```
+/// use retrograde_solve::hotelling::power;
+/// // Without a bias, the test refuses as often as the level says.
+/// assert!((power(0.0, 3, 40, 0.01) - 0.01).abs() < 1e-12);
+/// assert!(power(30.0, 3, 40, 0.01) > 0.9);
+/// ```
+pub fn power(noncentrality: f64, rank: usize, n_draws: usize, level: f64) -> f64 {
+    let (k, rest) = (rank as f64, n_draws.saturating_sub(rank) as f64);
+    if rank == 0 || rest == 0.0 {
+        return 0.0;
+    }
+    // The critical value, by bisection: it is exceeded with probability `level`.
+    let (mut low, mut high) = (0.0, 1.0);
+    while exceeds(high, k, rest) > level && high < f64::MAX / 2.0 {
+        high *= 2.0;
+    }
+    for _ in 0..f64::MANTISSA_DIGITS + 10 {
+        let middle = 0.5 * (low + high);
+        if exceeds(middle, k, rest) > level {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let half = 0.5 * noncentrality;
+    if half == 0.0 {
+        return exceeds(high, k, rest);
+    }
+    if noncentrality > LARGE {
+        // The numerator is k + noncentrality, and F as large as the denominator is small.
+        let most = (k + noncentrality) * rest / (k * high);
+        return if most.is_finite() { (most / 2.0).inc_gamma(rest / 2.0) } else { 1.0 };
+    }
+    // Terms further from the mean of the Poisson weights than this weigh less than 1e-16.
+    let reach = 10.0 * half.sqrt() + 40.0;
+    let (first, last) = ((half - reach).max(0.0) as u64, (half + reach) as u64);
+    let x = rest / (rest + k * high);
+    let terms = (first..=last).map(|j| {
+        let j = j as f64;
+        let weight = (j * half.ln() - half - Gamma::ln_gamma(j + 1.0).0).exp();
+        let (a, b) = (rest / 2.0, k / 2.0 + j);
+        weight * x.inc_beta(a, b, a.ln_beta(b))
+    });
+    terms.sum::<f64>().min(1.0)
+}
+
 /// missᵀ S⁺ miss and the rank of S, by a Cholesky factor that takes the largest remaining variance first; and
 /// whether what remains of the miss is no larger than what remains of the variance allows. Else no combination of draws explains it.
 fn explained(mut s: Vec<Vec<f64>>, mut miss: Vec<f64>) -> (f64, usize, bool) {
@@ -174,6 +234,24 @@ mod tests {
         ] {
             assert!((exceeds(f, k, rest) / expected - 1.0).abs() < 1e-10, "{f} {k} {rest}");
         }
+    }
+
+    /// Values of SciPy 1.17.1: `scipy.stats.ncf.sf(scipy.stats.f.isf(level, k, rest), k, rest, noncentrality)`.
+    #[test]
+    fn power_is_that_of_the_noncentral_distribution() {
+        for (noncentrality, rank, n, level, expected) in [
+            (5.0, 1, 50, 0.05, 0.5918005716451951),
+            (30.0, 3, 40, 0.01, 0.9735732515261996),
+            (12.0, 4, 2000, 0.01, 0.5958434527026213),
+            (300.0, 10, 4000, 0.01, 1.0),
+        ] {
+            let found = power(noncentrality, rank, n, level);
+            assert!((found - expected).abs() < 1e-9, "{noncentrality} {rank} {n}: {found}");
+        }
+        // Where it is large, what is left to chance is the denominator: one degree of freedom.
+        let (below, above) = (power(LARGE * 0.999_999, 2, 3, 0.01), power(LARGE * 1.000_001, 2, 3, 0.01));
+        assert!(below > 0.5 && below < 0.9 && (below - above).abs() < 1e-3, "{below} {above}");
+        assert_eq!(power(f64::INFINITY, 2, 40, 0.01), 1.0);
     }
 
     #[test]

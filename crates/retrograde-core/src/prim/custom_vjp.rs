@@ -1,8 +1,9 @@
 //! `custom_vjp`: a function with a derivative of the user's own, given as a pair of programs for reverse mode.
 //!
 //! `forward` maps inputs to (results, residuals), `backward` maps (residuals, cotangents of the floating-point
-//! results) to cotangents of the floating-point inputs. Forward mode exists where `backward` is linear in the
-//! cotangents: it is its transpose. `law` is `exact` or says how the derivative deviates.
+//! results) to cotangents of the floating-point inputs. Forward mode is `tangent` where there is one: (inputs, tangents of the
+//! floating-point ones) to tangents of the floating-point results. Else it exists where `backward` is linear in the cotangents: it is
+//! its transpose. `law` is `exact` or says how the derivative deviates.
 
 use super::bodies::{self, build, instantiate};
 use super::custom_jvp::floats;
@@ -21,6 +22,8 @@ pub struct CustomVjp {
     pub forward: Arc<Program>,
     /// Residuals and cotangents to cotangents.
     pub backward: Arc<Program>,
+    /// Inputs and tangents to tangents: forward mode, where it is not the transpose of `backward`.
+    pub tangent: Option<Arc<Program>>,
     /// `exact`, or what deviates.
     pub law: String,
 }
@@ -43,12 +46,16 @@ fn transposed(cx: &dyn Transforms, program: &Program, n_known: usize) -> Program
 impl Rules for CustomVjp {
     const NAME: &'static str = "custom_vjp";
     fn fields(&self) -> Fields<super::Prim> {
-        vec![
+        let mut fields: Fields<super::Prim> = vec![
             ("law", Field::Text(self.law.clone())),
             ("primal", Field::Program(self.primal.clone())),
             ("forward", Field::Program(self.forward.clone())),
             ("backward", Field::Program(self.backward.clone())),
-        ]
+        ];
+        if let Some(tangent) = &self.tangent {
+            fields.push(("tangent", Field::Program(tangent.clone())));
+        }
+        fields
     }
     fn parse(args: &mut Args) -> Result<Self, String> {
         Ok(CustomVjp {
@@ -56,6 +63,7 @@ impl Rules for CustomVjp {
             primal: args.program("primal")?,
             forward: args.program("forward")?,
             backward: args.program("backward")?,
+            tangent: args.optional_program("tangent")?,
         })
     }
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, Mismatch> {
@@ -72,6 +80,10 @@ impl Rules for CustomVjp {
         bodies::expect_types("parameter of the backward program", &self.backward.input_types(), &[residuals, &cts].concat())?;
         let of_inputs = bodies::marked(inputs, &floats(inputs));
         bodies::expect_types("result of the backward program", &self.backward.output_types(), &of_inputs)?;
+        if let Some(tangent) = &self.tangent {
+            bodies::expect_types("parameter of the tangent program", &tangent.input_types(), &[inputs, &of_inputs].concat())?;
+            bodies::expect_types("result of the tangent program", &tangent.output_types(), &cts)?;
+        }
         Ok(outs)
     }
     fn eval(&self, cx: &mut dyn Evaluate, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
@@ -86,8 +98,24 @@ impl Rules for CustomVjp {
         let (results, residuals) = out.split_at(outs.len());
         let dots = instantiate(r, inputs, tangents, &floats(&self.primal.input_types()));
         let n_known = residuals.len();
+        if let Some(tangent) = &self.tangent {
+            // Each half has its own coefficients, behind one another.
+            let (of_inputs, linear) = bodies::split_linear(r.cx, tangent, inputs.len());
+            let coefficients = r.b.inline(&of_inputs, inputs);
+            let known = [residuals, &coefficients].concat();
+            let known_types: Vec<Type> = known.iter().map(|v| r.ty(*v)).collect();
+            let dot_types = bodies::marked(&self.primal.input_types(), &floats(&self.primal.input_types()));
+            let apply = build(&[&known_types[..], &dot_types].concat(), |b, p| b.inline(&linear, &p[n_known..]));
+            let ct_types = bodies::marked(&outs, &floats(&outs));
+            let transposed = build(&[&known_types[..], &ct_types].concat(), |b, p| {
+                b.inline(&self.backward, &[&p[..n_known], &p[known.len()..]].concat())
+            });
+            let op = LinearCall { n_known: known.len(), apply: Some(Arc::new(apply)), transposed: Arc::new(transposed), is_apart: true };
+            let out_dots = r.b.emit(op.into(), &[known, dots].concat());
+            return (results.to_vec(), bodies::spread_tangents(&floats(&outs), &out_dots));
+        }
         let apply = r.cx.is_linear(&self.backward, n_known).then(|| Arc::new(transposed(r.cx, &self.backward, n_known)));
-        let op = LinearCall { n_known: residuals.len(), apply, transposed: self.backward.clone() };
+        let op = LinearCall { n_known: residuals.len(), apply, transposed: self.backward.clone(), is_apart: false };
         let out_dots = r.b.emit(op.into(), &[residuals, &dots].concat());
         (results.to_vec(), bodies::spread_tangents(&floats(&outs), &out_dots))
     }
@@ -101,6 +129,7 @@ impl Rules for CustomVjp {
             primal: over(&self.primal),
             forward: over(&self.forward),
             backward: over(&self.backward),
+            tangent: self.tangent.as_deref().map(over),
             law: self.law.clone(),
         };
         let n_out = self.primal.outputs.len();
@@ -111,6 +140,7 @@ impl Rules for CustomVjp {
             primal: Arc::new(f(&self.primal)),
             forward: Arc::new(f(&self.forward)),
             backward: Arc::new(f(&self.backward)),
+            tangent: self.tangent.as_ref().map(|p| Arc::new(f(p))),
             law: self.law.clone(),
         }
     }
@@ -123,12 +153,19 @@ impl Rules for CustomVjp {
             vec![y, y]
         });
         let backward = build(&[v.clone(), v.clone()], |b, p| vec![b.emit1(super::mul::Mul.into(), &[p[1], p[0]])]);
+        // the same, with forward mode said as well
+        let tangent = build(&[v.clone(), v.clone()], |b, p| {
+            let y = b.emit1(super::exp::Exp.into(), &p[..1]);
+            vec![b.emit1(super::mul::Mul.into(), &[p[1], y])]
+        });
         let op = CustomVjp {
             primal: Arc::new(primal),
             forward: Arc::new(forward),
             backward: Arc::new(backward),
+            tangent: None,
             law: "exact".into(),
         };
-        vec![Row::new(op, &[v])]
+        let both = CustomVjp { tangent: Some(Arc::new(tangent)), ..op.clone() };
+        vec![Row::new(op, std::slice::from_ref(&v)), Row::new(both, &[v])]
     }
 }

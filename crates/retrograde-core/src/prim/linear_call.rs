@@ -18,6 +18,8 @@ pub struct LinearCall {
     pub apply: Option<Arc<Program>>,
     /// (coefficients, cotangents of the results) -> cotangents of the linear operands
     pub transposed: Arc<Program>,
+    /// `transposed` is the user's own and not that of `apply`, perhaps not linear: two equal ones are not one.
+    pub is_apart: bool,
 }
 
 impl LinearCall {
@@ -43,6 +45,9 @@ impl Rules for LinearCall {
         if let Some(apply) = &self.apply {
             fields.push(("apply", Field::Program(apply.clone())));
         }
+        if self.is_apart {
+            fields.push(("apart", Field::Bool(true)));
+        }
         fields.push(("transposed", Field::Program(self.transposed.clone())));
         fields
     }
@@ -50,6 +55,7 @@ impl Rules for LinearCall {
         Ok(LinearCall {
             n_known: args.size("known")?,
             apply: args.optional_program("apply")?,
+            is_apart: args.optional_bool("apart")?.unwrap_or(false),
             transposed: args.program("transposed")?,
         })
     }
@@ -115,22 +121,22 @@ impl Rules for LinearCall {
             let v = r.cx.vmap(p, &vec![true; p.inputs.len()], &vec![true; p.outputs.len()], n);
             Arc::new(v.program)
         };
-        let op = LinearCall { n_known: self.n_known, apply: self.apply.as_deref().map(over), transposed: over(&self.transposed) };
+        let op = LinearCall { apply: self.apply.as_deref().map(over), transposed: over(&self.transposed), ..self.clone() };
         let out = r.b.emit(op.into(), &inputs);
         let all = vec![true; out.len()];
         (out, all)
     }
     fn map_bodies(&self, f: &mut dyn FnMut(&Program) -> Program) -> Self {
         LinearCall {
-            n_known: self.n_known,
             apply: self.apply.as_ref().map(|p| Arc::new(f(p))),
             transposed: Arc::new(f(&self.transposed)),
+            ..self.clone()
         }
     }
     fn rows() -> Vec<Row> {
         let v = Type::array(DType::F64, [3]);
         let product = Arc::new(build(&[v.clone(), v.clone()], |b, p| vec![b.emit1(super::mul::Mul.into(), &[p[1], p[0]])]));
-        let op = LinearCall { n_known: 1, apply: Some(product.clone()), transposed: product };
+        let op = LinearCall { n_known: 1, apply: Some(product.clone()), transposed: product, is_apart: false };
         // Two results of two linear operands: u = a x + y, v = a y; transposed a u, u + a v.
         let two = |transposed: bool| {
             Arc::new(build(&[v.clone(), v.clone(), v.clone()], |b, p| {
@@ -142,7 +148,7 @@ impl Rules for LinearCall {
                 }
             }))
         };
-        let both = LinearCall { n_known: 1, apply: Some(two(false)), transposed: two(true) };
+        let both = LinearCall { n_known: 1, apply: Some(two(false)), transposed: two(true), is_apart: false };
         vec![Row::new(op, &[v.clone(), v.clone()]), Row::new(both, &[v.clone(), v.clone(), v])]
     }
 }

@@ -224,7 +224,7 @@ impl Op for Prim {
     fn mergeable(&self) -> bool {
         match self {
             Prim::CustomVjp(custom) if custom.law != "exact" => false,
-            Prim::LinearCall(call) if call.apply.is_none() => false,
+            Prim::LinearCall(call) if call.apply.is_none() || call.is_apart => false,
             _ => {
                 let mut all = true;
                 self.map_bodies(&mut |body| {

@@ -9,7 +9,7 @@ use super::tree;
 use super::var::caller;
 use crate::ir::{Diagnostic, Location, Type};
 use crate::prim::{custom_jvp::CustomJvp, custom_vjp::CustomVjp};
-use crate::transform::is_linear;
+use crate::transform::{NotLinear, is_linear};
 
 /// What a derivative promises.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +43,17 @@ fn closed(what: &str, traced: &Traced, location: Location) -> bool {
             .help("pass it as part of the argument, so that the rule can say what its derivative is"),
     );
     false
+}
+
+/// Notes a forward rule that does more to a tangent than it may.
+fn not_linear(what: &str, e: &NotLinear, location: Location) {
+    frame::mistake(
+        Diagnostic::new(
+            format!("{what}: the rule is not linear in the tangent: `{}` is applied to it", e.op),
+            e.location.or(Some(location)),
+        )
+        .help("a tangent may be added, scaled by functions of x, summed or reshaped, nothing else"),
+    );
 }
 
 /// Calls `f` with the derivative `rule(x, x_dot) -> (y, y_dot)`, which must be linear in `x_dot`.
@@ -91,13 +102,7 @@ pub fn custom_jvp<A: Traceable, R: Traceable>(
         let only_tangents =
             crate::prim::bodies::restrict(&traced.program, &vec![true; traced.program.inputs.len()], dots);
         if let Err(e) = is_linear(&only_tangents, types.len()) {
-            frame::mistake(
-                Diagnostic::new(
-                    format!("custom_jvp: the rule is not linear in the tangent: `{}` is applied to it", e.op),
-                    e.location.or(Some(location)),
-                )
-                .help("a tangent may be added, scaled by functions of x, summed or reshaped, nothing else"),
-            );
+            not_linear("custom_jvp", &e, location);
         }
         let op =
             CustomJvp { primal: Arc::new(primal.program), rule: Arc::new(traced.program), law: law.text() };
@@ -112,8 +117,8 @@ pub fn custom_jvp<A: Traceable, R: Traceable>(
 
 /// Calls `f` with a reverse rule: `forward(x) -> (y, residuals)` and `backward(residuals, y_bar) -> x_bar`.
 ///
-/// All leaves of `x` and of the result must be floating-point numbers. Forward mode exists where `backward` is linear
-/// in `y_bar`.
+/// Leaves that are not floating-point numbers (keys, labels) have no cotangents: `backward` gets zeros for those of the result, and what
+/// it returns for those of `x` is not used. Forward mode exists where `backward` is linear in `y_bar`.
 ///
 /// # Errors
 /// At the front door, for functions that use traced values from outside.
@@ -135,7 +140,51 @@ pub fn custom_vjp<A: Traceable, R: Traceable, S: Traceable>(
     forward: impl FnOnce(A) -> (R, S),
     backward: impl FnOnce(S, R) -> A,
 ) -> R {
-    let location = caller();
+    reverse_rule(law, x, f, None::<fn(A, A) -> Vec<Var>>, forward, backward, caller())
+}
+
+/// [`custom_vjp`] with a forward mode of its own, `tangent(x, x_dot) -> y_dot`, which must be linear in `x_dot`. For reverse rules that
+/// are not linear in the cotangents, and for those that deviate where forward mode should not.
+///
+/// A derivative of a derivative is that of what the rules compute: forward or reverse over reverse differentiates `backward`, and what is
+/// over forward differentiates `tangent`.
+///
+/// # Errors
+/// As [`custom_jvp`] and [`custom_vjp`].
+///
+/// ```
+/// use retrograde_core::trace::{Var, custom::{Law, custom_rules}, door::{grad, jvp}};
+/// use retrograde_array::array;
+/// let law = Law::Inexact("cotangents are clipped to ±1".into());
+/// let none = Vec::<Var>::new;
+/// let clip = |x: Var| {
+///     custom_rules(&law, x, |x| x, |_, x_dot| x_dot, |x| (x, none()), |_, y_bar: Var| y_bar.clamp(-1.0, 1.0))
+/// };
+/// assert_eq!(grad(|x: Var| 30.0 * clip(x)).call(&array(7.0))?, array(1.0));
+/// assert_eq!(jvp(|x: Var| 30.0 * clip(x)).call(&array(7.0), &array(1.0))?.1, array(30.0));
+/// # Ok::<(), retrograde_core::trace::Error>(())
+/// ```
+#[track_caller]
+pub fn custom_rules<A: Traceable, R: Traceable, S: Traceable>(
+    law: &Law,
+    x: A,
+    f: impl FnOnce(A) -> R,
+    tangent: impl FnOnce(A, A) -> R,
+    forward: impl FnOnce(A) -> (R, S),
+    backward: impl FnOnce(S, R) -> A,
+) -> R {
+    reverse_rule(law, x, f, Some(|x, x_dot| vars(&tangent(x, x_dot))), forward, backward, caller())
+}
+
+fn reverse_rule<A: Traceable, R: Traceable, S: Traceable>(
+    law: &Law,
+    x: A,
+    f: impl FnOnce(A) -> R,
+    tangent: Option<impl FnOnce(A, A) -> Vec<Var>>,
+    forward: impl FnOnce(A) -> (R, S),
+    backward: impl FnOnce(S, R) -> A,
+    location: Location,
+) -> R {
     let operands = vars(&x);
     let types: Vec<Type> = operands.iter().map(|v| v.ty()).collect();
     let rebuilt = |p: &[Var]| {
@@ -151,20 +200,45 @@ pub fn custom_vjp<A: Traceable, R: Traceable, S: Traceable>(
         ([vars(&y), vars(&residuals)].concat(), residuals)
     });
     let n_out = primal.program.outputs.len();
+    let out_types = primal.program.output_types();
+    let of_floats: Vec<Type> = out_types.iter().filter(|ty| ty.is_float()).cloned().collect();
     let params =
-        [&fwd.program.output_types()[n_out.min(fwd.program.outputs.len())..], &primal.program.output_types()]
-            .concat();
-    let n_residuals = params.len() - n_out;
+        [&fwd.program.output_types()[n_out.min(fwd.program.outputs.len())..], &of_floats[..]].concat();
+    let n_residuals = params.len() - of_floats.len();
     let (bwd, ()) = frame::body(&params, false, |p| {
         let (mut r, mut y) = (rebuild(p[..n_residuals].to_vec()), rebuild(p[n_residuals..].to_vec()));
-        let x_bar = backward(residuals.map_vars(&mut |_| r()), out.map_vars(&mut |_| y()));
-        (vars(&x_bar), ())
+        // Keys and counts have no cotangents: zeros stand in for them, and what is returned for them is left out.
+        let mut y_bar = |out: &Var| match out.ty() {
+            ty if ty.is_float() => y(),
+            ty => super::var::literal(0.0, &ty, location),
+        };
+        let x_bar = backward(residuals.map_vars(&mut |_| r()), out.map_vars(&mut y_bar));
+        let of_floats = vars(&x_bar).into_iter().zip(&types).filter(|(_, ty)| ty.is_float());
+        (of_floats.map(|(x_bar, _)| x_bar).collect(), ())
     });
-    if [&primal, &fwd, &bwd].into_iter().all(|t| closed("custom_vjp", t, location)) {
+    let of_x: Vec<Type> = types.iter().filter(|ty| ty.is_float()).cloned().collect();
+    let tangent = tangent.map(|rule| {
+        let (traced, ()) = frame::body(&[&types[..], &of_x].concat(), false, |p| {
+            let (known, dots) = p.split_at(types.len());
+            let mut next = rebuild(dots.to_vec());
+            let mut x_dot = |x: &Var| match x.ty() {
+                ty if ty.is_float() => next(),
+                ty => super::var::literal(0.0, &ty, location),
+            };
+            let y_dot = rule(rebuilt(known), x.map_vars(&mut x_dot));
+            (y_dot.into_iter().filter(|y| y.ty().is_float()).collect(), ())
+        });
+        if let Err(e) = is_linear(&traced.program, types.len()) {
+            not_linear("custom_rules", &e, location);
+        }
+        traced
+    });
+    if [&primal, &fwd, &bwd].into_iter().chain(&tangent).all(|t| closed("custom_vjp", t, location)) {
         let op = CustomVjp {
             primal: Arc::new(primal.program),
             forward: Arc::new(fwd.program),
             backward: Arc::new(bwd.program),
+            tangent: tangent.map(|traced| Arc::new(traced.program)),
             law: law.text(),
         };
         let results = frame::record(op, &operands, location);

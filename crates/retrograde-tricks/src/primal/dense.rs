@@ -7,6 +7,12 @@ use retrograde_array::{Array, DType, ops};
 use retrograde_core::trace::Var;
 use retrograde_derive::Tree;
 
+use super::activation::{gelu, mish, silu, softplus};
+use super::elu::elu;
+use super::initial::{Fan, he};
+use super::leaky::leaky_relu;
+use super::selu::selu;
+
 /// Where the initialisation comes from.
 pub const CITE: &str = "X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010, eq. 16";
 
@@ -21,6 +27,7 @@ pub const CITE: &str = "X. Glorot, Y. Bengio, Understanding the difficulty of tr
 /// assert_eq!(out, array([[31.5, 42.0]]));
 /// let layer = Linear::xavier(Key::from_seed(1), 3, 5, DType::F32);
 /// assert_eq!((layer.weight.shape().to_string(), layer.bias), ("[3,5]".into(), array([0.0_f32; 5])));
+/// assert_eq!(Linear::he(Key::from_seed(1), 3, 5, DType::F32).weight.shape().to_string(), "[3,5]");
 /// assert!(layer.weight.to_vec::<f32>().unwrap().iter().all(|w| w.abs() <= (6.0_f32 / 8.0).sqrt()));
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
@@ -51,6 +58,10 @@ impl Linear<Array> {
         }
         Linear { weight: ops::convert(&weight, dtype), bias: Array::zeros(dtype, [n_out]) }
     }
+    /// [He](super::initial::he) initialisation by the inputs, zero bias: for a ReLU after the layer.
+    pub fn he(key: Key, n_in: usize, n_out: usize, dtype: DType) -> Linear<Array> {
+        Linear { weight: he(key, n_in, n_out, Fan::In, dtype), bias: Array::zeros(dtype, [n_out]) }
+    }
 }
 
 /// What stands between layers.
@@ -62,6 +73,7 @@ impl Linear<Array> {
 /// let x = array([-1.0, 0.0, 2.0]);
 /// assert_eq!(jit(|x: Var| Activation::Relu.apply(x)).call(&x)?, array([0.0, 0.0, 2.0]));
 /// assert_eq!(grad(|x: Var| Activation::Relu.apply(x).sum()).call(&x)?, array([0.0, 0.5, 1.0]));
+/// assert_eq!(grad(|x: Var| Activation::Gelu.apply(x)).call(&array(0.0))?, array(0.5));
 /// assert_eq!(jit(|x: Var| Activation::Sigmoid.apply(x)).call(&array([0.0, 1e4]))?, array([0.5, 1.0]));
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
@@ -73,6 +85,20 @@ pub enum Activation {
     Relu,
     /// 1 / (1 + e⁻ˣ), computed as (1 + tanh(x/2)) / 2, which cannot overflow.
     Sigmoid,
+    /// [`leaky_relu`] with a slope of 0.01 below 0.
+    LeakyRelu,
+    /// [`elu`] with a scale of 1.
+    Elu,
+    /// [`selu`].
+    Selu,
+    /// [`softplus`].
+    Softplus,
+    /// [`gelu`].
+    Gelu,
+    /// [`silu`].
+    Silu,
+    /// [`mish`].
+    Mish,
 }
 
 impl Activation {
@@ -83,6 +109,13 @@ impl Activation {
             Activation::Tanh => x.tanh(),
             Activation::Relu => x.max(0.0),
             Activation::Sigmoid => 0.5 * (x * 0.5).tanh() + 0.5,
+            Activation::LeakyRelu => leaky_relu(x, 0.01),
+            Activation::Elu => elu(x, 1.0),
+            Activation::Selu => selu(x),
+            Activation::Softplus => softplus(x),
+            Activation::Gelu => gelu(x),
+            Activation::Silu => silu(x),
+            Activation::Mish => mish(x),
         }
     }
 }

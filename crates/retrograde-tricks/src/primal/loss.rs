@@ -5,8 +5,36 @@ use retrograde_core::ir::{Diagnostic, Location};
 use retrograde_core::trace::var::{constant, full, select};
 use retrograde_core::trace::{Var, mistake};
 
-/// Where the shift comes from.
-pub const CITE: &str = "P. Blanchard, D. J. Higham, N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA J. Numer. Anal. 41 (2021)";
+use crate::catalogue::{Law, Property, Source, Trick};
+
+/// Softmax and logarithm in one.
+pub const CROSS_ENTROPY: Trick = Trick {
+    id: "A13",
+    name: "cross-entropy of logits",
+    formula: "log sum exp(x - m) - (x_label - m), m = max x; derivative p - y",
+    law: Law::Exact,
+    cite: &[
+        Source {
+            authors: "J. S. Bridle",
+            title: "Probabilistic interpretation of feedforward classification network outputs, with relationships to statistical pattern recognition",
+            venue: "Neurocomputing: Algorithms, Architectures and Applications, Springer",
+            year: 1990,
+        },
+        Source {
+            authors: "P. Blanchard and D. J. Higham and N. J. Higham",
+            title: "Accurately computing the log-sum-exp and softmax functions",
+            venue: "IMA Journal of Numerical Analysis 41",
+            year: 2021,
+        },
+    ],
+    file: file!(),
+    example: "cross_entropy",
+    property: Property {
+        claim: "finite for logits of +-1e4; the gradient sums to 0 and is p - y within 2 ulp of the larger of p and y",
+        test: "the_slope_of_cross_entropy_is_the_difference_of_probabilities",
+        found: "1.4 ulp, sums within 1.2e-16; bounds 2 ulp and 4.5e-16",
+    },
+};
 
 /// Mean of `−ln softmax(logits)[label]`.   logits: `[n, classes]`, labels: i64 `[n]` → number.
 ///
@@ -17,6 +45,8 @@ pub const CITE: &str = "P. Blanchard, D. J. Higham, N. J. Higham, Accurately com
 /// At the front door, where the shapes do not fit.
 /// # Cost
 /// One exponential for each logit and a few passes; the derivative keeps as many numbers as there are logits.
+/// # Source
+/// [`CROSS_ENTROPY`]: Blanchard, Higham and Higham 2021, eq. 1.3 for the shift; Bridle 1990 for the derivative.
 ///
 /// ```
 /// use retrograde_array::array;

@@ -84,7 +84,7 @@ impl Block<Var> {
 /// A stack of couplings as one loop over their parameters: a thousand blocks make a program as short as ten do.
 ///
 /// Each parameter has a leading axis, one entry for each block. What the tape holds for a batch of 8 and halves of 16 (f32, new
-/// networks; `tests/reversible.rs` holds these numbers and finds the gradients equal in every bit):
+/// networks; `tests/primal/reversible.rs` holds these numbers and finds the gradients equal in every bit):
 ///
 /// | blocks | `Store`, bytes | `Reverse`, bytes | bits per activation and update |
 /// |---|---|---|---|

@@ -21,8 +21,42 @@ use retrograde_core::trace::lattice::{Contract, Lattice, Point, Remainder};
 use retrograde_core::trace::{Tree, Var, mistake, tree};
 use retrograde_derive::Tree;
 
-/// Where it comes from.
-pub const CITE: &str = "D. Maclaurin, D. Duvenaud, R. P. Adams, Gradient-based hyperparameter optimization through reversible learning, ICML 2015, algorithms 2 and 3";
+use crate::catalogue::{Law, Property, Source, Trick};
+
+/// The row of hypergradients.
+pub const HYPERGRADIENT: Trick = Trick {
+    id: "E7",
+    name: "hypergradients: of whole training runs by reversing them, and by one step",
+    formula: "dL(w_T)/d eta through v = g v - (1 - g) grad L, w += eta v, run backwards; eta += beta g_t . g_(t-1)",
+    law: Law::Exact,
+    cite: &[
+        Source {
+            authors: "L. B. Almeida and T. Langlois and J. D. Amaral and A. Plakhov",
+            title: "Parameter adaptation in stochastic optimization",
+            venue: "On-Line Learning in Neural Networks, Cambridge University Press",
+            year: 1998,
+        },
+        Source {
+            authors: "D. Maclaurin and D. Duvenaud and R. P. Adams",
+            title: "Gradient-based Hyperparameter Optimization through Reversible Learning",
+            venue: "ICML",
+            year: 2015,
+        },
+        Source {
+            authors: "A. G. Baydin and R. Cornish and D. Martinez Rubio and M. Schmidt and F. Wood",
+            title: "Online Learning Rate Adaptation with Hypergradient Descent",
+            venue: "ICLR",
+            year: 2018,
+        },
+    ],
+    file: file!(),
+    example: "ReversibleMomentum",
+    property: Property {
+        claim: "the reversed run gives the bits of the stored one and keeps the information that momentum destroys",
+        test: "hypergradients_have_the_same_bits_and_keep_what_contraction_destroys",
+        found: "equal to the bit under every policy; the tape within the entropy bound of log2(10/9) bits a number and step",
+    },
+};
 
 /// Learning rates η and penalties λ by their natural logarithms, which keeps them positive: one entry for each layer, `[n_layers]`.
 ///

@@ -1,41 +1,23 @@
 //! What each layer promises of its derivatives, as a number.
 
-use retrograde_array::ops::DotDims;
 use retrograde_array::rng::{Key, normal};
 use retrograde_array::{Array, DType, array};
 use retrograde_core::prim::{Checkpoint, Tape};
 use retrograde_core::trace::Var;
-use retrograde_core::trace::control::scan_over;
 use retrograde_core::trace::door::{grad, jit, value_and_grad};
-use retrograde_core::trace::var::constant;
 use retrograde_core::trace::window::ConvConfig;
 use retrograde_tricks::primal::activation::gelu_tanh;
 use retrograde_tricks::primal::attention::{Mask, SelfAttention, attention};
 use retrograde_tricks::primal::conv::Conv;
 use retrograde_tricks::primal::dense::Linear;
-use retrograde_tricks::primal::layer_norm::{LayerNorm, normalise};
-use retrograde_tricks::primal::lstm::{Lstm, cell};
+use retrograde_tricks::primal::layer_norm::LayerNorm;
+use retrograde_tricks::primal::lstm::Lstm;
 use retrograde_tricks::primal::softmax::softmax;
 
-fn draw<const N: usize>(seed: u64, shape: [usize; N]) -> Array {
-    normal(Key::from_seed(seed), shape)
-}
-
-fn values(a: &Array) -> Vec<f64> {
-    a.to_vec().unwrap()
-}
-
-fn inner(a: &Array, b: &Array) -> f64 {
-    values(a).iter().zip(values(b)).map(|(a, b)| a * b).sum()
-}
+use crate::{draw, inner, values, weighed};
 
 /// A loss of a layer's leaves, all made from this list.
 type Loss = fn(Vec<Var>) -> Var;
-
-/// Weights that tell entries apart.
-fn weighed(y: Var) -> Var {
-    (y * &normal(Key::from_seed(99), y.shape())).sum()
-}
 
 #[test]
 fn slopes_are_those_of_differences_under_every_policy() {
@@ -127,25 +109,6 @@ fn gelu_has_the_slope_of_its_formula() {
     }
 }
 
-/// A row has no use for its shift and its scale, and a weight before it none for its size.
-#[test]
-fn cotangents_through_a_norm_are_orthogonal_to_what_it_removes() {
-    let (x, weight) = (draw(1, [6, 8]), draw(2, [8, 8]));
-    let loss = |x: Var| weighed(normalise(x, 0.0).tanh());
-    let x_bar = values(&grad(loss).call(&x).unwrap());
-    let unit = values(&jit(|x: Var| normalise(x, 0.0)).call(&x).unwrap());
-    for (row, unit) in x_bar.chunks(8).zip(unit.chunks(8)) {
-        let size: f64 = row.iter().map(|g| g * g).sum::<f64>().sqrt();
-        let along: f64 = row.iter().zip(unit).map(|(g, u)| g * u).sum();
-        assert!(size > 1e-3);
-        assert!(row.iter().sum::<f64>().abs() < 1e-12 * size && along.abs() < 1e-12 * size);
-    }
-    let of_weight = |w: Var, x: Var| weighed(normalise(x.dot(w), 0.0).tanh());
-    let w_bar = grad(of_weight).call((&weight, &x)).unwrap();
-    assert!(inner(&w_bar, &w_bar) > 1e-6);
-    assert!(inner(&w_bar, &weight).abs() < 1e-12 * inner(&w_bar, &w_bar).sqrt());
-}
-
 /// √d keeps the logits at variance 1.
 #[test]
 fn logits_have_the_variance_of_the_entries() {
@@ -171,33 +134,6 @@ fn logits_have_the_variance_of_the_entries() {
     assert!(values(&weights).iter().zip(values(&expected)).all(|(a, b)| (a - b).abs() < 1e-14));
 }
 
-/// Keys read in tiles, each with its own softmax, and put together by their sums of exponentials.
-#[test]
-fn tiled_attention_is_attention() {
-    let [q, k, v] = [1, 2, 3].map(|seed| draw(seed, [1, 2, 6, 4]));
-    let whole = |q: Var, k: Var, v: Var| attention(q, k, v, Mask::Full);
-    let tiled = |q: Var, k: Var, v: Var| {
-        let logits = |k: Var| {
-            let dims = DotDims {
-                lhs_contract: vec![3],
-                rhs_contract: vec![3],
-                lhs_batch: vec![0, 1],
-                rhs_batch: vec![0, 1],
-            };
-            q.dot_general(k, dims) * 0.5
-        };
-        let part = |range: std::ops::Range<usize>| {
-            let (k, v) = (k.slice(2, range.clone()), v.slice(2, range));
-            (attention(q, k, v, Mask::Full), logits(k).logsumexp(&[3]))
-        };
-        let ((y1, l1), (y2, l2)) = (part(0..2), part(2..6));
-        let share = (l1 - l2).logistic().broadcast(y1.shape(), &[0, 1, 2]);
-        y1 * share + y2 * (1.0 - share)
-    };
-    let (a, b) = (jit(whole).call((&q, &k, &v)).unwrap(), jit(tiled).call((&q, &k, &v)).unwrap());
-    assert!(values(&a).iter().zip(values(&b)).all(|(a, b)| (a - b).abs() < 1e-6));
-}
-
 /// A token does not depend on later ones: its slopes there are zeros, not small numbers.
 #[test]
 fn causal_attention_reads_nothing_later() {
@@ -205,31 +141,6 @@ fn causal_attention_reads_nothing_later() {
     let loss = |x: Var, layer: SelfAttention<Var>| layer.apply(x).slice(1, 0..2).sum();
     let slope = values(&grad(loss).call((&draw(2, [1, 5, 4]), &layer)).unwrap());
     assert!(slope[..8].iter().all(|g| *g != 0.0) && slope[8..].iter().all(|g| *g == 0.0), "{slope:?}");
-}
-
-/// Along the state, the derivative is the product of the forget gates, and exactly 1 where they are 1.
-#[test]
-fn the_state_of_a_cell_carries_the_derivative() {
-    let through = |n: usize, forget: Vec<f64>| {
-        let gates = array(forget);
-        let run = move |c: Var| {
-            let step = |c: Var, f: Var| {
-                let zero = c * 0.0;
-                (cell(c, [zero, f.spread([1, 1]), zero, zero]).1, Vec::<Var>::new())
-            };
-            scan_over().run(c, constant(&gates), step).0.sum()
-        };
-        let slope = grad(run).call(&array([[0.5]])).unwrap();
-        assert_eq!(slope.size(), 1, "{n} steps");
-        values(&slope)[0]
-    };
-    // σ(40) is 1 in f64.
-    assert_eq!(through(10_000, vec![40.0; 10_000]), 1.0);
-    let gates: Vec<f64> = (0..200).map(|k| 3.0 + (f64::from(k)).sin()).collect();
-    let product: f64 = gates.iter().map(|f| 1.0 / (1.0 + (-f).exp())).product();
-    let found = through(200, gates);
-    // Three roundings a step.
-    assert!((found - product).abs() < 600.0 * f64::EPSILON * product, "{found} {product}");
 }
 
 /// He's variance keeps the mean square of values after a ReLU.

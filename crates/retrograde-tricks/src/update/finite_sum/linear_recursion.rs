@@ -1,0 +1,137 @@
+//! Newton steps without a matrix, for many more examples than parameters.
+//!
+//! The step H⁻¹ g is not solved for: it is the mean of the last half of
+//!
+//! ```text
+//! vₖ₊₁ = β vₖ + η P (g − Ĥₖ xₖ),    xₖ₊₁ = xₖ + vₖ₊₁,    k < K,
+//! ```
+//!
+//! with products of the curvature Ĥₖ of batches that are drawn independently, and P of low rank from S examples (Nyström).
+//! g is the gradient of a prefix of one random order, which doubles up to all. Mean: without momentum E x_K − x* = (I − ηPH)ᴷ (x₀ − x*),
+//! whatever the batches. The step size is one over what keeps the second moment bounded: the largest eigenvalue of P λ, the
+//! largest of P C, which is 1, and the largest leverage aᵀPa of an example divided by the batch.
+//!
+//! Law: inexact: a draw of known mean, of a step whose fixed point is the minimum of the whole sum.
+//! Cost: mₜ/n for a gradient, a half of it for products, S/n once; memory of d rank numbers.
+
+use retrograde_array::rng::{Key, permutation, random_bits};
+
+use super::preconditioner::LowRankInverse;
+use super::problem::Recursion;
+use super::run::{Run, Stop, vector};
+use super::stochastic_newton::descends;
+use super::vector::{difference, dot};
+use super::{FiniteSumError, Method, check_batch, check_positive};
+
+/// What the sample grows by.
+const GROWTH: f64 = 2.0;
+/// The fewest examples of a first gradient, and of the preconditioner.
+const LEAST_FIRST: f64 = 64.0;
+const LEAST_SUBSAMPLE: usize = 128;
+
+/// The method; `Default` is the recipe for many examples.
+///
+/// ```
+/// use retrograde_array::{Array, rng::{Key, normal}};
+/// use retrograde_core::trace::Var;
+/// use retrograde_tricks::update::finite_sum::{FiniteSum, Limits, MatrixFreeNewton, Stop};
+/// let (x, y) = (normal(Key::from_seed(1), [2000, 4]), normal(Key::from_seed(2), [2000]));
+/// let model = |w: Var, (x, _): (Var, Var)| x.dot(w);
+/// let squared = |z: Var, (_, y): (Var, Var)| 0.5 * (z - y) * (z - y);
+/// let problem = FiniteSum::new(Array::vector(vec![0.1; 4]), (x, y), model, squared)?.l2(1e-2)?;
+/// let found = problem.minimise(&MatrixFreeNewton::default(), Limits { tolerance: 1e-8, ..Limits::default() })?;
+/// assert_eq!(found.stop, Stop::Tolerance);
+/// # Ok::<(), retrograde_tricks::update::finite_sum::FiniteSumError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct MatrixFreeNewton {
+    /// η as a part of the largest that is safe.
+    pub eta: f64,
+    /// β.
+    pub momentum: f64,
+    /// Examples in a batch.
+    pub batch: usize,
+    /// Rank of the preconditioner.
+    pub rank: usize,
+    /// K b as a part of the examples of the gradient.
+    pub products: f64,
+    /// The first gradient's part of the data; 1: all from the start.
+    pub first_part: f64,
+}
+
+impl Default for MatrixFreeNewton {
+    fn default() -> Self {
+        MatrixFreeNewton { eta: 1.0, momentum: 0.5, batch: 8, rank: 10, products: 0.5, first_part: 0.1 }
+    }
+}
+
+impl Method for MatrixFreeNewton {
+    fn name(&self) -> &'static str {
+        "matrix-free-newton"
+    }
+    fn minimise(&self, run: &mut Run<'_>) -> Result<Stop, FiniteSumError> {
+        let problem = run.problem();
+        let (n, l2) = (problem.n_examples(), problem.l2());
+        check_batch("batch", self.batch, n)?;
+        check_batch("rank", self.rank, usize::MAX)?;
+        for (setting, found) in
+            [("eta", self.eta), ("products", self.products), ("first_part", self.first_part)]
+        {
+            check_positive(setting, found)?;
+        }
+        let order = permutation(run.key(0), n);
+        let shuffled = problem.rows(&order)?;
+        let mut w = run.w().to_vec();
+        let key = run.key(1);
+        let subsample = LEAST_SUBSAMPLE.max(4 * self.rank).min(n);
+        let examples = problem.rows(&permutation(key, n)[..subsample])?;
+        let (curvature, cost) = problem.curvature(&vector(&w), &examples, key.fold_in(1))?;
+        run.charge(cost);
+        let inverse = LowRankInverse::nystrom(&curvature, self.rank, l2, key.fold_in(2))?;
+        let eta = self.eta
+            / (inverse.largest() * l2 + 1.0 + inverse.largest_leverage(&curvature) / self.batch as f64);
+        let draws = run.key(2);
+        let mut sample = LEAST_FIRST.max(self.first_part * n as f64);
+        for step in 0.. {
+            let m = (sample as usize).clamp(1, n);
+            let sums = run.sums(&w, &super::part(&shuffled, 0..m))?;
+            let (_, g) = run.means(&w, sums, m);
+            // A power of two, so that few lengths are compiled; at least four.
+            let wanted = (self.products * m as f64 / self.batch as f64).max(4.0);
+            let n_steps = (wanted as usize).next_power_of_two();
+            let batches = batches(draws.fold_in(step), n_steps, self.batch, n);
+            let weights = (0..n_steps).map(|k| if 2 * k >= n_steps { 2.0 / n_steps as f64 } else { 0.0 });
+            let steps = Recursion {
+                batches: &batches,
+                weights: weights.collect(),
+                eta,
+                beta: self.momentum,
+                base: inverse.base,
+                directions: &inverse.directions,
+                gains: &inverse.gains,
+            };
+            let x = problem.recursion(&vector(&w), &g, &steps)?;
+            run.charge(n_steps * self.batch);
+            if !descends(&g, &x) {
+                return Ok(if dot(&g, &g) == 0.0 { Stop::Tolerance } else { Stop::NoDescent });
+            }
+            w = difference(&w, &x);
+            sample = (sample * GROWTH).min(n as f64);
+            if let Some(stop) = run.moved(&w)? {
+                return Ok(stop);
+            }
+            if m == n && run.enough(0.5 * dot(&g, &x)) {
+                return Ok(Stop::Tolerance);
+            }
+        }
+        unreachable!("the steps end by themselves")
+    }
+}
+
+/// Batches of examples, drawn independently and with replacement.
+pub(super) fn batches(key: Key, n_batches: usize, b: usize, n: usize) -> Vec<Vec<usize>> {
+    let words = random_bits(key, n_batches * b);
+    // The high part of a product of 64 bits: a bias below n 2⁻⁶⁴.
+    let place = |word: &u64| ((u128::from(*word) * n as u128) >> 64) as usize;
+    words.chunks(b).map(|words| words.iter().map(place).collect()).collect()
+}
