@@ -10,6 +10,7 @@
 //! - [`evaluate`]: how good a network is
 //! - [`model`]: a trained network, ready to predict
 //! - [`checkpoint`]: where a run stands, to go on to the same bits
+//! - [`influence`]: which training rows a prediction rests on
 //! - [`run_folder`]: where a run keeps its files
 //! - [`report`]: what a run did, on one page
 //! - [`progress`]: how the loop tells its caller how far it is; nothing here prints
@@ -24,6 +25,7 @@ pub mod digits;
 pub mod evaluate;
 #[cfg(test)]
 mod fuzz;
+pub mod influence;
 pub mod model;
 pub mod progress;
 pub mod recipe;

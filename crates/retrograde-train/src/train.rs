@@ -522,13 +522,13 @@ pub(crate) fn network(model: &recipe::Model, n_in: usize, n_out: usize, key: Key
 
 /// Mean of (output − target)².   outputs: [n, 1], targets: [n, 1] → number.
 #[track_caller]
-fn squared_error(outputs: Var, targets: Var) -> Var {
+pub(crate) fn squared_error(outputs: Var, targets: Var) -> Var {
     let error = outputs - targets;
     (error * error).mean()
 }
 
 /// Class numbers `i64[n]`, or standardised numbers `f32[n,1]`.
-fn targets_of(targets: &Targets, scaling: &Scaling, rows: &[usize]) -> Array {
+pub(crate) fn targets_of(targets: &Targets, scaling: &Scaling, rows: &[usize]) -> Array {
     match targets {
         Targets::Classes { labels, .. } => {
             Array::vector(rows.iter().map(|&row_idx| i64::from(labels[row_idx])).collect())
