@@ -8,11 +8,11 @@ mod experiment;
 
 use std::error::Error;
 
-use experiment::{FULL, flipped, leave_one_out};
+use experiment::{FULL, flipped, leave_one_out, settings};
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (left_out, flipped) = (leave_one_out(FULL), flipped(FULL)?);
-    println!("{}", json!({ "leave_one_out": left_out, "flipped": flipped }));
+    let (left_out, flipped, settings) = (leave_one_out(FULL), flipped(FULL)?, settings(FULL)?);
+    println!("{}", json!({ "leave_one_out": left_out, "flipped": flipped, "settings": settings }));
     Ok(())
 }

@@ -13,6 +13,9 @@ use retrograde_array::{Array, DType};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::door::{Grad, HvpDoor, Jit};
 use retrograde_engine::{grad, hvp, jit};
+use retrograde_solve::curvature::{
+    Batches, Certificate, CurvatureError, InverseHvp, inverse_hvp, per_example_norms,
+};
 use retrograde_solve::linear::{LinearError, cg};
 use retrograde_solve::uses::{Factored, UseError, factored, influence};
 use retrograde_train::digits;
@@ -225,6 +228,78 @@ pub(crate) fn leave_one_out(setting: Setting) -> Value {
     results["newton_steps"] = json!([n_steps, most_steps]);
     results["largest_gradient_norm"] = json!(worst_norm);
     results
+}
+
+/// A Neumann series is cut off where its bias is predicted to be below this.
+const BIAS: f64 = 1e-3;
+/// Standard deviations of an answer that its scores may be off by. A score sees one direction of many; the bound takes all.
+const DEVIATIONS: f64 = 4.0;
+
+/// Scores of the row that fares worst by other inverses and settings of theirs, compared with the exact ones: how far the score of
+/// each row is off, over what the certificate allows,
+///
+/// ```text
+/// |score − exact| ≤ ‖gᵢ‖ ‖x‖ (bias + 4 sd) / n
+/// ```
+///
+/// and the same for an answer to another question: damping that grows with the scale, as in the recursion that is widely copied.
+pub(crate) fn settings(setting: Setting) -> Result<Value, UseError> {
+    let all = shuffled(setting.n_classes);
+    let (test, train) = all.split_at(setting.n_test);
+    let (train, test) = (rows(train, setting.n_classes), rows(&test[..1], setting.n_classes));
+    let model = Model::new();
+    let zero = Array::zeros(DType::F64, [N_FEATURES, setting.n_classes]);
+    let w = model.fit(&zero, &train, None).0;
+    let near = model.factored(&w, &train);
+    let n = train.2.size() as f64;
+    let of = influence(logistic as Loss);
+    let exact = of.on_loss(&w, &train, &test, |g| near.solve(g).map(|x| (x, ())))?.changes;
+    let x = near.solve(&grad(logistic as Loss).call((&w, &test)).expect("a gradient"))?;
+    let norms = per_example_norms(logistic as Loss).call((&w, &train)).expect("norms");
+    let norms = numbers(&norms);
+    let off = |changes: &[f64], certificate: &Certificate| {
+        let allowed = certificate.predicted_bias + DEVIATIONS * certificate.standard_deviation;
+        let of_row = |row: usize| (changes[row] - exact[row]).abs() * n / (norms[row] * length(&x) * allowed);
+        (0..changes.len()).map(of_row).fold(0.0, f64::max)
+    };
+    type Ask<'a> = InverseHvp<'a, Loss, (Var, Batch)>;
+    let with = |ask: &dyn for<'a> Fn(Ask<'a>, &'a Batches<Rows>) -> Ask<'a>, size: usize| {
+        let batches = Batches::of(&train, size).expect("rows");
+        let scores = of.on_loss(&w, &train, &test, |g| {
+            ask(inverse_hvp(penalised as Loss, &w, g).data(&batches).seed(SEED), &batches).solve()
+        });
+        scores.map(|scores| (off(&scores.changes, &scores.certificate), scores.certificate))
+    };
+    let mut results = json!({});
+    let mut note = |name: String, (off, certificate): (f64, Certificate)| {
+        results[name] = json!({
+            "off_over_allowed": off, "eta": certificate.eta, "predicted_bias": certificate.predicted_bias,
+            "standard_deviation": certificate.standard_deviation, "method": certificate.method,
+        });
+    };
+    let (_, first) = with(&|ask, _| ask.neumann(1), 1)?;
+    let smallest = first.spectrum.as_ref().map_or(PENALTY, |spectrum| spectrum.smallest());
+    for part in [1.0, 0.5, 0.2] {
+        let eta = part * first.eta;
+        let n_steps = (BIAS.ln() / (1.0 - eta * smallest).ln()).ceil() as usize;
+        note(format!("Neumann, η × {part}"), with(&|ask, _| ask.eta(eta).neumann(n_steps), 1)?);
+    }
+    for size in [8, 32] {
+        let (found, certificate) = with(&|ask, batches| ask.stochastic(batches), size)?;
+        let eta = certificate.eta;
+        note(format!("stochastic, batches of {size}"), (found, certificate));
+        let half = with(&|ask, batches| ask.stochastic(batches).eta(0.5 * eta), size)?;
+        note(format!("stochastic, batches of {size}, η × 0.5"), half);
+    }
+    let (_, exactly) = with(&|ask, _| ask.tolerance(BIAS), 1)?;
+    let damped = of.on_loss(&w, &train, &test, |g| {
+        let batches = Batches::of(&train, 1)?;
+        let ask =
+            inverse_hvp(penalised as Loss, &w, g).data(&batches).damping(10.0 * PENALTY).tolerance(BIAS);
+        Ok::<_, CurvatureError>((ask.solve()?.0, ()))
+    })?;
+    results["another question"] = json!({ "off_over_allowed": off(&damped.changes, &exactly) });
+    Ok(results)
 }
 
 /// Labels made wrong at random, and how many of them are in the tenth of the rows with the largest self-influence.

@@ -2,7 +2,7 @@
 
 mod experiment;
 
-use experiment::{Setting, flipped, leave_one_out};
+use experiment::{Setting, flipped, leave_one_out, settings};
 
 const SMALL: Setting = Setting { n_classes: 4, n_points: 20, n_test: 120, percent_flipped: 5 };
 
@@ -25,4 +25,17 @@ fn wrong_labels_are_among_the_most_self_influential() {
     assert!(number("gradient_norm") <= 1e-10 && number("share_in_top_decile") >= 0.9, "{results}");
     // Scores that know nothing find a tenth.
     assert!(number("share_in_top_decile_of_row_numbers") < 0.3, "{results}");
+}
+
+/// Any step size, number of terms and batch size: the same scores, as far as each certificate says.
+#[test]
+fn no_setting_of_an_inverse_changes_scores_by_more_than_its_certificate_says() {
+    let results = settings(Setting { n_classes: 2, ..SMALL }).unwrap();
+    let off = |name: &str| results[name]["off_over_allowed"].as_f64().unwrap();
+    let names: Vec<&String> = results.as_object().unwrap().keys().collect();
+    assert_eq!(names.len(), 8);
+    for name in names.into_iter().filter(|name| *name != "another question") {
+        assert!(off(name) <= 1.0 && off(name) > 0.0, "{name}: {results:#}");
+    }
+    assert!(off("another question") > 10.0, "{results:#}");
 }
