@@ -27,7 +27,7 @@ pub enum Cause {
     #[error("{0}")]
     Linear(#[from] LinearError),
     /// The inverse that the caller brought failed.
-    #[error("the inverse curvature failed: {0}")]
+    #[error("the inverse curvature failed: {}", _0.to_string().trim_start_matches("error: "))]
     Inverse(Arc<dyn std::error::Error + Send + Sync>),
     /// Nothing to take a mean over.
     #[error("found {what} of no rows, expected at least one\n  help: leave it out: no example says nothing")]
@@ -46,7 +46,7 @@ pub enum Cause {
         found: String,
     },
     /// A row that is not there.
-    #[error("{what}: found row {row}, expected one from 0 to {}", n_rows - 1)]
+    #[error("{what}: found row {row}, expected one from 0 to {}", n_rows.saturating_sub(1))]
     Row {
         /// Where it was named.
         what: String,

@@ -315,8 +315,9 @@ impl Predicted {
     /// Probabilities that are less sure where outputs are uncertain: softmax or sigmoid of o/√(1 + π v/8), v the variance of an
     /// output, row by row. None for labels that are numbers.
     ///
-    /// Source: MacKay 1992, The evidence framework applied to classification networks, Neural Computation 4, eq. 13 for two classes;
-    /// for several Lu, Ie, Sha 2020, Mean-field approximation to Gaussian-softmax integral.
+    /// Source: D. J. C. MacKay, The evidence framework applied to classification networks, Neural Computation 4 (1992), for two
+    /// classes; for several Z. Lu, E. Ie, F. Sha, Mean-field approximation to Gaussian-softmax integral with application to
+    /// uncertainty estimation, 2020.
     ///
     /// ```
     /// use retrograde_array::array;

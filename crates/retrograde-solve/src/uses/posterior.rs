@@ -212,7 +212,7 @@ impl<T: Tree<Leaf = Array, With<Array> = T> + Clone> Posterior<T> {
         let n = Flattening::of(&self.mean).size();
         let variances: Vec<f64> = match &self.form {
             Form::Dense { lower } => {
-                // Row i of L⁻¹ eᵢ…: the sum of the squares of column i of L⁻¹.
+                // Λ⁻¹ = L⁻ᵀ L⁻¹: entry i of its diagonal is the sum of the squares of column i of L⁻¹.
                 let mut variances = vec![0.0; n];
                 let mut column = vec![0.0; n];
                 for i in 0..n {
