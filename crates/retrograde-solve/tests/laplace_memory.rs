@@ -17,8 +17,8 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
 const MOST_BYTES: usize = 200_000_000;
 const WIDTHS: [usize; 4] = [400, 200, 100, 10];
-const N_ROWS: usize = 32;
-const RANK: usize = 20;
+const N_ROWS: usize = 26;
+const RANK: usize = 10;
 
 type Network = (Var, Var, Var);
 

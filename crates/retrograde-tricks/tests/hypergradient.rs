@@ -220,7 +220,8 @@ fn a_run_that_converges_has_the_hypergradient_of_its_minimum() {
     assert!(found.gradient_norm < 1e-12, "{}", found.gradient_norm);
     let numbers = |a: &Array| a.to_vec::<f64>().unwrap();
     for (by_run, by_minimum) in numbers(&reversed.log_penalties).into_iter().zip(numbers(&found.slope)) {
-        assert!(by_minimum.abs() > 1e-3, "{by_minimum}");
+        // Far above what the two may differ by.
+        assert!(by_minimum.abs() > 1e-4, "{by_minimum}");
         assert!((by_run - by_minimum).abs() < 1e-10, "{by_run} {by_minimum}");
     }
     assert!(numbers(&reversed.log_rates).iter().all(|slope| slope.abs() < 1e-10));
