@@ -1,5 +1,7 @@
 //! Products of a curvature with a vector, compiled once for inputs of a kind.
 
+use std::sync::Arc;
+
 use retrograde_array::Array;
 use retrograde_core::exec::Executor;
 use retrograde_core::ir::Location;
@@ -18,13 +20,26 @@ use super::batch::Batch;
 /// Mistakes in the traced functions; a vector of another tree than the parameters.
 #[derive(Debug)]
 pub struct Product<F, P, B> {
-    run: Jit<F, (P, B, P)>,
+    f: Arc<F>,
+    run: Jit<Shared<F>, (P, B, P)>,
+}
+
+/// The function of a door that is also called inside traced code.
+#[derive(Clone, Debug)]
+struct Shared<F>(Arc<F>);
+
+impl<F: Function<(P, B, P), Output = P>, P, B> Function<(P, B, P)> for Shared<F> {
+    type Output = P;
+    fn apply(&self, args: (P, B, P)) -> P {
+        self.0.apply(args)
+    }
 }
 
 impl<F: Function<(P, B, P), Output = P>, P: Traceable, B: Traceable> Product<F, P, B> {
     #[track_caller]
     pub(super) fn new(f: F) -> Self {
-        Product { run: jit(f) }
+        let f = Arc::new(f);
+        Product { run: jit(Shared(f.clone())), f }
     }
     /// The product.
     ///
@@ -83,6 +98,20 @@ impl<F: Function<(P, B, P), Output = P>, P: Traceable, B: Traceable> Product<F, 
     ) -> Result<P::Arrays, Error> {
         self.call((parameters, &batch.used()), v)
     }
+    /// The product inside traced code.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// use retrograde_core::trace::{Var, door::jit};
+    /// use retrograde_solve::curvature::hessian_vp;
+    /// let product = hessian_vp(|p: Var, x: Var| (p * p * p * x).sum());
+    /// let bend = |p: Var, x: Var| (product.at(p, x, p) * p).sum();
+    /// assert_eq!(jit(bend).call((&array([1.0, 2.0]), &array([1.0, 1.0])))?, array(54.0));
+    /// # Ok::<(), retrograde_core::trace::Error>(())
+    /// ```
+    pub fn at(&self, parameters: P, batch: B, v: P) -> P {
+        self.f.apply((parameters, batch, v))
+    }
     /// How loops are remembered that do not say so themselves. Changes bytes and seconds, no bit of the product.
     ///
     /// ```
@@ -98,11 +127,11 @@ impl<F: Function<(P, B, P), Output = P>, P: Traceable, B: Traceable> Product<F, 
     /// # Ok::<(), retrograde_core::trace::Error>(())
     /// ```
     pub fn tape(self, policy: impl Into<Tape>) -> Self {
-        Product { run: self.run.tape(policy) }
+        Product { run: self.run.tape(policy), f: self.f }
     }
     /// What runs the compiled programs.
     pub fn executor(self, executor: impl Executor + 'static) -> Self {
-        Product { run: self.run.executor(executor) }
+        Product { run: self.run.executor(executor), f: self.f }
     }
     /// What the last call kept.
     pub fn last_tape(&self) -> TapeReport {
