@@ -44,6 +44,6 @@ pub use per_example_norms::{PerExampleNorms, per_example_norms};
 pub use product::Product;
 
 pub(crate) use fisher::{alone, losses_of_rows};
-pub(crate) use lanczos::{steps as lanczos_steps, unchanged as lanczos_unchanged};
+pub(crate) use lanczos::{Map as LanczosMap, steps as lanczos_steps, unchanged as lanczos_unchanged};
 pub(crate) use objective::same;
 pub(crate) use product::arrays;

@@ -133,15 +133,15 @@ where
     pub fn call<C, E: std::error::Error + Send + Sync + 'static>(
         &self,
         (w, h): (&P::Arrays, &H::Arrays),
-        mut inverse: impl FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
+        inverse: impl FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
     ) -> Result<Hyperslope<H::Arrays, C>, UseError> {
         let location = Location(std::panic::Location::caller());
-        self.slope((w, h), &mut inverse, location).map_err(|cause| cause.at(location))
+        self.slope((w, h), inverse, location).map_err(|cause| cause.at(location))
     }
     fn slope<C, E: std::error::Error + Send + Sync + 'static>(
         &self,
         (w, h): (&P::Arrays, &H::Arrays),
-        inverse: &mut dyn FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
+        mut inverse: impl FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
         location: Location,
     ) -> Result<Hyperslope<H::Arrays, C>, Cause> {
         let (value, by_w) = self.outer.call((w, h))?;

@@ -135,10 +135,10 @@ where
         parameters: &P::Arrays,
         train: &B::Arrays,
         gradient: &P::Arrays,
-        mut inverse: impl FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
+        inverse: impl FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
     ) -> Result<Scores<C>, UseError> {
         let location = Location(std::panic::Location::caller());
-        self.scores(parameters, train, gradient, &mut inverse, location).map_err(|cause| cause.at(location))
+        self.scores(parameters, train, gradient, inverse, location).map_err(|cause| cause.at(location))
     }
     /// How the mean loss of test examples changes without each training example.
     ///
@@ -183,17 +183,17 @@ where
         &self,
         parameters: &P::Arrays,
         train: &B::Arrays,
-        mut inverse: impl FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
+        inverse: impl FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
     ) -> Result<Vec<f64>, UseError> {
         let location = Location(std::panic::Location::caller());
-        self.own(parameters, train, &mut inverse, location).map_err(|cause| cause.at(location))
+        self.own(parameters, train, inverse, location).map_err(|cause| cause.at(location))
     }
     fn scores<C, E: std::error::Error + Send + Sync + 'static>(
         &self,
         parameters: &P::Arrays,
         train: &B::Arrays,
         gradient: &P::Arrays,
-        inverse: &mut dyn FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
+        mut inverse: impl FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
         location: Location,
     ) -> Result<Scores<C>, Cause> {
         let n = count(train, "a training batch")?;
@@ -214,7 +214,7 @@ where
         &self,
         parameters: &P::Arrays,
         train: &B::Arrays,
-        inverse: &mut dyn FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
+        mut inverse: impl FnMut(&P::Arrays) -> Result<(P::Arrays, C), E>,
         location: Location,
     ) -> Result<Vec<f64>, Cause> {
         let n = count(train, "a training batch")?;

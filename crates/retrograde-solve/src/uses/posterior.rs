@@ -26,7 +26,7 @@ use retrograde_core::trace::{Error, Tree};
 
 use super::error::{Cause, UseError};
 use super::factored::{factor, not_negative};
-use crate::curvature::{lanczos_steps, lanczos_unchanged};
+use crate::curvature::{LanczosMap, lanczos_steps, lanczos_unchanged};
 use crate::linear::LinearError;
 use crate::linear::dense::{Matrix, cholesky, cholesky_solve, symmetric_eigen};
 use crate::linear::flat::{Flattening, Trees, add_scaled, dot};
@@ -331,7 +331,7 @@ impl<T: Tree<Leaf = Array, With<Array> = T> + Clone> Posterior<T> {
 
 /// See the module: T with β e and β² (T⁻¹)ₖₖ around it, turned to its eigenvectors.
 fn low_rank(
-    product: &mut dyn FnMut(&[f64]) -> Result<Vec<f64>, LinearError>,
+    product: &mut LanczosMap<'_>,
     n: usize,
     prior_precision: f64,
     rank: usize,
