@@ -111,6 +111,5 @@ fn a_network_of_1e5_parameters_stays_under_200_mb() {
     {
         let peak = peak_resident_bytes();
         assert!(peak >= most / 2 && peak < MOST_BYTES, "{peak} bytes resident");
-        println!("at most {most} bytes live, {peak} resident");
     }
 }

@@ -8,8 +8,11 @@ mod experiment;
 
 use std::error::Error;
 
-use experiment::{FULL, flipped, leave_one_out, settings};
+use experiment::{Setting, flipped, leave_one_out, settings};
 use serde_json::json;
+
+/// As stated: all digits, 50 points, 5 %.
+const FULL: Setting = Setting { n_classes: 10, n_points: 50, n_test: 360, percent_flipped: 5 };
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (left_out, flipped, settings) = (leave_one_out(FULL), flipped(FULL)?, settings(FULL)?);

@@ -41,9 +41,6 @@ pub(crate) struct Setting {
     pub(crate) percent_flipped: usize,
 }
 
-/// As stated: all digits, 50 points, 5 %.
-pub(crate) const FULL: Setting = Setting { n_classes: 10, n_points: 50, n_test: 360, percent_flipped: 5 };
-
 /// Features, one-hot labels, weights.
 type Rows = (Array, Array, Array);
 type Batch = (Var, Var, Var);
