@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use retrograde::Error;
 use retrograde::ir::ParseError;
+use retrograde_train::influence::AttributionError;
 use retrograde_train::{
     DataError, ModelError, NoCheckpoint, RecipeError, RunFolderError, SplitError, TrainError,
 };
@@ -46,6 +47,9 @@ pub(crate) enum Failure {
         /// The data.
         data: String,
     },
+    /// Which training rows a prediction rests on.
+    #[error("{0}")]
+    Attribution(#[from] AttributionError),
     /// Which network is to predict.
     #[error("error: found {}, expected {}\n  --> {}\n  help: {}",
         found.map_or("no `--fold`".into(), |n| format!("`--fold {n}`")),

@@ -2,6 +2,7 @@
 //!
 //! - [`train`]: trains a network by a recipe
 //! - [`predict`]: predicts with a trained network
+//! - [`influence`]: says which training rows a prediction rests on
 //! - [`show`]: prints programs, before and after transforms
 //! - [`bench`]: measures gradients through long loops
 //! - [`tricks`]: prints the catalogue of tricks
@@ -13,6 +14,7 @@
 mod bar;
 mod bench;
 mod failure;
+mod influence;
 mod memory;
 mod predict;
 mod show;
@@ -43,6 +45,8 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Predict the target of rows with a trained network.
     Predict(predict::PredictArgs),
+    /// Say which training rows helped and harmed the prediction for a row, and draw them.
+    Influence(influence::InfluenceArgs),
     /// Print a program of the text form, as it is or after transforms.
     Show(show::ShowArgs),
     /// Measure a gradient: seconds, tape bytes, bits, and whether another process finds the same.
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => train::run(&args, out),
         Command::Predict(args) => predict::run(&args, out),
+        Command::Influence(args) => influence::run(&args, out),
         Command::Show(args) => show::run(&args, out),
         Command::Bench(args) => bench::run(&args, out),
         Command::Tricks(args) => tricks::run(&args, out),

@@ -1,7 +1,7 @@
 //! `retrograde predict`.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use retrograde::arrays::io::durable;
@@ -33,12 +33,7 @@ pub(crate) fn run(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Failure
         return Err(Failure::OutExists { path: path.clone() });
     }
     let about = About::load(&args.run)?;
-    let n_folds = about.folds;
-    if args.fold.is_some_and(|fold| fold == 0 || fold > n_folds.unwrap_or(0))
-        || (args.fold.is_none() && n_folds.is_some())
-    {
-        return Err(Failure::Fold { run: args.run.clone(), found: args.fold, n_folds });
-    }
+    expect_fold(&about, &args.run, args.fold)?;
     let recipe = Recipe::load(&args.run.join("recipe.toml"))?;
     let predictor = Predictor::load(&args.run, &recipe, args.fold)?;
     let inputs = load_inputs(&args.data, &about.layout, &about.target)?;
@@ -54,6 +49,17 @@ pub(crate) fn run(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Failure
             Ok(writeln!(out, "{n_rows} predictions in {}", path.display())?)
         }
     }
+}
+
+/// Whether the run has this network: one of several where it has folds, the only one where not.
+pub(crate) fn expect_fold(about: &About, run: &Path, found: Option<usize>) -> Result<(), Failure> {
+    let n_folds = about.folds;
+    let is_there = match (found, n_folds) {
+        (None, None) => true,
+        (Some(fold), Some(n_folds)) => (1..=n_folds).contains(&fold),
+        _ => false,
+    };
+    if is_there { Ok(()) } else { Err(Failure::Fold { run: run.into(), found, n_folds }) }
 }
 
 /// One line per row: its number, what is predicted and, for classes, the probability of each.

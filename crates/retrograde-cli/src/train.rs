@@ -265,7 +265,7 @@ fn toml_of(set: &str) -> Result<String, Failure> {
     Ok(if is_word { format!("{} = \"{value}\"", key.trim()) } else { format!("{} = {value}", key.trim()) })
 }
 
-fn dataset(recipe: &Recipe) -> Result<Dataset, Failure> {
+pub(crate) fn dataset(recipe: &Recipe) -> Result<Dataset, Failure> {
     match &recipe.data {
         Data::Digits => Ok(digits()),
         Data::Path(path) => Ok(load(Path::new(path), &recipe.reading())?),
@@ -298,7 +298,7 @@ fn with_whole_paths(recipe: &Recipe) -> Recipe {
 
 /// The folds of a run, each without the rows to validate on. Data that come with test rows are tested on these, unless
 /// folds are asked for.
-fn folds(recipe: &Recipe, data: &Dataset, n_folds: Option<usize>) -> Result<Vec<Fold>, Failure> {
+pub(crate) fn folds(recipe: &Recipe, data: &Dataset, n_folds: Option<usize>) -> Result<Vec<Fold>, Failure> {
     let keys = Key::from_seed(recipe.seed).split(3);
     let mut n_calls = 0;
     let mut permute = |n| {

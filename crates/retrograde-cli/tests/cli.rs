@@ -548,3 +548,39 @@ fn models_that_do_not_fit_name_the_line() {
     );
     assert!(!temp.path().join("runs").exists());
 }
+
+#[test]
+fn influence_names_training_rows_and_draws_them() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path();
+    succeed(path, &train(&["--out", "run"]));
+    let output = succeed(path, &["influence", "run", "--test", "7", "--show", "3", "--json"]);
+    let found = last_json(&output);
+    let changes = |kind: &str| -> Vec<f64> {
+        found[kind].as_array().unwrap().iter().map(|row| row["change"].as_f64().unwrap()).collect()
+    };
+    let (helpful, harmful) = (changes("helpful"), changes("harmful"));
+    assert!(helpful.len() == 3 && helpful.is_sorted_by(|a, b| a >= b) && helpful[2] > 0.0, "{output}");
+    assert!(harmful.len() == 3 && harmful.is_sorted() && harmful[2] < 0.0, "{output}");
+    assert!(
+        found["residual"].as_f64().unwrap() <= 1e-6 && found["question"] == "(G + 0.01 I)⁻¹ g",
+        "{output}"
+    );
+    assert!(output.contains("damping 0.01 (--damping)") && output.contains("most harmful"), "{output}");
+    let page = fs::read_to_string(path.join("run/influence-7.html")).unwrap();
+    assert_eq!(page.matches("<img src=\"data:image/png;base64,").count(), 7);
+    // More damping, smaller steps.
+    let held = last_json(&succeed(path, &["influence", "run", "--test", "7", "--damping", "10", "--json"]));
+    assert!(held["helpful"][0]["change"].as_f64().unwrap() < 0.1 * helpful[0]);
+    let error = fail(path, &["influence", "run", "--test", "1797"]);
+    assert!(error.contains("found row 1797, expected one from 0 to 1796\n  --> --test 1797"), "{error}");
+    let error = fail(path, &["influence", "run", "--test", "7", "--damping", "0"]);
+    assert!(
+        error.contains("found a damping of 0, expected a positive number")
+            && error.contains("an inverse exists")
+    );
+    let error = fail(path, &["influence", "run", "--test", "7", "--fold", "1"]);
+    assert!(error.contains("the run has one network"), "{error}");
+    let error = fail(path, &["influence", "nowhere", "--test", "7"]);
+    assert!(error.contains("there is no run here"), "{error}");
+}

@@ -10,6 +10,7 @@
 //! - [`evaluate`]: how good a network is
 //! - [`model`]: the networks that a recipe can name, and predicting with a trained one
 //! - [`checkpoint`]: where a run stands, to go on to the same bits
+//! - [`influence`]: which training rows a prediction rests on
 //! - [`run_folder`]: where a run keeps its files
 //! - [`report`]: what a run did, on one page
 //! - [`progress`]: how the loop tells its caller how far it is; nothing here prints
@@ -27,6 +28,7 @@ pub mod digits;
 pub mod evaluate;
 #[cfg(test)]
 mod fuzz;
+pub mod influence;
 mod loss;
 pub mod model;
 pub mod progress;

@@ -121,7 +121,7 @@ impl Loss {
 
 /// Mean of (output − target)².   outputs: [n, 1], targets: [n, 1] → number.
 #[track_caller]
-fn squared_error(outputs: Var, targets: Var) -> Var {
+pub(crate) fn squared_error(outputs: Var, targets: Var) -> Var {
     let error = outputs - targets;
     (error * error).mean()
 }

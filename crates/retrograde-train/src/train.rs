@@ -539,7 +539,7 @@ fn loss_door(loss: Loss, recipe: &Recipe) -> ValueAndGrad<impl Function<Inputs, 
 }
 
 /// Class numbers `i64[n]`, or standardised numbers `f32[n,1]`.
-fn targets_of(targets: &Targets, scaling: &Scaling, rows: &[usize]) -> Array {
+pub(crate) fn targets_of(targets: &Targets, scaling: &Scaling, rows: &[usize]) -> Array {
     match targets {
         Targets::Classes { labels, .. } => {
             Array::vector(rows.iter().map(|&row_idx| i64::from(labels[row_idx])).collect())

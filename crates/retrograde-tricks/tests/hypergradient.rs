@@ -169,3 +169,60 @@ fn mistakes_of_hyperparameters_are_named() {
     assert!(error.contains("the range of this lattice of grid 2^-40; a range of "), "{error}");
     assert!(error.contains("of the loop, counted from 0"), "{error}");
 }
+
+/// At convergence a run forgets its rates, and the slope by its penalties is that of the minimum, which the implicit function
+/// theorem has from the last weights alone.
+#[test]
+fn a_run_that_converges_has_the_hypergradient_of_its_minimum() {
+    use retrograde_solve::linear::{LinearError, cg};
+    use retrograde_solve::uses::hypergradient;
+
+    type Line = (Var, Var);
+    let data = |seed: u64| {
+        let x = normal(Key::from_seed(seed), [20, 2]);
+        let noise = normal(Key::from_seed(seed + 100), [20]).to_vec::<f64>().unwrap();
+        let y = x.to_vec::<f64>().unwrap();
+        let y = y.chunks(2).zip(noise).map(|(x, noise)| x[0] - 0.5 * x[1] + 0.3 + 0.5 * noise);
+        (x.clone(), array(y.collect::<Vec<f64>>()))
+    };
+    let miss = |(slopes, height): Line, (x, y): &(Array, Array)| {
+        let found = constant(x).dot(slopes);
+        let miss = found + height.spread(found.shape()) - constant(y);
+        (miss * miss).mean()
+    };
+    let (train, other) = (data(31), data(32));
+    let (of_train, of_other) = (train.clone(), other.clone());
+    let run = move |hyper: Hyper<Var>, start: Line| {
+        let steps = constant(&array(vec![0.0; 800]));
+        let squared = |line: Line, _: Var| miss(line, &of_train);
+        ReversibleMomentum::default().train(squared, start, steps, hyper)
+    };
+    let last = run.clone();
+    let hyper = Hyper { log_rates: array([-0.7, -0.4]), log_penalties: array([-1.0, -2.0]) };
+    let start = (array([0.0, 0.0]), array(0.0));
+    let reversed = grad(move |hyper: Hyper<Var>, start: Line| miss(run(hyper, start), &of_other));
+    let reversed = reversed.tape(Tape::Reverse).call((&hyper, &start)).unwrap();
+    let fitted = jit(last).call((&hyper, &start)).unwrap();
+
+    let inner = move |line: Line, penalties: Var| {
+        let penalty = |k: usize, squares: Var| 0.5 * penalties.index(0, k).exp() * squares;
+        let (slopes, height) = line;
+        miss(line, &train) + penalty(0, (slopes * slopes).sum()) + penalty(1, height * height)
+    };
+    let implicit = hypergradient(inner, move |line: Line, _: Var| miss(line, &other));
+    let at = (&fitted, &hyper.log_penalties);
+    let found = implicit
+        .call(at, |g| {
+            let found = cg(|v| implicit.curvature(at, v), g).tolerance(1e-13).solve()?;
+            Ok::<_, LinearError>((found.x, found.stop))
+        })
+        .unwrap();
+    assert!(found.gradient_norm < 1e-12, "{}", found.gradient_norm);
+    let numbers = |a: &Array| a.to_vec::<f64>().unwrap();
+    for (by_run, by_minimum) in numbers(&reversed.log_penalties).into_iter().zip(numbers(&found.slope)) {
+        // Far above what the two may differ by.
+        assert!(by_minimum.abs() > 1e-4, "{by_minimum}");
+        assert!((by_run - by_minimum).abs() < 1e-10, "{by_run} {by_minimum}");
+    }
+    assert!(numbers(&reversed.log_rates).iter().all(|slope| slope.abs() < 1e-10));
+}

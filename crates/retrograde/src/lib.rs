@@ -9,7 +9,7 @@ pub use retrograde_core::trace::{Error, ErrorKind, Tree, Var, tree};
 pub use retrograde_core::{exec, ir, prim, tape, trace, transform};
 pub use retrograde_derive::Tree;
 pub use retrograde_engine::{self as engine, Engine};
-pub use retrograde_solve::{curvature, linear, ode};
+pub use retrograde_solve::{curvature, linear, ode, uses};
 pub use retrograde_tricks as tricks;
 
 /// What most programs need.

@@ -191,7 +191,7 @@ where
 }
 
 /// The loss of each row.   → `[n]`
-pub(super) fn losses_of_rows<F, P: Traceable, B: Traceable>(loss: &F, p: &P, batch: B) -> Var
+pub(crate) fn losses_of_rows<F, P: Traceable, B: Traceable>(loss: &F, p: &P, batch: B) -> Var
 where
     F: Function<(P, B), Output = Var>,
 {
@@ -199,6 +199,6 @@ where
 }
 
 /// A row as a batch of one.
-pub(super) fn alone<B: Traceable>(row: &B) -> B {
+pub(crate) fn alone<B: Traceable>(row: &B) -> B {
     row.map_vars(&mut |leaf| leaf.reshape([&[1][..], &leaf.shape()[..]].concat()))
 }

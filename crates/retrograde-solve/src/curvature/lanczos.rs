@@ -56,30 +56,30 @@ impl Spectrum {
 /// What k steps leave of an operator A that is preconditioned with M: vectors v with vᵢᵀ M vⱼ = δᵢⱼ, their images z = M v, and the
 /// tridiagonal T = zᵀAz, similar to a section of √M A √M.
 #[derive(Clone, Debug)]
-pub(super) struct Basis {
-    pub(super) images: Vec<Vec<f64>>,
-    pub(super) diagonal: Vec<f64>,
-    pub(super) beside: Vec<f64>,
+pub(crate) struct Basis {
+    pub(crate) images: Vec<Vec<f64>>,
+    pub(crate) diagonal: Vec<f64>,
+    pub(crate) beside: Vec<f64>,
     /// √(startᵀ M start)
-    pub(super) length: f64,
+    pub(crate) length: f64,
 }
 
 impl Basis {
     /// Eigenvalues, ascending, and eigenvectors of T.
-    pub(super) fn eigen(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
+    pub(crate) fn eigen(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
         tridiagonal_eigen(&self.diagonal, &self.beside[..self.diagonal.len() - 1])
     }
-    pub(super) fn spectrum(&self) -> Spectrum {
+    pub(crate) fn spectrum(&self) -> Spectrum {
         let (values, vectors) = self.eigen();
         Spectrum { weights: vectors.iter().map(|v| v[0] * v[0]).collect(), values }
     }
 }
 
 /// A function on vectors of numbers.
-pub(super) type Map<'a> = dyn FnMut(&[f64]) -> Result<Vec<f64>, LinearError> + 'a;
+pub(crate) type Map<'a> = dyn FnMut(&[f64]) -> Result<Vec<f64>, LinearError> + 'a;
 
 /// At most `n_steps` steps from `start`, with every vector made orthogonal to all before it, twice.
-pub(super) fn steps(
+pub(crate) fn steps(
     product: &mut Map<'_>,
     preconditioned: &mut Map<'_>,
     start: &[f64],
@@ -118,7 +118,7 @@ pub(super) fn steps(
 }
 
 /// No preconditioner.
-pub(super) fn unchanged(v: &[f64]) -> Result<Vec<f64>, LinearError> {
+pub(crate) fn unchanged(v: &[f64]) -> Result<Vec<f64>, LinearError> {
     Ok(v.to_vec())
 }
 

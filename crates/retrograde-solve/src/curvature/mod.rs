@@ -42,3 +42,8 @@ pub use objective::{Fitted, fitted};
 pub use per_example::{PerExample, PerExampleGradients, per_example_gradients};
 pub use per_example_norms::{PerExampleNorms, per_example_norms};
 pub use product::Product;
+
+pub(crate) use fisher::{alone, losses_of_rows};
+pub(crate) use lanczos::{Map as LanczosMap, steps as lanczos_steps, unchanged as lanczos_unchanged};
+pub(crate) use objective::same;
+pub(crate) use product::arrays;

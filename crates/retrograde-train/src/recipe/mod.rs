@@ -28,8 +28,8 @@ use crate::data::{Dataset, Header, Layout, Reading, Targets, Task};
 use crate::diagnosis::{Diagnosis, one_line};
 use crate::model::{Interface, KeysVisitor, Kind, Model};
 use reader::{KEYS, Reader};
-pub use tricks::tricks_used;
 pub(crate) use reader::{MAX_DEPTH, MAX_WIDTH, Setting, setting};
+pub use tricks::tricks_used;
 
 /// What to train and how. Every key has a default; printing a recipe gives TOML that parses back to it.
 #[derive(Clone, PartialEq, Debug)]

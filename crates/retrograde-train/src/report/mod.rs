@@ -4,6 +4,7 @@
 mod chart;
 mod confusion;
 mod html;
+mod influence;
 mod picture;
 mod tape;
 
@@ -19,6 +20,7 @@ use crate::evaluate::{Score, largest};
 use crate::model::probabilities;
 use crate::train::{Job, StepTape, Trained};
 
+pub use influence::{influence_page, name_of};
 pub use tape::tape_svg;
 
 const STYLE: &str = include_str!("style.css");
@@ -184,7 +186,7 @@ fn mistakes(job: Job<'_>, trained: &Trained) -> String {
 
 fn pictures(
     inputs: &Inputs,
-    (height, width): (usize, usize),
+    size: (usize, usize),
     test: &[usize],
     labels: &[u32],
     names: &[String],
@@ -206,11 +208,8 @@ fn pictures(
         wrong.len()
     );
     for (row_idx, found, probability) in wrong {
-        // Ink is dark, as on paper.
-        let pixel = |value: &f32| 255 - (value.clamp(0.0, 1.0) * 255.0).round() as u8;
-        let pixels = inputs.row(row_idx).iter().map(pixel).collect::<Vec<_>>();
         let (expected, found) = (escape(&names[labels[row_idx] as usize]), escape(&names[found]));
-        let address = picture::png(height, width, &pixels);
+        let address = picture::of_row(inputs, size, row_idx);
         let _ = writeln!(
             out,
             "<li><img src=\"{address}\" alt=\"row {row_idx}: {expected}, predicted {found}\"/>{expected} → {found}, {:.0} %</li>",

@@ -7,9 +7,16 @@ use std::io::Write;
 use flate2::{Compression, write::ZlibEncoder};
 
 use super::html::base64;
+use crate::data::Inputs;
+
+/// A `data:` address of a row that is an image, values from 0 to 1. Ink is dark, as on paper.
+pub(crate) fn of_row(inputs: &Inputs, (height, width): (usize, usize), row: usize) -> String {
+    let pixel = |value: &f32| 255 - (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+    png(height, width, &inputs.row(row).iter().map(pixel).collect::<Vec<_>>())
+}
 
 /// A `data:` address of the image, one byte per pixel, white first.
-pub(crate) fn png(height: usize, width: usize, pixels: &[u8]) -> String {
+fn png(height: usize, width: usize, pixels: &[u8]) -> String {
     let mut lines = ZlibEncoder::new(vec![], Compression::default());
     for line in pixels.chunks(width.max(1)).take(height) {
         // Filter 0: none. Writing to memory cannot fail.

@@ -11,6 +11,9 @@
 //! is undone to the bit from the weights after it, for the log2(1/γ) bits of a number that the multiplication destroys. So
 //! `Tape::Reverse` keeps those bits and the last state, whatever the training computes. Law: exact, to the bit, under every policy,
 //! for the run on the lattice; the derivative is declared to be that of the same run without its roundings.
+//!
+//! Where the run converges, the slope by penalties is that of the minimum, which `retrograde_solve::uses::hypergradient` has from the
+//! last weights by one linear solve; a run that stops early has this one.
 
 use retrograde_array::DType;
 use retrograde_core::ir::{Diagnostic, Location};
