@@ -6,7 +6,7 @@ use super::coefficients::EXP_SHORT;
 /// `log2 e`.
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// `ln 2` in 9 bits: its products with integers below 2^15 are exact.
-const LN2_HI: f32 = 0.693_359_375;
+const LN2_HI: f32 = 355.0 / 512.0;
 /// `ln 2 - LN2_HI`.
 const LN2_LO: f32 = -2.121_944_4e-4;
 /// `1.5 * 2^23`: adding it rounds to an integer, found in the low bits.

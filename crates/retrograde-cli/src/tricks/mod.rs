@@ -125,10 +125,11 @@ fn cut(text: &str, width: usize) -> String {
 /// One trick in full; what is not built, with its reason; an unknown id, with those like it.
 fn one(id: &str, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(trick) = catalogue::find(id) {
-        return Ok(match as_json {
+        match as_json {
             true => writeln!(out, "{:#}", Value::Array(vec![object(trick)]))?,
             false => write!(out, "{}", page(trick))?,
-        });
+        }
+        return Ok(());
     }
     match NOT_BUILT.iter().find(|trick| trick.id.eq_ignore_ascii_case(id)) {
         Some(_) if as_json => Ok(writeln!(out, "[]")?),

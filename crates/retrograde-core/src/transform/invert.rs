@@ -341,9 +341,9 @@ fn derive(
 /// The first unknown truth values that a choice hangs on, see Note [decisions]; one for each lane where lanes share theirs.
 fn undecided(step: &Program, known: &[Option<ValueId>], done: &[bool]) -> Option<ValueId> {
     let chooses = |e: &Equation<Prim>| matches!(e.op, Prim::Select(_) | Prim::Cond(_));
-    let open =
+    let mut open =
         step.equations.iter().zip(done).filter(|(e, done)| !**done && chooses(e)).map(|(e, _)| e.inputs[0]);
-    let mut decision = open.filter(|v| known[v.index()].is_none()).next()?;
+    let mut decision = open.find(|v| known[v.index()].is_none())?;
     while let Some(repeated) = step.equations.iter().find(|e| e.outputs == [decision])
         && matches!(repeated.op, Prim::Broadcast(_) | Prim::Reshape(_))
     {

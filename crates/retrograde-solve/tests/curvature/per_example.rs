@@ -20,14 +20,14 @@ fn gradients_are_those_of_separate_tapes() {
     let (p, batch) = (network(1), examples(2, 6));
     let together = per_example_gradients(loss).call((&p, &batch)).unwrap();
     let norms = per_example_norms(loss).call((&p, &batch)).unwrap().to_vec::<f64>().unwrap();
-    for row in 0..6 {
+    for (row, found_norm) in norms.into_iter().enumerate() {
         let alone = flat(&grad(loss).call((&p, &one(&batch, row))).unwrap());
         let of_row = |leaf: &Array| leaf.row(row).compact();
         let found =
             flat(&(of_row(&together.0), of_row(&together.1), of_row(&together.2), of_row(&together.3)));
         assert!(apart(&[found], std::slice::from_ref(&alone)) < 1e-14);
         let norm = alone.iter().map(|x| x * x).sum::<f64>().sqrt();
-        assert!((norms[row] / norm - 1.0).abs() < 1e-13, "{} {norm}", norms[row]);
+        assert!((found_norm / norm - 1.0).abs() < 1e-13, "{found_norm} {norm}");
     }
 }
 
@@ -65,7 +65,7 @@ fn norms_of_convolutions_by_either_way_and_in_groups() {
             let y = conv(x, w, &ConvConfig { ..config.clone() }).tanh();
             (y * y * y).sum() / x.shape()[0] as f64
         };
-        agree(&loss, &kernel, &batch, |w| vec![w.clone()]);
+        agree(loss, &kernel, &batch, |w| vec![w.clone()]);
     }
 }
 

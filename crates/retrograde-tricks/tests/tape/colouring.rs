@@ -34,10 +34,12 @@ fn arrow(x: Var) -> Var {
     x * first + x * x
 }
 
+/// A name, a function, entries of its argument, colours that do.
+type Case = (&'static str, fn(Var) -> Var, usize, usize);
+
 #[test]
 fn a_jacobian_from_few_colours_is_that_of_all_directions() {
-    let cases: [(&str, fn(Var) -> Var, usize, usize); 3] =
-        [("chain", chain, 40, 3), ("grid", grid, 42, 5), ("arrow", arrow, 20, 2)];
+    let cases: [Case; 3] = [("chain", chain, 40, 3), ("grid", grid, 42, 5), ("arrow", arrow, 20, 2)];
     for (name, f, n, most) in cases {
         let pattern = Pattern::of(&f, &[draw(1, [n]), draw(2, [n])]).unwrap();
         let colours = n_colours(&pattern);
