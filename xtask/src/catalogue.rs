@@ -158,7 +158,8 @@ pub fn folders_agree(
         let starts = |at: usize| code[at].text == "const" && reads(&code, at + 2, &[":", "Trick", "="]);
         let n_declared = (0..code.len()).filter(|at| starts(*at)).count();
         let n_listed = n_rows.get(path).copied().unwrap_or(0);
-        if n_declared > n_listed {
+        // Rows of what another crate holds stand in a file without a row of its own.
+        if n_declared > n_listed && !reasons.contains_key(path) {
             offences
                 .push(format!("{path}: declares {n_declared} rows, of which the catalogue lists {n_listed}"));
         }

@@ -15,7 +15,7 @@ fn expect_all(rows: &[Row]) {
 
 #[test]
 fn means_of_estimators_are_predicted_and_shared_batches_are_found() {
-    let rows = study::table(Data::BreastCancer, Size { replicates: 1000, n_steps: 60 }).unwrap();
+    let rows = study::table(Data::BreastCancer, Size { replicates: 2000, n_steps: 60 }).unwrap();
     assert_eq!(rows.len(), 12);
     expect_all(&rows);
     // The power of the test where draws scatter little: a bias of 5 % does not pass.

@@ -253,6 +253,10 @@ pub const WITHOUT_ROW: &[(&str, &str)] = &[
         "crates/retrograde-tricks/src/update/finite_sum/svrg.rs",
         "D16 as a method, whose row is in variance_reduction.rs",
     ),
+    (
+        "crates/retrograde-tricks/src/update/finite_sum/traced.rs",
+        "the user's functions on flat parameters, which methods share",
+    ),
     ("crates/retrograde-tricks/src/update/finite_sum/vector.rs", "sums that methods share"),
     ("crates/retrograde-tricks/src/update/map.rs", "what an update is"),
 ];

@@ -17,6 +17,8 @@ pub(super) const SOURCES: &[Source] = sources! {
     "crates/retrograde-core/src/tape/variance.rs"
     "crates/retrograde-core/src/trace/control.rs"
     "crates/retrograde-core/src/trace/door.rs"
+    "crates/retrograde-solve/src/curvature/hutchinson.rs"
+    "crates/retrograde-solve/src/curvature/inverse/mod.rs"
     "crates/retrograde-tricks/src/adjoint/adaptive_clip.rs"
     "crates/retrograde-tricks/src/adjoint/centralise.rs"
     "crates/retrograde-tricks/src/adjoint/clip.rs"

@@ -225,7 +225,10 @@ pub(super) fn slots_within(
             .saturating_add(slot_numbers(slots, length))
     };
     let least = of_states(1);
-    let (mut low, mut high) = (1, length.unwrap_or(usize::MAX / 2).max(1) + 1);
+    // More slots than this are more than the budget by their states alone.
+    let of_one: u64 = state.iter().map(array_weight).sum();
+    let most = usize::try_from(budget_bytes as u64 / of_one.max(1)).unwrap_or(usize::MAX).min(usize::MAX / 2);
+    let (mut low, mut high) = (1, length.unwrap_or(usize::MAX / 2).min(most).max(1) + 1);
     if least > budget_bytes as u64 {
         return Err(usize::try_from(least).unwrap_or(usize::MAX));
     }

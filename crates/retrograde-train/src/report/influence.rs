@@ -17,7 +17,7 @@ use crate::influence::Attribution;
 /// use retrograde_train::model::Interface;
 /// use retrograde_train::{About, Fold, Predictor, Recipe, Scaling, digits, influence::attribute};
 /// let data = digits();
-/// let recipe = Recipe::parse("[model]\nhidden = []\n", "linear.toml").unwrap();
+/// let recipe = Recipe::parse("[model]\nhidden = [8]\n", "small.toml").unwrap();
 /// let network = recipe.model.start(&Interface::of(&data), Key::from_seed(1));
 /// let predictor = Predictor { network, scaling: Scaling::default(), about: About::of(&data, None) };
 /// let fold = Fold { train: (0..30).collect(), validation: vec![], test: vec![30] };

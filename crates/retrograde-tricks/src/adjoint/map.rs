@@ -25,7 +25,7 @@ pub type Wrong = (String, &'static str);
 ///
 /// ```
 /// use retrograde_array::array;
-/// use retrograde_core::trace::{Var, control::scan};
+/// use retrograde_core::trace::{Var, control::scan, custom::Law};
 /// use retrograde_engine::{grad, jit};
 /// use retrograde_tricks::adjoint::clip::ClipValue;
 /// use retrograde_tricks::adjoint::map::AdjointMap;
@@ -42,6 +42,10 @@ pub type Wrong = (String, &'static str);
 /// // One after the other.
 /// let both = jit(|g: Var| clip.then(Scale { factor: 0.5 }).on(g)).call(&array([0.25, 30.0]))?;
 /// assert_eq!(both, array([0.125, 0.5]));
+/// // What a map states, and the map itself.
+/// assert!(!clip.is_linear() && clip.law() != Law::Exact && ClipValue { bound: -1.0 }.wrong().is_some());
+/// let stated = jit(|g: Var| if clip.wrong_for(&[g]).is_none() { clip.cotangents(&clip.known(), g) } else { g });
+/// assert_eq!(stated.call(&array([0.25, 30.0]))?, array([0.25, 1.0]));
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
 pub trait AdjointMap: Sized {

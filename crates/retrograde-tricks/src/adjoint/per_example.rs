@@ -97,6 +97,9 @@ pub fn per_example_gradients<P: Traceable, X: Traceable>(
 /// let clipped = sum(0.0).call((&w, &xs, &key))?.to_vec::<f64>().unwrap();
 /// assert!(clipped[0] == 0.5 && (clipped[1] - 1.25).abs() < 1e-14);
 /// assert!(sum(0.1).call((&w, &xs, &key))?.to_vec::<f64>().unwrap()[0] != 0.5);
+/// // One by one.
+/// let each = jit(move |w: Var, xs: Var| Private { bound: 1.0, noise: 0.0 }.clipped(loss, w, xs));
+/// assert_eq!(each.call((&w, &xs))?.shape()[..], [3, 2]);
 /// # Ok::<(), retrograde_core::trace::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -88,9 +88,9 @@ impl Block<Var> {
 ///
 /// | blocks | `Store`, bytes | `Reverse`, bytes | bits per activation and update |
 /// |---|---|---|---|
-/// | 10 | 21,504 | 1,104 | 0.226 |
-/// | 100 | 205,824 | 1,344 | 0.099 |
-/// | 1000 | 2,049,024 | 2,312 | 0.040 |
+/// | 10 | 21,504 | 1,096 | 0.223 |
+/// | 100 | 205,824 | 1,352 | 0.102 |
+/// | 1000 | 2,049,024 | 2,296 | 0.040 |
 ///
 /// The larger an update beside what it updates, the more bits rounding destroys: with weights behind the tanh twice as large,
 /// ten blocks lose 0.376 bits.
