@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use retrograde::tricks::catalogue::{self, Group, Law, NOT_BUILT, Source, Trick};
-use retrograde_train::Recipe;
 use retrograde_train::recipe::tricks_used;
+use retrograde_train::{About, Recipe};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -41,7 +41,7 @@ pub(crate) struct TricksArgs {
 pub(crate) fn run(args: &TricksArgs, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(run) = &args.cite {
         let recipe = Recipe::load(&run.join("recipe.toml"))?;
-        return Ok(write!(out, "{}", bibtex(&tricks_used(&recipe)))?);
+        return Ok(write!(out, "{}", bibtex(&tricks_used(&recipe, &About::load(run)?)))?);
     }
     if let Some(id) = &args.id {
         return one(id, args.json, out);

@@ -4,6 +4,8 @@
 //! (`model.dropout`), for which values, and the ids.
 
 use super::Recipe;
+use crate::data::Layout;
+use crate::model::About;
 
 /// For which values of a key a row of the table counts.
 enum When {
@@ -31,6 +33,10 @@ const TABLE: &[(&str, When, &[&str])] = &[
     ("update", Is("yogi"), &["E2"]),
     ("update", Is("rmsprop"), &["E2"]),
     ("update", Is("lion"), &["E3"]),
+    ("update", Is("muon"), &["E4"]),
+    ("update", Is("shampoo"), &["E4"]),
+    ("update", Is("lars"), &["E8"]),
+    ("update", Is("lamb"), &["E8"]),
     ("weight_decay", Positive, &["E13"]),
     ("patience", Positive, &["E13"]),
     ("schedule", Is("cosine"), &["E9"]),
@@ -67,17 +73,27 @@ const TABLE: &[(&str, When, &[&str])] = &[
     ("model.name", Is("binary"), &["B9", "A11"]),
 ];
 
-/// The ids of the tricks that a recipe uses, each once, in the order of the table.
+/// The ids of the tricks that a run uses, each once, in the order of the table: by its recipe, and by its data where that leaves a choice
+/// to them.
 ///
 /// ```
-/// use retrograde_train::{Recipe, recipe::tricks_used};
+/// use retrograde_train::{About, Recipe, digits, recipe::tricks_used};
 /// let recipe = Recipe::parse("update = \"adam\"\nmomentum = 0.9\nweight_decay = 0.0\nschedule = \"constant\"\n", "a.toml")?;
-/// let used = tricks_used(&recipe);
+/// let used = tricks_used(&recipe, &About::of(&digits(), None));
 /// assert!(used.contains(&"E2") && !used.contains(&"E9") && !used.contains(&"E13"));
+/// assert!(used.contains(&"A13")); // digits are classes, so the loss is the cross entropy
 /// # Ok::<(), retrograde_train::RecipeError>(())
 /// ```
-pub fn tricks_used(recipe: &Recipe) -> Vec<&'static str> {
-    used_by(&recipe.to_string().parse::<toml::Table>().unwrap_or_default())
+pub fn tricks_used(recipe: &Recipe, about: &About) -> Vec<&'static str> {
+    let mut resolved = recipe.to_string().parse::<toml::Table>().unwrap_or_default();
+    let loss = if about.classes.is_some() { "cross_entropy" } else { "squared_error" };
+    let standardise = if matches!(about.layout, Layout::Columns { .. }) { "yes" } else { "no" };
+    for (key, chosen) in [("loss", loss), ("standardise", standardise)] {
+        if let Some(value) = resolved.get_mut(key).filter(|value| value.as_str() == Some("auto")) {
+            *value = chosen.into();
+        }
+    }
+    used_by(&resolved)
 }
 
 fn used_by(resolved: &toml::Table) -> Vec<&'static str> {
@@ -126,7 +142,7 @@ mod tests {
     use super::*;
 
     fn used(text: &str) -> Vec<&'static str> {
-        tricks_used(&Recipe::parse(text, "a.toml").unwrap())
+        tricks_used(&Recipe::parse(text, "a.toml").unwrap(), &About::of(&crate::digits(), None))
     }
 
     #[test]
