@@ -45,7 +45,6 @@ pub(crate) struct Size {
 
 impl Size {
     /// As in the theory's measurements.
-    #[allow(dead_code, reason = "the test beside it runs less")]
     pub(crate) const FULL: Size = Size { hidden: 8, n_rows: 1797, batch: 128, n_steps: 300, n_chains: 64 };
 }
 

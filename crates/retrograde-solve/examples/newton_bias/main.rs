@@ -7,6 +7,8 @@
 
 mod indefinite;
 mod study;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 

@@ -37,7 +37,6 @@ pub(crate) enum Data {
     /// 569 rows, 30 features and a constant.
     BreastCancer,
     /// 1797 rows, 64 pixels and a constant; odd or even.
-    #[allow(dead_code, reason = "the test beside it runs the other")]
     DigitsOdd,
 }
 
@@ -63,7 +62,6 @@ pub(crate) struct Row {
 
 impl Row {
     /// For the report.
-    #[allow(dead_code, reason = "the test beside it asserts instead")]
     pub(crate) fn to_json(&self) -> Value {
         let mut figures = self.figures.clone();
         figures["estimator"] = json!(self.name);
@@ -508,9 +506,4 @@ fn one_batch_in_every_factor(
     });
     let found = chains.call((&dense.w, &dense.data, &at))?;
     Ok(numbers(&found).chunks(dense.g.len()).map(<[f64]>::to_vec).collect())
-}
-
-#[allow(dead_code, reason = "the figures of one row, for the test beside it")]
-pub(crate) fn number(row: &Row, key: &str) -> f64 {
-    row.figures[key].as_f64().unwrap_or(f64::NAN)
 }

@@ -1,11 +1,7 @@
 //! The evidence case `newton-bias` in small: the same estimators and assertions on fewer replicates, rows and units.
 
-#[path = "../examples/newton_bias/indefinite.rs"]
-mod indefinite;
-#[path = "../examples/newton_bias/study.rs"]
-mod study;
-
-use study::{Data, Row, Size};
+use super::study::{Data, Row, Size};
+use super::{indefinite, study};
 
 fn expect_all(rows: &[Row]) {
     for row in rows {
@@ -20,7 +16,7 @@ fn means_of_estimators_are_predicted_and_shared_batches_are_found() {
     expect_all(&rows);
     // The power of the test where draws scatter little: a bias of 5 % does not pass.
     let exact = rows.iter().find(|row| row.name == "chain, exact g").unwrap();
-    assert!(study::number(exact, "p_of_a_bias_of_5_percent") < 1e-6);
+    assert!(number(exact, "p_of_a_bias_of_5_percent") < 1e-6);
 }
 
 #[test]
@@ -29,4 +25,9 @@ fn indefinite_curvature_is_refused_and_damped_means_are_predicted() {
     let rows = indefinite::table(small).unwrap();
     assert_eq!(rows.len(), 4);
     expect_all(&rows);
+}
+
+/// The figures of one row.
+fn number(row: &Row, key: &str) -> f64 {
+    row.figures[key].as_f64().unwrap_or(f64::NAN)
 }
