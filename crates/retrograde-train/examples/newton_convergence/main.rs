@@ -6,8 +6,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "writes to the terminal")]
 
-#[allow(dead_code, reason = "the test of the recipe uses the rest")]
 mod sets;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 use std::path::Path;

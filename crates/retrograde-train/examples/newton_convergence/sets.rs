@@ -23,8 +23,6 @@ pub(crate) const RECIPE: [(&str, [f64; 2]); 4] = [
     ("breast cancer 1/n", [6.0, 9.4]),
     ("breast cancer 1e-5", [11.4, 21.7]),
 ];
-/// What may be spent beyond those.
-pub(crate) const SLACK: f64 = 1.1;
 /// Of which the median counts.
 pub(crate) const SEEDS: [u64; 3] = [1, 2, 3];
 
