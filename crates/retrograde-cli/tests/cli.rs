@@ -242,7 +242,7 @@ fn bench_nbody_is_exact_under_every_policy() {
             figures["start_recovered"],
             if policy == "reverse" { Value::Bool(true) } else { Value::Null }
         );
-        let names = "tool task steps primal_s gradient_s ratio tape_bytes bits_per_value_step recomputed_steps peak_rss_mb";
+        let names = "tool task steps primal_s forward_s gradient_s ratio value gnorm2 tape_bytes bits_per_value_step recomputed_steps peak_rss_mb";
         assert!(names.split(' ').all(|name| !figures[name].is_null()), "{figures}");
         // 0.024 after 10,000 steps; the start is dearer, as zeros become small numbers.
         let bits = figures["bits_per_value_step"].as_f64().unwrap();

@@ -2,6 +2,7 @@
 //!
 //! - [`curvature`]: inverse curvature from batches
 //! - [`data`]: memory and speed of the data readers
+//! - [`mechanisms`]: what long loops take for their gradients, beside JAX
 //! - [`newton`]: what stochastic Newton spends, beside other methods and programs
 //! - [`programs`]: what the programs of the project claim: accuracy, tapes, tracing
 //! - [`recipes`]: how good the networks of `recipes/` are
@@ -10,6 +11,7 @@
 
 mod curvature;
 mod data;
+mod mechanisms;
 mod newton;
 mod programs;
 mod recipes;
@@ -99,6 +101,12 @@ pub const CASES: &[Case] = &[
         about: "training by momentum on a lattice, 100 000 steps: weights recovered to the bit, at most 0.155 bit per weight and step for γ = 0.9 and 0.016 for 0.99",
         run: tapes::momentum,
         holds: tapes::momentum_holds,
+    },
+    Case {
+        name: "mechanisms",
+        about: "seconds of loops alone, of their forward part under each policy and of their gradients, beside JAX on the same loops: equal values",
+        run: mechanisms::all,
+        holds: mechanisms::hold,
     },
     Case {
         name: "influence",

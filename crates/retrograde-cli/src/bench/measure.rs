@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::case::Loss;
 use super::reference::{Reference, hex, reference};
+use super::timing::numbers;
 use super::{Problem, Task};
 use crate::ALLOCATOR;
 use crate::failure::Failure;
@@ -27,9 +28,15 @@ pub(super) struct Figures {
     pub(super) policy: String,
     /// `exact`: the bits of the reference are promised; `inexact`: its mean is.
     pub(super) law: &'static str,
+    /// Of the loss alone.
     pub(super) primal_s: f64,
+    /// Of the forward part of its gradient: with what the policy does on the way.
+    pub(super) forward_s: f64,
     pub(super) gradient_s: f64,
     pub(super) ratio: f64,
+    /// The loss, and the squared norm of its gradient.
+    pub(super) value: f64,
+    pub(super) gnorm2: f64,
     /// Live bytes that the forward run left, counted by the allocator.
     pub(super) tape_bytes: usize,
     /// With the states that the sweep computes again beside them, as the report bounds them.
@@ -93,16 +100,20 @@ pub(super) fn measure(task: Task, repeats: usize, threads: usize) -> Result<(Fig
     primal.call(start)?;
     let primal_s = median(repeats, || primal.call(start))?;
     // The first call compiles.
-    let (_, slope) = door.call(start)?;
+    let (value, slope) = door.call(start)?;
+    let squares = |array: &Array| numbers(array).iter().map(|x| x * x).sum::<f64>();
+    let (value, gnorm2) = (numbers(&value).iter().sum(), slope.iter().map(squares).sum());
     let gradient_s = median(repeats, || door.call(start))?;
     let report = door.last_tape();
+    door.forward(start)?;
+    let forward_s = median(repeats, || door.forward(start))?;
 
     // What a door keeps from call to call goes with it: what stays is the tape.
     let before = live_bytes();
     let own = gradient(&problem, task.policy);
-    let (value, summary, tape) = own.forward(start)?;
+    let (of_own, summary, tape) = own.forward(start)?;
     drop((summary, own));
-    let tape_bytes = live_bytes().saturating_sub(before + value.size_bytes());
+    let tape_bytes = live_bytes().saturating_sub(before + of_own.size_bytes());
     drop(tape);
 
     let n_value_steps = problem.n_values as f64 * task.n_steps as f64;
@@ -135,8 +146,11 @@ pub(super) fn measure(task: Task, repeats: usize, threads: usize) -> Result<(Fig
         policy: task.policy.to_string(),
         law: if matches!(task.policy, Tape::Quantise { .. }) { "inexact" } else { "exact" },
         primal_s,
+        forward_s,
         gradient_s,
         ratio: gradient_s / primal_s,
+        value,
+        gnorm2,
         tape_bytes,
         peak_tape_bytes: tape_bytes + (report.peak_bytes() - report.tape_bytes()),
         bits_per_value_step: n_bits / n_value_steps,

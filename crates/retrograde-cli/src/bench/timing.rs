@@ -159,7 +159,8 @@ fn run(
     Ok((Reading { first_s, median_s, best_s: all[0], spread, n: all.len() }, door.last_tape()))
 }
 
-fn numbers(array: &Array) -> Vec<f64> {
+/// The entries, as f64.
+pub(super) fn numbers(array: &Array) -> Vec<f64> {
     retrograde::arrays::ops::convert(array, DType::F64).to_vec::<f64>().unwrap_or_default()
 }
 

@@ -185,6 +185,7 @@ pub(super) fn whole_numbers(key: Key, shape: &[usize], n: u64) -> Array {
 mod tests {
     use super::*;
     use crate::bench::reference::hex;
+    use crate::bench::timing::numbers;
     use retrograde::arrays::ops;
 
     /// Each case, small.
@@ -302,9 +303,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    fn numbers(array: &Array) -> Vec<f64> {
-        ops::convert(array, DType::F64).to_vec::<f64>().unwrap()
     }
 }

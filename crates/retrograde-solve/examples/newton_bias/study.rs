@@ -15,8 +15,6 @@ use retrograde_solve::curvature::{Batches, Cause, RightSide, inverse_hvp};
 use retrograde_solve::hotelling::hotelling;
 use serde_json::{Value, json};
 
-/// Fixed before the first run.
-const SEED: u64 = 20_261_126;
 /// Of the squared parameters, half of it.
 const PENALTY: f64 = 1e-2;
 /// Steps of gradient descent before the curvature is taken: a point on the way.
@@ -47,6 +45,8 @@ pub(crate) struct Size {
     pub(crate) replicates: usize,
     /// Steps of a chain.
     pub(crate) n_steps: usize,
+    /// Of all draws.
+    pub(crate) seed: u64,
 }
 
 /// One estimator.
@@ -363,9 +363,9 @@ fn biased(name: &str, mut figures: Value, stated: Option<f64>) -> Row {
 }
 
 /// All estimators on one data set.
-pub(crate) fn table(data: Data, Size { replicates, n_steps }: Size) -> Result<Vec<Row>, Failure> {
+pub(crate) fn table(data: Data, Size { replicates, n_steps, seed }: Size) -> Result<Vec<Row>, Failure> {
     let dense = Dense::new(data)?;
-    let keys = Key::from_seed(SEED).split(2);
+    let keys = Key::from_seed(seed).split(2);
     let mut rows = vec![];
 
     // What is biased: products of one batch with itself.
@@ -397,7 +397,7 @@ pub(crate) fn table(data: Data, Size { replicates, n_steps }: Size) -> Result<Ve
     let batches = Batches::of(&dense.data, BATCH)?;
     let g = Array::vector(dense.g.clone());
     let ask =
-        || inverse_hvp(loss, &dense.w, &g).stochastic(&batches).chains(replicates).eta(dense.eta).seed(SEED);
+        || inverse_hvp(loss, &dense.w, &g).stochastic(&batches).chains(replicates).eta(dense.eta).seed(seed);
     for (name, right_side, is_averaged) in [
         ("chain, exact g", RightSide::Given, false),
         ("chain, one gradient", RightSide::Once, false),
