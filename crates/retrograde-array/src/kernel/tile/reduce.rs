@@ -151,6 +151,13 @@ impl<T: Num, F: Combine<T>> Body for Folded<T, F> {
 /// Note [canonical sum] of `reduce`, for few terms: column by column if the middle axis is the last.
 #[inline(always)]
 fn reduce<T: Num, F: Combine<T>, const L: usize>(x: &[T], n: usize, inner: usize, out: &mut [T]) {
+    if n <= L && inner == 1 {
+        for (out, x) in out.iter_mut().zip(x.chunks_exact(n)) {
+            // Not in the result's place: each sum would wait for the one before to be written.
+            *out = x[1..].iter().fold(x[0], |total, &term| F::combine(total, term));
+        }
+        return;
+    }
     if n <= L {
         for (out, x) in out.chunks_exact_mut(inner).zip(x.chunks_exact(n * inner)) {
             out.copy_from_slice(&x[..inner]);
