@@ -1,6 +1,8 @@
 //! Values of code under construction.
 
+use super::pair::paired;
 use super::plan::{Plan, far};
+use super::scalarise::scalarised;
 use super::{Op, Reduction, View};
 use crate::kernel::Level;
 use crate::kernel::tile::{Code, Parts, Stream, Where, has_product, has_reduction};
@@ -30,6 +32,22 @@ pub(super) enum Source {
     Reduce { reduction: Reduction, of: Value, lengths: [usize; 3] },
     Assemble { fill: Value, parts: Vec<(Value, View)> },
     Product { a: Value, b: Value, lengths: [i32; 10] },
+}
+
+impl Source {
+    /// Calls `f` with each operand.
+    pub(super) fn operands(&mut self, mut f: impl FnMut(&mut Value)) {
+        match self {
+            Source::Read { .. } | Source::Constant(_) => {}
+            Source::Op { operands, .. } => operands.iter_mut().for_each(f),
+            Source::View { of, .. } | Source::Reduce { of, .. } => f(of),
+            Source::Assemble { fill, parts } => {
+                f(fill);
+                parts.iter_mut().for_each(|(part, _)| f(part));
+            }
+            Source::Product { a, b, .. } => [a, b].into_iter().for_each(f),
+        }
+    }
 }
 
 pub(super) struct Definition {
@@ -289,11 +307,13 @@ impl Builder {
     }
 
     /// The code, for at most the given instruction set.
-    pub fn finish(self, level: Level) -> Code {
+    pub fn finish(mut self, level: Level) -> Code {
+        paired(&mut self);
         let parts = match &self.shape {
             Some(shape) => self.nest_parts(shape),
             None => Plan::small(&self).parts(&self),
         };
-        Code::new(parts, level)
+        let scalar = if self.shape.is_none() { scalarised(&self, parts.steps.len(), level) } else { None };
+        Code::new(parts, scalar, level)
     }
 }

@@ -5,7 +5,7 @@ use super::nest::Axes;
 use super::registers::ALIGNMENT;
 use super::{Op, Reduction, View};
 use crate::kernel::tile::{
-    Action, Address, Block, Move, Nest, STATE, STREAMS, Stage, Step, Stream, Where, padded,
+    Action, Address, Block, GROUP, Move, Nest, STATE, STREAMS, Stage, Step, Stream, Where, padded,
 };
 use crate::{Array, DType, Scalar};
 
@@ -232,6 +232,12 @@ impl Plan {
             Move::Repeated
         } else if is_run(places) {
             Move::Padded
+        } else if let Some(how) =
+            in_groups(places).filter(|_| len.is_some() || self.nest.last().is_multiple_of(GROUP))
+        {
+            let table: Vec<i32> = places.iter().step_by(GROUP).map(|&place| far(place)).collect();
+            operands.push((self.table(&table), DType::I32));
+            how
         } else {
             let table: Vec<i32> = places.iter().map(|&place| far(place)).collect();
             operands.push((self.table(&table), DType::I32));
@@ -349,6 +355,19 @@ impl Plan {
 /// Whether entries lie one after another.
 fn is_run(places: &[isize]) -> bool {
     places.iter().enumerate().all(|(i, &place)| place == i as isize)
+}
+
+/// How entries can be moved a group at a time, if they can.
+fn in_groups(places: &[isize]) -> Option<Move> {
+    let (groups, rest) = places.as_chunks::<GROUP>();
+    let all =
+        |step: isize| groups.iter().all(|group| (0..GROUP).all(|i| group[i] == group[0] + step * i as isize));
+    match () {
+        () if !rest.is_empty() => None,
+        () if all(1) => Some(Move::Neighbours),
+        () if all(0) => Some(Move::Spread),
+        () => None,
+    }
 }
 
 pub(super) fn far(place: isize) -> i32 {

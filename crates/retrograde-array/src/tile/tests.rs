@@ -1,10 +1,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::plan::Plan;
-use super::{Builder, Level, Op, Reduction, TILE, View};
-use crate::kernel::tile::{Code, Parts, Scratch, padded};
+use super::scalarise::scalarised;
+use super::{Arithmetic, Builder, Level, Op, Pair, Reduction, TILE, Value, View};
+use crate::kernel::tile::{
+    Call, Code, Instruction, Operation, Parts, REGISTERS, Run, Scalars, Scratch, Script, padded,
+};
 use crate::map::Function;
-use crate::ops::Binary;
+use crate::ops::{Binary, Comparison, Unary, strong_mul};
 use crate::{Array, DType, array};
 
 /// Sums, products and sines in turn, each operand used for the last time.
@@ -51,11 +54,11 @@ fn code_that_leaves_its_places_is_refused() {
     let refused = |what: &str, breaks: &dyn Fn(&mut Parts)| {
         let mut parts = good.clone();
         breaks(&mut parts);
-        let found = catch_unwind(AssertUnwindSafe(|| Code::new(parts, Level::best())));
+        let found = catch_unwind(AssertUnwindSafe(|| Code::new(parts, None, Level::best())));
         let message = found.err().and_then(|e| e.downcast::<String>().ok());
         assert_eq!(message.as_deref(), Some(&format!("tile code: {what}; this is a bug in retrograde")));
     };
-    assert!(catch_unwind(AssertUnwindSafe(|| Code::new(good.clone(), Level::best()))).is_ok());
+    assert!(catch_unwind(AssertUnwindSafe(|| Code::new(good.clone(), None, Level::best()))).is_ok());
     refused("a result on top of an operand", &|p| p.steps[2].out = p.steps[2].operands[0].0);
     refused("a result outside", &|p| p.registers = 64);
     refused("a register that is read before it is written", &|p| {
@@ -160,6 +163,224 @@ fn parts_in_any_order_give_the_same_bits() {
         };
         for parts in [1, 2, 3, 7, 1000] {
             assert_eq!(run(Some(parts)), run(None), "{shape:?} in {parts} parts");
+        }
+    }
+}
+
+const LEVELS: [Level; 3] = [Level::Portable, Level::Avx2, Level::Avx512];
+
+#[test]
+fn a_pair_has_the_bits_of_one_operation_after_the_other() {
+    let numbers =
+        [0.0, -0.0, 1.0, -2.5, 1.0 + f64::EPSILON, 1e300, 5e-324, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+    let n = numbers.len().pow(3);
+    let operand = |digit: u32| {
+        Array::vector((0..n).map(|i| numbers[i / numbers.len().pow(digit) % numbers.len()]).collect())
+    };
+    let apply = |how: Arithmetic, a: &Array, b: &Array| match how {
+        Arithmetic::Add => crate::ops::binary(Binary::Add, a, b).unwrap(),
+        Arithmetic::Sub => crate::ops::binary(Binary::Sub, a, b).unwrap(),
+        Arithmetic::Mul => crate::ops::binary(Binary::Mul, a, b).unwrap(),
+        Arithmetic::StrongMul => strong_mul(a, b),
+    };
+    let all = [Arithmetic::Add, Arithmetic::Sub, Arithmetic::Mul, Arithmetic::StrongMul];
+    for dtype in [DType::F64, DType::F32] {
+        let operands = [0, 1, 2].map(|digit| crate::ops::convert(&operand(digit), dtype));
+        for (first, second, turned) in
+            all.iter().flat_map(|&a| all.map(|b| [(a, b, false), (a, b, true)])).flatten()
+        {
+            let one = apply(first, &operands[0], &operands[1]);
+            let [x, y] = if turned { [&operands[2], &one] } else { [&one, &operands[2]] };
+            let expected = apply(second, x, y);
+            for level in LEVELS {
+                let mut b = Builder::nest(&[n]);
+                let values = [0; 3].map(|_| {
+                    let input = b.input(dtype, n);
+                    b.read(input, &View::whole(&[n]))
+                });
+                let y = b.op(Op::Pair(Pair { first, second, turned }), &values);
+                b.output(y);
+                let mut out = [Array::zeros(dtype, [n])];
+                let inputs = [&operands[0], &operands[1], &operands[2]];
+                b.finish(level).run(&inputs, &mut out, &mut Scratch::default(), None);
+                assert_eq!(out[0], expected, "{first:?} {second:?} {turned} {dtype} {level:?}");
+            }
+        }
+    }
+}
+
+/// What is used once more, or written, is computed by itself.
+#[test]
+fn only_what_is_used_once_goes_into_a_pair() {
+    let steps = |uses_again: bool, is_written: bool| {
+        let mut b = Builder::nest(&[16]);
+        let x = b.input(DType::F64, 16);
+        let x = b.read(x, &View::whole(&[16]));
+        let square = b.op(Op::Binary(Binary::Mul), &[x, x]);
+        let sum = b.op(Op::Binary(Binary::Add), &[square, if uses_again { square } else { x }]);
+        b.output(sum);
+        if is_written {
+            b.output(square);
+        }
+        b.finish(Level::best()).steps()
+    };
+    assert_eq!((steps(false, false), steps(true, false), steps(false, true)), (1, 2, 2));
+}
+
+/// A draw of everything that small code can do, on a few numbers.
+fn small(seed: u64, dtype: DType) -> (Builder, Vec<Array>) {
+    let mut words = crate::rng::random_bits(crate::rng::Key::from_seed(seed), 200).into_iter();
+    let mut draw = |n: usize| words.next().unwrap() as usize % n;
+    let mut b = Builder::small();
+    let n = [1, 3, 4][draw(3)];
+    let mut inputs = vec![];
+    let mut values: Vec<Value> = vec![];
+    for i in 0..2 {
+        let x = crate::rng::normal(crate::rng::Key::from_seed(seed).fold_in(i), [n]);
+        let x = crate::ops::convert(&x, dtype);
+        let input = b.input(dtype, n);
+        let view = if i == 0 { View::whole(&[n]) } else { View::whole(&[n]).reversed(&[0]) };
+        values.push(b.read(input, &view));
+        inputs.push(x);
+    }
+    let two = crate::ops::convert(&array(2.0), dtype).get(0).unwrap();
+    values.push(b.constant(two, &[n]));
+    for _ in 0..12 {
+        let mut any = || values[draw(values.len())];
+        let [x, y, z] = [any(), any(), any()];
+        let value = match draw(13) {
+            0 => b.op(Op::Binary([Binary::Add, Binary::Sub, Binary::Mul][draw(3)]), &[x, y]),
+            1 => b.op(Op::Binary([Binary::Div, Binary::Max][draw(2)]), &[x, y]),
+            2 => b.op([Op::Fma, Op::Clamp][draw(2)], &[x, y, z]),
+            3 => b.op(Op::Function([Function::Sin, Function::Exp, Function::Tanh][draw(3)]), &[x]),
+            4 => b.op(Op::Unary(Unary::Neg), &[x]),
+            5 => b.op([Op::StrongMul, Op::StrongDiv, Op::Min, Op::Rem][draw(4)], &[x, y]),
+            6 => {
+                let comparison = [Comparison::Eq, Comparison::Lt, Comparison::Ge][draw(3)];
+                let mask = b.op(Op::Compare(comparison), &[x, y]);
+                b.op(Op::Select, &[mask, y, z])
+            }
+            7 => b.view(x, &View::whole(&[n]).reversed(&[0])),
+            8 => {
+                let all = b.reduce([Reduction::Sum, Reduction::Max][draw(2)], x, [1, n, 1]);
+                b.view(all, &View::whole(&[]).broadcast(&[n], &[]))
+            }
+            9 => {
+                // Longer than there are lanes.
+                let long = b.view(x, &View::whole(&[n]).broadcast(&[19, n], &[1]));
+                b.reduce(Reduction::Sum, long, [1, 19, n])
+            }
+            10 => {
+                let zero = b.constant(crate::ops::convert(&array(0.0), dtype).get(0).unwrap(), &[]);
+                b.assemble(n, zero, &[(x, View::whole(&[n]).reversed(&[0]))])
+            }
+            11 => {
+                let outer = (&View::whole(&[1, n, 1]), &View::whole(&[1, 1, n]));
+                let square = b.product((x, outer.0), (y, outer.1));
+                b.product((square, &View::whole(&[1, n, n])), (z, &View::whole(&[1, n, 1])))
+            }
+            _ => {
+                let finite = b.op(Op::IsFinite, &[x]);
+                let not = b.op(Op::Not, &[finite]);
+                let both = b.op(Op::Binary(Binary::Max), &[finite, not]);
+                b.op(Op::Convert(dtype), &[both])
+            }
+        };
+        values.push(value);
+    }
+    let mask = b.op(Op::Compare(Comparison::Lt), &[values[0], values[values.len() - 1]]);
+    let last = values[values.len() - 1];
+    b.output(last);
+    b.output(mask);
+    (b, inputs)
+}
+
+/// A program in registers of single numbers and over tiles, at the level that has no other.
+#[test]
+fn scalar_code_has_the_bits_of_tiles() {
+    let mut n_scalar = 0;
+    for seed in 0..400 {
+        for dtype in [DType::F64, DType::F32] {
+            let (b, inputs) = small(seed, dtype);
+            let inputs: Vec<&Array> = inputs.iter().collect();
+            let is_scalar = scalarised(&b, usize::MAX, Level::best()).is_some();
+            n_scalar += usize::from(is_scalar);
+            let run = |b: Builder, is_scalar: bool| {
+                let n = b.values[b.outputs[0].0].size;
+                let mut out = [Array::zeros(dtype, [n]), Array::zeros(DType::Bool, [n])];
+                let scalar = if is_scalar { scalarised(&b, usize::MAX, Level::best()) } else { None };
+                let code = Code::new(Plan::small(&b).parts(&b), scalar, Level::Portable);
+                code.run(&inputs, &mut out, &mut Scratch::default(), None);
+                out
+            };
+            assert_eq!(run(small(seed, dtype).0, is_scalar), run(b, false), "{seed} {dtype}");
+        }
+    }
+    // None on a CPU without fused multiplication; else nearly all.
+    assert!(n_scalar > 700 || Level::best() == Level::Portable, "{n_scalar}");
+}
+
+#[test]
+fn scalar_code_that_leaves_its_places_is_refused() {
+    let run = |place: usize, register: u16, n: u16| Run { array: 0, is_truth: false, place, register, n };
+    let instruction = |operation, out, operands| Instruction { operation, out, operands };
+    let good = Script {
+        constants: vec![1.0],
+        loads: vec![run(0, 0, 2)],
+        instructions: vec![
+            instruction(Operation::Add, 2, [0, REGISTERS as u16 - 1, 0]),
+            instruction(Operation::Call, 0, [0, 0, 0]),
+        ],
+        calls: vec![Call { function: Op::Function(Function::Sin), out: 3, operands: [1, 1], n: 1 }],
+        stores: vec![run(0, 2, 2)],
+    };
+    let made = |script: Script<f64>| {
+        let arrays = [(DType::F64, 2)];
+        let made = catch_unwind(|| Scalars::new(script, &arrays, &arrays, Level::best()));
+        made.err().and_then(|e| e.downcast::<String>().ok())
+    };
+    assert_eq!(made(good.clone()), None);
+    let refused = |what: &str, breaks: &dyn Fn(&mut Script<f64>)| {
+        let mut script = good.clone();
+        breaks(&mut script);
+        let message = made(script);
+        assert_eq!(message.as_deref(), Some(&format!("tile code: {what}; this is a bug in retrograde")));
+    };
+    refused("a number outside", &|s| s.loads[0].place = 1);
+    refused("a number outside", &|s| s.loads[0].register = REGISTERS as u16 - 1);
+    refused("a number outside", &|s| s.stores[0].is_truth = true);
+    refused("entries that are not written", &|s| s.stores[0].n = 1);
+    refused("a function of registers that are not there", &|s| s.calls[0].out = REGISTERS as u16);
+    refused("a function of registers that are not there", &|s| s.calls[0].operands = [3, 3]);
+    refused("a call of no function", &|s| s.calls[0].function = Op::Copy);
+    refused("a call that is not there", &|s| s.instructions[1].operands[0] = 1);
+    refused("more constants than registers", &|s| s.constants = vec![0.0; REGISTERS + 1]);
+}
+
+/// Entries that lie side by side or are repeated move together, also where a tile ends within the array.
+#[test]
+fn entries_move_in_groups() {
+    for (rows, columns) in [(8, 8), (24, 16), (200, 24), (7, 8), (130, 40)] {
+        let x = crate::rng::normal(crate::rng::Key::from_seed(rows as u64), [columns]);
+        let y = crate::rng::normal(crate::rng::Key::from_seed(columns as u64), [rows]);
+        let shape = [rows, columns];
+        for dtype in [DType::F64, DType::F32] {
+            let (x, y) = (crate::ops::convert(&x, dtype), crate::ops::convert(&y, dtype));
+            let expected = [&x, &y]
+                .into_iter()
+                .zip([1, 0])
+                .map(|(a, axis)| crate::ops::broadcast(a, &crate::Shape::from(shape), &[axis]));
+            let expected: Vec<Array> = expected.map(|a| a.compact()).collect();
+            for mut b in [Builder::nest(&shape), Builder::small()] {
+                for (axis, n) in [(1, columns), (0, rows)] {
+                    let input = b.input(dtype, n);
+                    let value = b.read(input, &View::whole(&[n]).broadcast(&shape, &[axis]));
+                    b.output(value);
+                }
+                let mut out = [0; 2].map(|_| Array::zeros(dtype, shape));
+                b.finish(Level::best()).run(&[&x, &y], &mut out, &mut Scratch::default(), None);
+                assert_eq!(&out[..], &expected[..], "{shape:?}");
+            }
         }
     }
 }

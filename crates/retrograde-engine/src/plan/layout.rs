@@ -11,7 +11,7 @@ use retrograde_core::prim::{Prim, Program, Value};
 use super::{Action, Detail, Draft, Holds, Operand, Plan, Run, Scratch, Slot, Step, is_bits};
 
 /// Constants of more bytes than this are made anew in every run rather than kept: they would be held as long as the program.
-const LARGEST_CONSTANT: usize = 1 << 22;
+pub(super) const LARGEST_CONSTANT: usize = 1 << 22;
 
 /// Memory that one value may have after another: of one dtype and number of entries.
 type Class = (DType, usize);

@@ -9,6 +9,7 @@
 
 mod body;
 mod frame;
+mod known;
 mod layout;
 mod run;
 
@@ -130,6 +131,8 @@ impl Plan {
     fn of(program: &Program, detail: Detail, is_body: bool) -> Plan {
         let inlined = without_calls(program);
         let program = inlined.as_ref().unwrap_or(program);
+        let folded = if detail == Detail::Fused { known::folded(program) } else { None };
+        let program = folded.as_ref().unwrap_or(program);
         let groups = match detail {
             Detail::Fused => kernel::fuse(program),
             Detail::OneByOne => (0..program.equations.len()).map(Group::Equation).collect(),

@@ -7,16 +7,18 @@
 use super::super::{Level, level};
 use super::body::{Routine, at, padded};
 use super::code::{Call, Code, Length, Moving};
+use super::moves::GROUP;
 use super::parts::{Action, Address, CONSTANTS, LINE, Line, Parts, REGISTERS, STREAMS, Step, Stream, Where};
 use super::reduce::{Begun, STATE};
 use super::routine::{Move, Reduction, Stage, move_routine, op_routine, product_routine, reduction_routine};
+use super::scalar::Scalar;
 use crate::DType;
 
 /// Code that may run: Note [checked code].
 ///
 /// # Panics
 /// When it may not: internal misuse.
-pub(super) fn checked(parts: Parts, at: Level) -> Code {
+pub(super) fn checked(parts: Parts, scalar: Option<Scalar>, at: Level) -> Code {
     let nest = &parts.nest;
     check(nest.block > 0 && nest.inner > 0 && nest.rows > 0 && nest.tiles() > 0, "an empty nest");
     check(u32::try_from(parts.registers.max(parts.constants.bytes())).is_ok(), "registers of four gigabytes");
@@ -51,12 +53,12 @@ pub(super) fn checked(parts: Parts, at: Level) -> Code {
             store: move_routine(Move::Stored, dtype, checker.level),
         }
     });
-    Code { once, begin, calls, end, moving: moving.collect(), parts }
+    Code { once, begin, calls, end, moving: moving.collect(), parts, scalar }
 }
 
 #[cold]
 #[track_caller]
-fn broken(what: &str) -> ! {
+pub(super) fn broken(what: &str) -> ! {
     panic!("tile code: {what}; this is a bug in retrograde")
 }
 
@@ -217,7 +219,7 @@ impl Checker<'_> {
             }
             Action::Move(how) => {
                 let dtype = operand(0).1;
-                let (room, mut reads) = match how {
+                let (room, reads) = match how {
                     Move::Repeated => (padded(whole), vec![Reach::first(1)]),
                     Move::Padded => (padded(whole), vec![Reach::first(whole)]),
                     Move::Stored => (whole, vec![Reach::first(whole)]),
@@ -226,19 +228,29 @@ impl Checker<'_> {
                         check(first >= 0, "a place before the first");
                         (last as usize + 1, vec![Reach::first(whole), Reach::first(whole)])
                     }
+                    Move::Neighbours | Move::Spread => {
+                        let last = if step.len.is_none() { nest.last() } else { whole };
+                        let are_groups = whole.is_multiple_of(GROUP) && last.is_multiple_of(GROUP);
+                        check(are_groups, "entries that are no groups");
+                        let table = self.words(operand(1).0, whole / GROUP);
+                        let beyond = if how == Move::Neighbours { GROUP as isize - 1 } else { 0 };
+                        let reach = |table: &[i32]| {
+                            let (first, last) = range(table);
+                            (first, last + beyond)
+                        };
+                        let read = Reach { whole: reach(&table), last: reach(&table[..last / GROUP]) };
+                        (padded(whole), vec![read, Reach::first(whole / GROUP)])
+                    }
                     Move::Gathered => {
                         let table = self.words(operand(1).0, whole);
                         let last = if step.len.is_none() { nest.last() } else { whole };
-                        (padded(whole), vec![Reach { whole: range(&table), last: range(&table[..last]) }])
+                        let read = Reach { whole: range(&table), last: range(&table[..last]) };
+                        (padded(whole), vec![read, Reach::first(whole)])
                     }
                 };
-                check(
-                    how == Move::Gathered || how == Move::Repeated || step.len.is_some(),
-                    "a move of a tile",
-                );
-                if how == Move::Gathered {
-                    reads.push(Reach::first(whole));
-                }
+                let is_of_tiles =
+                    matches!(how, Move::Gathered | Move::Neighbours | Move::Spread | Move::Repeated);
+                check(is_of_tiles || step.len.is_some(), "a move of a tile");
                 (move_routine(how, dtype, self.level), dtype, room, reads)
             }
             Action::Begin => return self.state(step, at::<Begun>(self.level)),

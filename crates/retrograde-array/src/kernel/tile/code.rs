@@ -16,6 +16,7 @@ use super::super::Level;
 use super::body::{Routine, padded};
 use super::check::{check, checked};
 use super::parts::{Address, Block, Parts, STREAMS, Where};
+use super::scalar::{Room, Scalar};
 use crate::Array;
 
 /// A step ready to run.
@@ -59,6 +60,8 @@ pub struct Code {
     pub(super) calls: Vec<Call>,
     pub(super) end: Vec<Call>,
     pub(super) moving: Vec<Moving>,
+    /// The same over single numbers, where that takes less time.
+    pub(super) scalar: Option<Scalar>,
 }
 
 /// What moves a stream on.
@@ -83,6 +86,7 @@ pub(super) struct Moving {
 #[derive(Default)]
 pub struct Scratch {
     lanes: Vec<Mutex<Lane>>,
+    room: Room,
     inputs: Vec<Pointer>,
     outputs: Vec<Pointer>,
 }
@@ -92,7 +96,7 @@ impl Scratch {
     pub fn size_bytes(&self) -> usize {
         let bytes =
             |lane: &Mutex<Lane>| lane.lock().unwrap_or_else(PoisonError::into_inner).registers.bytes();
-        self.lanes.iter().map(bytes).sum()
+        self.lanes.iter().map(bytes).sum::<usize>() + self.room.bytes()
     }
 }
 
@@ -124,8 +128,8 @@ impl Code {
     ///
     /// # Panics
     /// When it may not: internal misuse.
-    pub(crate) fn new(parts: Parts, at: Level) -> Code {
-        checked(parts, at)
+    pub(crate) fn new(parts: Parts, scalar: Option<Scalar>, at: Level) -> Code {
+        checked(parts, scalar, at)
     }
 
     /// Tiles of a run.
@@ -160,7 +164,7 @@ impl Code {
     ) {
         check(inputs.len() == self.parts.inputs.len(), "another number of inputs");
         check(outputs.len() == self.parts.outputs.len(), "another number of outputs");
-        let Scratch { lanes, inputs: ins, outputs: outs } = scratch;
+        let Scratch { lanes, room, inputs: ins, outputs: outs } = scratch;
         ins.clear();
         for (array, &expected) in inputs.iter().zip(&self.parts.inputs) {
             let (dtype, pointer, len) = array.memory();
@@ -172,6 +176,9 @@ impl Code {
             let (dtype, pointer, len) = array.memory_mut();
             check((dtype, len) == expected, "another output than was promised");
             outs.push(Pointer(pointer));
+        }
+        if let Some(scalar) = &self.scalar {
+            return scalar.run(inputs, outputs, room);
         }
         let (row, rows) = (self.parts.row, self.most_parts());
         let parts = spread.as_ref().map_or(1, |&(n, _)| n.clamp(1, rows));

@@ -73,8 +73,6 @@ entrywise! {
     Minus [Num] (x: T, y: T) -> T { x.minus(y) }
     Times [Num] (x: T, y: T) -> T { x.times(y) }
     Divided [Float] (x: T, y: T) -> T { x.divided(y) }
-    StrongTimes [Float + PartialOrd] (x: T, y: T) -> T { crate::ops::strong::product(x, y) }
-    StrongDivided [Float + PartialOrd] (x: T, y: T) -> T { crate::ops::strong::quotient(x, y) }
     Larger [Num] (x: T, y: T) -> T { x.larger(y) }
     Smaller [Num] (x: T, y: T) -> T { x.smaller(y) }
     Remainder [Pieces] (x: T, y: T) -> T { x.remainder(y) }

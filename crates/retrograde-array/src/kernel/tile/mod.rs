@@ -6,17 +6,22 @@ mod code;
 mod entry;
 pub mod hand;
 mod moves;
+mod pair;
 mod parts;
 mod product;
 mod reduce;
 mod routine;
+mod scalar;
 
 pub(crate) use body::at;
 pub use code::{Code, Scratch, Spread};
 pub(crate) use entry::function;
+pub(crate) use moves::GROUP;
+pub use pair::{Arithmetic, Pair};
 pub(crate) use parts::{Action, Address, Block, Nest, Parts, STREAMS, Step, Stream, Where};
 pub(crate) use routine::{Move, Stage};
 pub use routine::{Op, Reduction};
+pub(crate) use scalar::{Call, Instruction, Number, Operation, REGISTERS, Run, Scalar, Scalars, Script};
 
 /// `n` rounded up to what tiles are padded to: Note [padding] of `code`.
 pub(crate) const fn padded(n: usize) -> usize {

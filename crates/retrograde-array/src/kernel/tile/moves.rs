@@ -54,6 +54,41 @@ impl<T: Copy> Body for Gathered<T> {
     }
 }
 
+/// Entries that [`Neighbours`] and [`Spread`] move at once: a vector of the widest numbers.
+pub(crate) const GROUP: usize = 8;
+
+/// For each [`GROUP`] of `n >= 1` entries, as many of the operand from the place on that the second operand, of `i32`, says; padded.
+pub(super) struct Neighbours<T>(PhantomData<T>);
+impl<T: Copy> Body for Neighbours<T> {
+    #[inline(always)]
+    unsafe fn run(out: *mut u8, a: *const u8, places: *const u8, _: *const u8, n: usize) {
+        let (from, to) = (a.cast::<T>(), out.cast::<T>());
+        // SAFETY: a place for each group may be read, the operand from each of them on; `padded(n)` entries may be written.
+        unsafe {
+            for (i, &place) in read::<i32>(places, n / GROUP).iter().enumerate() {
+                std::ptr::copy_nonoverlapping(from.offset(place as isize), to.add(GROUP * i), GROUP);
+            }
+            pad(to, n);
+        }
+    }
+}
+
+/// For each [`GROUP`] of `n >= 1` entries, as often the operand's entry at the place that the second operand, of `i32`, says; padded.
+pub(super) struct Spread<T>(PhantomData<T>);
+impl<T: Copy> Body for Spread<T> {
+    #[inline(always)]
+    unsafe fn run(out: *mut u8, a: *const u8, places: *const u8, _: *const u8, n: usize) {
+        let (from, to) = (a.cast::<T>(), out.cast::<T>());
+        // SAFETY: a place for each group may be read, the operand at each of them; `padded(n)` entries may be written.
+        unsafe {
+            for (i, &place) in read::<i32>(places, n / GROUP).iter().enumerate() {
+                write::<T>(to.add(GROUP * i).cast(), GROUP).fill(*from.offset(place as isize));
+            }
+            pad(to, n);
+        }
+    }
+}
+
 /// Writes the operand's `n` entries to the places that the second operand, of `i32`, says; other entries of the result stay.
 pub(super) struct Placed<T>(PhantomData<T>);
 impl<T: Copy> Body for Placed<T> {

@@ -151,6 +151,13 @@ impl<T: Num, F: Combine<T>> Body for Folded<T, F> {
 /// Note [canonical sum] of `reduce`, for few terms: column by column if the middle axis is the last.
 #[inline(always)]
 fn reduce<T: Num, F: Combine<T>, const L: usize>(x: &[T], n: usize, inner: usize, out: &mut [T]) {
+    if n <= L && inner == 1 {
+        for (out, x) in out.iter_mut().zip(x.chunks_exact(n)) {
+            // Not in the result's place: each sum would wait for the one before to be written.
+            *out = x[1..].iter().fold(x[0], |total, &term| F::combine(total, term));
+        }
+        return;
+    }
     if n <= L {
         for (out, x) in out.chunks_exact_mut(inner).zip(x.chunks_exact(n * inner)) {
             out.copy_from_slice(&x[..inner]);
@@ -159,6 +166,24 @@ fn reduce<T: Num, F: Combine<T>, const L: usize>(x: &[T], n: usize, inner: usize
                     *total = F::combine(*total, term);
                 }
             }
+        }
+        return;
+    }
+    if inner == 1 {
+        for (out, x) in out.iter_mut().zip(x.chunks_exact(n)) {
+            let mut lanes = [T::ZERO; L];
+            let (first, rest) = x.split_at(L);
+            lanes.copy_from_slice(first);
+            let (rounds, tail) = rest.as_chunks::<L>();
+            for round in rounds {
+                for j in 0..L {
+                    lanes[j] = F::combine(lanes[j], round[j]);
+                }
+            }
+            for (lane, &term) in lanes.iter_mut().zip(tail) {
+                *lane = F::combine(*lane, term);
+            }
+            *out = halved::<T, F, L>(lanes);
         }
         return;
     }
@@ -173,14 +198,20 @@ fn reduce<T: Num, F: Combine<T>, const L: usize>(x: &[T], n: usize, inner: usize
                     *lane = F::combine(*lane, x[row * inner + j]);
                 }
             }
-            let mut half = L / 2;
-            while half > 0 {
-                for j in 0..half {
-                    lanes[j] = F::combine(lanes[j], lanes[j + half]);
-                }
-                half /= 2;
-            }
-            *out = lanes[0];
+            *out = halved::<T, F, L>(lanes);
         }
     }
+}
+
+/// The fold of the lanes by halves.
+#[inline(always)]
+fn halved<T: Num, F: Combine<T>, const L: usize>(mut lanes: [T; L]) -> T {
+    let mut half = L / 2;
+    while half > 0 {
+        for j in 0..half {
+            lanes[j] = F::combine(lanes[j], lanes[j + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
 }

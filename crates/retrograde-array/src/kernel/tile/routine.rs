@@ -2,6 +2,7 @@
 
 use super::super::Level;
 use super::body::{Routine, at};
+use super::pair::{One, Pair, StrongProduct, StrongQuotient, pair_routine};
 use super::{entry, moves, product, reduce};
 use crate::DType;
 use crate::map::{BinaryFunction, Function};
@@ -49,6 +50,8 @@ pub enum Op {
     IsFinite,
     /// [`ops::convert`](crate::ops::convert)
     Convert(DType),
+    /// Two operations in one pass.
+    Pair(Pair),
 }
 
 /// How the entries along one axis become one, in the canonical order.
@@ -121,7 +124,7 @@ pub(super) fn op_routine(op: Op, operands: &[DType], level: Level) -> Option<(Ro
         | Op::Not
         | Op::IsFinite
         | Op::Convert(_) => 1,
-        Op::Fma | Op::Clamp | Op::Select => 3,
+        Op::Fma | Op::Clamp | Op::Select | Op::Pair(_) => 3,
         _ => 2,
     };
     if operands.len() != n_operands || operands.contains(&DType::BF16) {
@@ -146,9 +149,10 @@ pub(super) fn op_routine(op: Op, operands: &[DType], level: Level) -> Option<(Ro
         Op::Binary(Binary::Mul) => number!(first, T => at::<entry::Times<T>>(level)),
         Op::Binary(Binary::Max) => number!(first, T => at::<entry::Larger<T>>(level)),
         Op::Binary(Binary::Div) => float!(first, T => at::<entry::Divided<T>>(level)),
-        Op::StrongMul => float!(first, T => at::<entry::StrongTimes<T>>(level)),
-        Op::StrongDiv => float!(first, T => at::<entry::StrongDivided<T>>(level)),
+        Op::StrongMul => float!(first, T => at::<One<T, StrongProduct>>(level)),
+        Op::StrongDiv => float!(first, T => at::<One<T, StrongQuotient>>(level)),
         Op::Fma => number!(first, T => at::<entry::Fused<T>>(level)),
+        Op::Pair(pair) => float!(first, T => pair_routine::<T>(pair, level)),
         Op::Function(f) => float!(first, T => entry::function_routine::<T>(f, level)),
         Op::Function2(f) => float!(first, T => entry::function2_routine::<T>(f, level)),
         Op::Piecewise(Piecewise::Abs) => number!(first, T => at::<entry::Magnitude<T>>(level)),
@@ -294,6 +298,10 @@ pub(crate) enum Move {
     Repeated,
     /// See [`moves::Gathered`].
     Gathered,
+    /// See [`moves::Neighbours`].
+    Neighbours,
+    /// See [`moves::Spread`].
+    Spread,
     /// See [`moves::Placed`].
     Placed,
 }
@@ -305,6 +313,8 @@ pub(super) fn move_routine(how: Move, dtype: DType, level: Level) -> Routine {
         Move::Stored => at::<moves::Stored<T>>(level),
         Move::Repeated => at::<moves::Repeated<T>>(level),
         Move::Gathered => at::<moves::Gathered<T>>(level),
+        Move::Neighbours => at::<moves::Neighbours<T>>(level),
+        Move::Spread => at::<moves::Spread<T>>(level),
         Move::Placed => at::<moves::Placed<T>>(level),
     })
 }
