@@ -72,6 +72,81 @@ fn every_method_comes_to_the_same_minimum_and_counts_its_passes() {
     }
 }
 
+/// Put away after each step and taken up again in a new run, with a new sum: the bits of the run that went straight on.
+#[test]
+fn every_method_is_resumed_after_each_step_to_the_same_bits() {
+    let problem = || {
+        let start = Array::zeros(DType::F64, [3]);
+        FiniteSum::new(start, rows(160, 3), line, logistic).unwrap().l2(0.05).unwrap()
+    };
+    let (limits, start) = (Limits { passes: 30.0, tolerance: 1e-14, seed: 3 }, Array::zeros(DType::F64, [3]));
+    for method in every_method() {
+        let (one, other) = (problem(), problem());
+        let mut straight = one.begin(method.as_ref(), limits, &start).unwrap();
+        let mut memory = other.begin(method.as_ref(), limits, &start).unwrap().memory();
+        let mut anew = None;
+        loop {
+            let mut resumed = other.resume(method.as_ref(), limits, &memory).unwrap();
+            if resumed.progress().n_steps == 2 {
+                // Begun, not resumed, where the run is after two steps.
+                let w = Array::vector(resumed.progress().w.to_vec());
+                let mut begun = other.begin(method.as_ref(), limits, &w).unwrap();
+                begun.step().unwrap();
+                anew = Some(begun.progress().w.to_vec());
+            }
+            let stop = straight.step().unwrap();
+            assert_eq!(resumed.step().unwrap(), stop, "{method:?}");
+            memory = resumed.memory();
+            let expected = straight.memory();
+            assert!(memory.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && a.1.bits_eq(&b.1)), "{method:?}");
+            assert_eq!(memory.len(), expected.len());
+            if resumed.progress().n_steps == 3 {
+                // What is remembered matters, but to one method that knows only where it is, and one that begins with plain gradients.
+                let same = anew.take().is_some_and(|w| w == resumed.progress().w);
+                assert_eq!(same, ["newton-cg", "lissa"].contains(&method.name()), "{method:?}");
+            }
+            if stop.is_some() {
+                break;
+            }
+        }
+        assert!(straight.progress().n_steps >= 2, "{method:?}");
+    }
+}
+
+#[test]
+fn memory_that_does_not_fit_is_refused_with_what_was_found() {
+    let problem = FiniteSum::new(Array::zeros(DType::F64, [2]), rows(5, 2), line, logistic).unwrap();
+    let begun = |method: &dyn Method| {
+        let start = Array::zeros(DType::F64, [2]);
+        problem.begin(method, Limits::default(), &start).unwrap().memory()
+    };
+    let resumed = |method: &dyn Method, memory: &[(String, Array)]| {
+        message(problem.resume(method, Limits::default(), memory))
+    };
+    let found = resumed(&Saga::default(), &begun(&Lbfgs::default()));
+    let start = "finite sum: found nothing under `table` in the memory of a run, expected f64[5,2]: resume with the method and the sum";
+    assert!(found.starts_with(start), "{found}");
+    let mut memory = begun(&Lbfgs::default());
+    memory[0].1 = array([1.0, 2.0, 3.0]);
+    let found = resumed(&Lbfgs::default(), &memory);
+    assert!(found.contains("found f64[3] under `w`") && found.contains("expected f64[2]"), "{found}");
+    memory[0].1 = array([1.0, f64::NAN]);
+    let found = resumed(&Lbfgs::default(), &memory);
+    assert!(found.contains("the parameters is not finite"), "{found}");
+    let mut memory = begun(&Lbfgs::default());
+    memory[1].1 = array(-1_i64);
+    let found = resumed(&Lbfgs::default(), &memory);
+    assert!(found.contains("found a negative count under `spent`"), "{found}");
+    // Nothing may be missing; before the first pair there is none to be read.
+    for at in 0..memory.len() - 2 {
+        let mut less = begun(&Lbfgs::default());
+        let (name, _) = less.remove(at);
+        let found = resumed(&Lbfgs::default(), &less);
+        let expected = format!("found nothing under `{}`", name.trim_start_matches("method."));
+        assert!(found.contains(&expected), "{found}");
+    }
+}
+
 #[test]
 fn newton_with_all_examples_solves_a_quadratic_in_one_step() {
     let problem =

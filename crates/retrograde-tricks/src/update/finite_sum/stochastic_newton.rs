@@ -18,13 +18,15 @@
 //!
 //! The constants are the recipe's: they were fixed before the comparison of `cargo xtask evidence newton-convergence`.
 
-use retrograde_array::rng::permutation;
+use retrograde_array::rng::{Key, permutation};
 
+use super::memory::{Memory, Remembered, count, list, number};
 use super::preconditioner::{SubsampledInverse, curvature_bound};
+use super::problem::Examples;
 use super::run::{Run, Stop, vector};
 use super::secants::Secants;
 use super::vector::{difference, dot};
-use super::{FiniteSumError, Method, check_batch};
+use super::{FiniteSumError, Iteration, Method, check_batch};
 use crate::catalogue::{Law, Property, Source, Trick};
 
 /// The row of the catalogue.
@@ -114,6 +116,21 @@ impl Default for StochasticNewton {
     }
 }
 
+impl StochasticNewton {
+    /// S for n examples and d parameters.
+    ///
+    /// ```
+    /// use retrograde_tricks::update::finite_sum::StochasticNewton;
+    /// assert_eq!(StochasticNewton::default().examples_of_curvature(1797, 31), 248);
+    /// let few = StochasticNewton { subsample: Some(20), ..StochasticNewton::default() };
+    /// assert_eq!(few.examples_of_curvature(1797, 31), 20);
+    /// ```
+    pub fn examples_of_curvature(&self, n: usize, d: usize) -> usize {
+        let by_size = LARGEST_BY_PARAMETERS.min(EXAMPLES_PER_PARAMETER * d).max(n / PART_OF_DATA).min(n);
+        self.subsample.unwrap_or(by_size)
+    }
+}
+
 /// A step that was taken.
 struct Step {
     /// Where it began.
@@ -126,15 +143,38 @@ struct Step {
     descent: f64,
 }
 
+/// A run between two steps.
+struct State {
+    refresh_every: usize,
+    subsample: usize,
+    damping: f64,
+    /// The data in their random order.
+    shuffled: Examples,
+    draws: Key,
+    /// How many examples the next gradient is of, and what that grows by.
+    sample: f64,
+    growth: f64,
+    secants: Secants,
+    inverse: Option<SubsampledInverse>,
+    bound: f64,
+    last: Option<Step>,
+}
+
 impl Method for StochasticNewton {
     fn name(&self) -> &'static str {
         "stochastic-newton"
     }
-    fn minimise(&self, run: &mut Run<'_>) -> Result<Stop, FiniteSumError> {
+    fn cite(&self) -> &'static [Source] {
+        STOCHASTIC_NEWTON.cite
+    }
+    fn begin(
+        &self,
+        run: &mut Run<'_>,
+        memory: Option<Remembered<'_>>,
+    ) -> Result<Box<dyn Iteration>, FiniteSumError> {
         let problem = run.problem();
         let (n, d, l2) = (problem.n_examples(), problem.n_parameters(), problem.l2());
-        let recipe = LARGEST_BY_PARAMETERS.min(EXAMPLES_PER_PARAMETER * d).max(n / PART_OF_DATA).min(n);
-        let subsample = check_batch("subsample", self.subsample.unwrap_or(recipe), n)?;
+        let subsample = check_batch("subsample", self.examples_of_curvature(n, d), n)?;
         check_batch("refresh_every", self.refresh_every, usize::MAX)?;
         let by_penalty = if l2 * n as f64 > HALF_AN_EXAMPLE { DAMPING } else { LITTLE_DAMPING };
         let damping = self.damping.unwrap_or(by_penalty);
@@ -142,78 +182,127 @@ impl Method for StochasticNewton {
             let expected = "a finite number that is not negative".into();
             return Err(FiniteSumError::Setting { setting: "damping", found: damping, expected });
         }
-        let (mut sample, growth) = match n >= MANY {
+        let (sample, growth) = match n >= MANY {
             true => (FIRST_OF_MANY, GROWTH_OF_MANY),
             false => (LEAST_FIRST.max(FIRST_PART * n as f64), GROWTH),
         };
         let order = permutation(run.key(0), n);
-        let shuffled = problem.rows(&order)?;
-        let part = |range: std::ops::Range<usize>| super::part(&shuffled, range);
-        let draws = run.key(1);
-        let mut w = run.w().to_vec();
-        let mut secants = Secants::new(self.memory);
-        let mut inverse: Option<SubsampledInverse> = None;
-        let mut bound: f64 = 0.0;
-        let mut last: Option<Step> = None;
-        for step in 0.. {
-            let m = (sample as usize).clamp(1, n);
-            // The examples of the last gradient first, so that both ends of a pair are of the same.
-            let head = last.as_ref().map_or(m, |last| last.m);
-            let mut sums = run.sums(&w, &part(0..head))?;
-            if let Some(last) = &last {
-                let mut halvings = 0;
-                let (mut value, mut g) = run.means(&w, sums.clone(), head);
-                // Along a curvature that the model has too small a unit step may overshoot: the secant of it is what corrects the model. Only
-                // where the loss of the same sample rises by more than OVERSHOOT times what was to be gained is half of the step taken.
-                while value > last.value + OVERSHOOT * last.descent {
-                    if halvings == HALVINGS {
-                        run.moved(&last.w)?;
-                        return Ok(Stop::NoDescent);
-                    }
-                    halvings += 1;
-                    w = w.iter().zip(&last.w).map(|(w, from)| 0.5 * (w + from)).collect();
-                    sums = run.sums(&w, &part(0..head))?;
-                    (value, g) = run.means(&w, sums.clone(), head);
-                }
-                secants.push(difference(&w, &last.w), difference(&g, &last.g));
-            }
-            if step % self.refresh_every == 0 {
-                let key = draws.fold_in(step as u64);
-                let chosen = permutation(key, n);
-                let examples = problem.rows(&chosen[..subsample])?;
-                let (curvature, cost) = problem.curvature(&vector(&w), &examples, key.fold_in(1))?;
-                run.charge(cost);
-                bound = bound.max(curvature_bound(&curvature) + l2);
-                let shift = l2 + damping * bound / subsample as f64;
-                inverse = Some(SubsampledInverse::new(&curvature, shift)?);
-            }
-            let inverse = inverse.as_ref().expect("made in the first step");
-            if m > head {
-                let (value, slope) = run.sums(&w, &part(head..m))?;
-                sums.0 += value;
-                sums.1.iter_mut().zip(&slope).for_each(|(a, b)| *a += b);
-            }
-            let (value, g) = run.means(&w, sums, m);
-            let mut x = secants.apply(&g, |q| inverse.apply(q))?;
-            if !descends(&g, &x) && !secants.is_empty() {
-                secants.clear();
-                x = inverse.apply(&g)?;
-            }
-            if !descends(&g, &x) {
-                return Ok(if dot(&g, &g) == 0.0 { Stop::Tolerance } else { Stop::NoDescent });
-            }
-            let descent = dot(&g, &x);
-            let next = difference(&w, &x);
-            last = Some(Step { w: std::mem::replace(&mut w, next), m, value, g, descent });
-            sample = (sample * growth).min(n as f64);
-            if let Some(stop) = run.moved(&w)? {
-                return Ok(stop);
-            }
-            if m == n && run.enough(0.5 * descent) {
-                return Ok(Stop::Tolerance);
+        let mut state = State {
+            refresh_every: self.refresh_every,
+            subsample,
+            damping,
+            shuffled: problem.rows(&order)?,
+            draws: run.key(1),
+            sample,
+            growth,
+            secants: Secants::new(self.memory),
+            inverse: None,
+            bound: 0.0,
+            last: None,
+        };
+        if let Some(memory) = memory {
+            state.sample = memory.number("sample")?;
+            state.bound = memory.number("bound")?;
+            state.secants = Secants::remembered(self.memory, memory, d)?;
+            if run.n_steps() > 0 {
+                state.inverse = Some(SubsampledInverse::remembered(memory, d)?);
+                state.last = Some(Step::remembered(memory, n, d)?);
             }
         }
-        unreachable!("the steps end by themselves")
+        Ok(Box::new(state))
+    }
+}
+
+impl Step {
+    fn memory(&self) -> Memory {
+        vec![
+            list("last.w", &self.w),
+            count("last.m", self.m),
+            number("last.value", self.value),
+            list("last.g", &self.g),
+            number("last.descent", self.descent),
+        ]
+    }
+    fn remembered(memory: Remembered<'_>, n: usize, d: usize) -> Result<Step, FiniteSumError> {
+        Ok(Step {
+            w: memory.list("last.w", d)?,
+            m: check_batch("last.m", memory.count("last.m")?, n)?,
+            value: memory.number("last.value")?,
+            g: memory.list("last.g", d)?,
+            descent: memory.number("last.descent")?,
+        })
+    }
+}
+
+impl Iteration for State {
+    fn step(&mut self, run: &mut Run<'_>) -> Result<Option<Stop>, FiniteSumError> {
+        let problem = run.problem();
+        let (n, l2) = (problem.n_examples(), problem.l2());
+        let part = |range: std::ops::Range<usize>| super::part(&self.shuffled, range);
+        let mut w = run.w().to_vec();
+        let m = (self.sample as usize).clamp(1, n);
+        // The examples of the last gradient first, so that both ends of a pair are of the same.
+        let head = self.last.as_ref().map_or(m, |last| last.m);
+        let mut sums = run.sums(&w, &part(0..head))?;
+        if let Some(last) = &self.last {
+            let mut halvings = 0;
+            let (mut value, mut g) = run.means(&w, sums.clone(), head);
+            // Along a curvature that the model has too small a unit step may overshoot: the secant of it is what corrects the model. Only
+            // where the loss of the same sample rises by more than OVERSHOOT times what was to be gained is half of the step taken.
+            while value > last.value + OVERSHOOT * last.descent {
+                if halvings == HALVINGS {
+                    run.moved(&last.w)?;
+                    return Ok(Some(Stop::NoDescent));
+                }
+                halvings += 1;
+                w = w.iter().zip(&last.w).map(|(w, from)| 0.5 * (w + from)).collect();
+                sums = run.sums(&w, &part(0..head))?;
+                (value, g) = run.means(&w, sums.clone(), head);
+            }
+            self.secants.push(difference(&w, &last.w), difference(&g, &last.g));
+        }
+        let step = run.n_steps();
+        if step.is_multiple_of(self.refresh_every) {
+            let key = self.draws.fold_in(step as u64);
+            let chosen = permutation(key, n);
+            let examples = problem.rows(&chosen[..self.subsample])?;
+            let (curvature, cost) = problem.curvature(&vector(&w), &examples, key.fold_in(1))?;
+            run.charge(cost);
+            self.bound = self.bound.max(curvature_bound(&curvature) + l2);
+            let shift = l2 + self.damping * self.bound / self.subsample as f64;
+            self.inverse = Some(SubsampledInverse::new(&curvature, shift)?);
+        }
+        let inverse = self.inverse.as_ref().expect("made in the first step");
+        if m > head {
+            let (value, slope) = run.sums(&w, &part(head..m))?;
+            sums.0 += value;
+            sums.1.iter_mut().zip(&slope).for_each(|(a, b)| *a += b);
+        }
+        let (value, g) = run.means(&w, sums, m);
+        let mut x = self.secants.apply(&g, |q| inverse.apply(q))?;
+        if !descends(&g, &x) && !self.secants.is_empty() {
+            self.secants.clear();
+            x = inverse.apply(&g)?;
+        }
+        if !descends(&g, &x) {
+            return Ok(Some(if dot(&g, &g) == 0.0 { Stop::Tolerance } else { Stop::NoDescent }));
+        }
+        let descent = dot(&g, &x);
+        let next = difference(&w, &x);
+        self.last = Some(Step { w, m, value, g, descent });
+        self.sample = (self.sample * self.growth).min(n as f64);
+        if let Some(stop) = run.moved(&next)? {
+            return Ok(Some(stop));
+        }
+        Ok((m == n && run.enough(0.5 * descent)).then_some(Stop::Tolerance))
+    }
+
+    fn memory(&self) -> Memory {
+        let mut memory = vec![number("sample", self.sample), number("bound", self.bound)];
+        memory.extend(self.secants.memory());
+        memory.extend(self.inverse.iter().flat_map(SubsampledInverse::memory));
+        memory.extend(self.last.iter().flat_map(Step::memory));
+        memory
     }
 }
 
