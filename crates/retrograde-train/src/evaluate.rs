@@ -103,6 +103,23 @@ pub(crate) fn batch_of(inputs: &Inputs, scaling: &Scaling, rows: &[usize]) -> Ar
     array.unwrap_or_else(|error| panic!("a batch of rows: {error}; this is a bug in retrograde"))
 }
 
+/// Class numbers `i64[n]`, or standardised numbers `f32[n,1]`.
+pub(crate) fn targets_of(targets: &Targets, scaling: &Scaling, rows: &[usize]) -> Array {
+    match targets {
+        Targets::Classes { labels, .. } => {
+            Array::vector(rows.iter().map(|&row_idx| i64::from(labels[row_idx])).collect())
+        }
+        Targets::Values(values) => {
+            let mut values: Vec<f32> = rows.iter().map(|&row_idx| values[row_idx]).collect();
+            if let Some(columns) = &scaling.target {
+                columns.apply(&mut values);
+            }
+            let array = Array::new([rows.len(), 1], values);
+            array.unwrap_or_else(|error| panic!("a batch of targets: {error}; this is a bug in retrograde"))
+        }
+    }
+}
+
 /// How good outputs are for the targets of some rows.
 pub fn score(outputs: &[f32], targets: &Targets, scaling: &Scaling, rows: &[usize]) -> Score {
     let n = rows.len().max(1) as f64;

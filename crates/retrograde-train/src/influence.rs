@@ -21,10 +21,9 @@ use retrograde_solve::uses::{Scores, UseError, influence};
 use retrograde_tricks::primal::loss::cross_entropy;
 
 use crate::data::{Dataset, Targets};
-use crate::evaluate::batch_of;
+use crate::evaluate::{batch_of, targets_of};
 use crate::loss::squared_error;
 use crate::model::{Layers, Pass};
-use crate::train::targets_of;
 use crate::{Fold, Predictor};
 
 /// The damping until another is asked for. The largest curvature of a mean cross-entropy is a few units and most directions have
