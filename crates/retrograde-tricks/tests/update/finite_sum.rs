@@ -40,6 +40,7 @@ fn squared(z: Var, (_, y): (Var, Var)) -> Var {
 fn every_method() -> Vec<Box<dyn Method>> {
     vec![
         Box::new(StochasticNewton::default()),
+        Box::new(StochasticNewton { levenberg: 1.0, ..StochasticNewton::default() }),
         Box::new(MatrixFreeNewton::default()),
         Box::new(HessianFree::default()),
         Box::new(HessianFree { preconditioned: true, ..HessianFree::default() }),
@@ -208,7 +209,8 @@ fn a_network_with_several_outputs_is_trained_to_a_point_without_slope() {
         FiniteSum::new(network.clone(), (inputs, array(labels)), outputs, loss).unwrap().l2(1e-2).unwrap();
     let (before, _) = problem.value_and_gradient(&network).unwrap();
     let limits = Limits { tolerance: 1e-6, passes: 400.0, seed: 1 };
-    for method in [&StochasticNewton::default() as &dyn Method, &HessianFree::default()] {
+    let damped = StochasticNewton { levenberg: 1.0, ..StochasticNewton::default() };
+    for method in [&StochasticNewton::default() as &dyn Method, &damped, &HessianFree::default()] {
         let found = problem.minimise(method, limits).unwrap();
         let (after, slope) = problem.value_and_gradient(&found.parameters).unwrap();
         let size: f64 = retrograde_core::trace::tree::leaves(&slope)
@@ -288,6 +290,11 @@ fn settings_that_do_not_fit_the_data_are_refused() {
     assert!(found.contains("found refresh_every = 0, expected at least 1"), "{found}");
     let found = refused(&StochasticNewton { damping: Some(-1.0), ..StochasticNewton::default() });
     assert!(found.contains("found damping = -1, expected a finite number that is not negative"), "{found}");
+    let found = refused(&StochasticNewton { levenberg: f64::NAN, ..StochasticNewton::default() });
+    assert!(
+        found.contains("found levenberg = NaN, expected a finite number that is not negative"),
+        "{found}"
+    );
     for (method, what) in [
         (&Saga { rate: 0.0 } as &dyn Method, "rate = 0"),
         (&Svrg { epoch: f64::NAN, ..Svrg::default() }, "epoch = NaN"),

@@ -10,6 +10,10 @@
 //! μL/S is what a sample of S leaves uncertain. The secants (s, y) are those of the last steps. Both ends of y are gradients of the *same*
 //! examples: the new gradient is summed in two parts, of which the first has the examples of the old one, so y costs nothing.
 //!
+//! A network's loss is not convex, and a unit step by a few examples may be far too long. There ρ is added to the curvature, and to
+//! that of the secants, and learns as in [`HessianFree`](super::HessianFree): it grows where a step does less than a quarter of what it
+//! foretold, and shrinks where it does more than three quarters; a step that raises the loss of its sample is halved until it does not.
+//!
 //! Law: inexact: a curvature of a sample, a gradient of a sample until the sample is all; the minimum is that of the whole sum.
 //! Cost in passes: mₜ/n for a step and S/n for a curvature, and beside that S d² multiplications (S² d for S < d), which count
 //! where a gradient costs little more than d.
@@ -20,12 +24,13 @@
 
 use retrograde_array::rng::{Key, permutation};
 
+use super::hessian_free::next_damping;
 use super::memory::{Memory, Remembered, count, list, number};
 use super::preconditioner::{SubsampledInverse, curvature_bound};
 use super::problem::Examples;
 use super::run::{Run, Stop, vector};
 use super::secants::Secants;
-use super::vector::{difference, dot};
+use super::vector::{add_scaled, difference, dot};
 use super::{FiniteSumError, Iteration, Method, check_batch};
 use crate::catalogue::{Law, Property, Source, Trick};
 
@@ -108,11 +113,13 @@ pub struct StochasticNewton {
     pub subsample: Option<usize>,
     /// μ; `None`: by the recipe.
     pub damping: Option<f64>,
+    /// ρ at first; 0: none ever, for convex losses.
+    pub levenberg: f64,
 }
 
 impl Default for StochasticNewton {
     fn default() -> Self {
-        StochasticNewton { memory: 5, refresh_every: 3, subsample: None, damping: None }
+        StochasticNewton { memory: 5, refresh_every: 3, subsample: None, damping: None, levenberg: 0.0 }
     }
 }
 
@@ -157,6 +164,8 @@ struct State {
     secants: Secants,
     inverse: Option<SubsampledInverse>,
     bound: f64,
+    /// ρ.
+    levenberg: f64,
     last: Option<Step>,
 }
 
@@ -178,9 +187,11 @@ impl Method for StochasticNewton {
         check_batch("refresh_every", self.refresh_every, usize::MAX)?;
         let by_penalty = if l2 * n as f64 > HALF_AN_EXAMPLE { DAMPING } else { LITTLE_DAMPING };
         let damping = self.damping.unwrap_or(by_penalty);
-        if !(damping >= 0.0 && damping.is_finite()) {
-            let expected = "a finite number that is not negative".into();
-            return Err(FiniteSumError::Setting { setting: "damping", found: damping, expected });
+        for (setting, found) in [("damping", damping), ("levenberg", self.levenberg)] {
+            if !(found >= 0.0 && found.is_finite()) {
+                let expected = "a finite number that is not negative".into();
+                return Err(FiniteSumError::Setting { setting, found, expected });
+            }
         }
         let (sample, growth) = match n >= MANY {
             true => (FIRST_OF_MANY, GROWTH_OF_MANY),
@@ -198,11 +209,13 @@ impl Method for StochasticNewton {
             secants: Secants::new(self.memory),
             inverse: None,
             bound: 0.0,
+            levenberg: self.levenberg,
             last: None,
         };
         if let Some(memory) = memory {
             state.sample = memory.number("sample")?;
             state.bound = memory.number("bound")?;
+            state.levenberg = memory.number("levenberg")?;
             state.secants = Secants::remembered(self.memory, memory, d)?;
             if run.n_steps() > 0 {
                 state.inverse = Some(SubsampledInverse::remembered(memory, d)?);
@@ -244,12 +257,21 @@ impl Iteration for State {
         // The examples of the last gradient first, so that both ends of a pair are of the same.
         let head = self.last.as_ref().map_or(m, |last| last.m);
         let mut sums = run.sums(&w, &part(0..head))?;
+        let mut is_poor = false;
         if let Some(last) = &self.last {
             let mut halvings = 0;
             let (mut value, mut g) = run.means(&w, sums.clone(), head);
+            let rounding = head as f64 * f64::EPSILON * last.value.abs();
+            let mut overshoot = OVERSHOOT * last.descent + rounding;
+            if self.levenberg > 0.0 {
+                let next = next_damping(self.levenberg, (last.value - value) / (0.5 * last.descent));
+                is_poor = next > self.levenberg;
+                self.levenberg = next;
+                overshoot = rounding;
+            }
             // Along a curvature that the model has too small a unit step may overshoot: the secant of it is what corrects the model. Only
             // where the loss of the same sample rises by more than OVERSHOOT times what was to be gained is half of the step taken.
-            while value > last.value + OVERSHOOT * last.descent {
+            while value > last.value + overshoot {
                 if halvings == HALVINGS {
                     run.moved(&last.w)?;
                     return Ok(Some(Stop::NoDescent));
@@ -259,17 +281,21 @@ impl Iteration for State {
                 sums = run.sums(&w, &part(0..head))?;
                 (value, g) = run.means(&w, sums.clone(), head);
             }
-            self.secants.push(difference(&w, &last.w), difference(&g, &last.g));
+            let (s, mut y) = (difference(&w, &last.w), difference(&g, &last.g));
+            if self.levenberg > 0.0 {
+                add_scaled(&mut y, self.levenberg, &s);
+            }
+            self.secants.push(s, y);
         }
         let step = run.n_steps();
-        if step.is_multiple_of(self.refresh_every) {
+        if step.is_multiple_of(self.refresh_every) || is_poor {
             let key = self.draws.fold_in(step as u64);
             let chosen = permutation(key, n);
             let examples = problem.rows(&chosen[..self.subsample])?;
             let (curvature, cost) = problem.curvature(&vector(&w), &examples, key.fold_in(1))?;
             run.charge(cost);
             self.bound = self.bound.max(curvature_bound(&curvature) + l2);
-            let shift = l2 + self.damping * self.bound / self.subsample as f64;
+            let shift = l2 + self.damping * self.bound / self.subsample as f64 + self.levenberg;
             self.inverse = Some(SubsampledInverse::new(&curvature, shift)?);
         }
         let inverse = self.inverse.as_ref().expect("made in the first step");
@@ -298,7 +324,11 @@ impl Iteration for State {
     }
 
     fn memory(&self) -> Memory {
-        let mut memory = vec![number("sample", self.sample), number("bound", self.bound)];
+        let mut memory = vec![
+            number("sample", self.sample),
+            number("bound", self.bound),
+            number("levenberg", self.levenberg),
+        ];
         memory.extend(self.secants.memory());
         memory.extend(self.inverse.iter().flat_map(SubsampledInverse::memory));
         memory.extend(self.last.iter().flat_map(Step::memory));
