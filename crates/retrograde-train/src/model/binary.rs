@@ -12,7 +12,9 @@ use retrograde_tricks::adjoint::straight_through::binarise;
 use retrograde_tricks::primal::batch_norm::{BatchNorm, Moments};
 use retrograde_tricks::primal::dense;
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, normalise};
+use super::{
+    Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, no_finite_sum, normalise,
+};
 use crate::recipe::{Activation, Setting, setting};
 
 /// The keys.
@@ -79,6 +81,10 @@ impl Kind for Keys {
 
     fn check(&self, _: &Interface) -> Result<(), Misfit> {
         Ok(())
+    }
+
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        no_finite_sum("whose weights are signs, with straight-through derivatives")
     }
 
     fn size(&self, interface: &Interface) -> Size {

@@ -9,7 +9,7 @@ use retrograde_tricks::adjoint::feedback_alignment::{
 };
 use retrograde_tricks::primal::dense::{self, Linear, Mlp};
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size};
+use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, no_finite_sum};
 use crate::choice::choice;
 use crate::recipe::{Activation, Setting, setting};
 
@@ -59,6 +59,10 @@ impl Kind for Keys {
 
     fn check(&self, _: &Interface) -> Result<(), Misfit> {
         Ok(())
+    }
+
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        no_finite_sum("whose cotangents come back through random matrices")
     }
 
     fn size(&self, interface: &Interface) -> Size {

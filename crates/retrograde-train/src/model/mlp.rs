@@ -5,7 +5,7 @@ use retrograde_array::rng::Key;
 use retrograde_core::trace::Var;
 use retrograde_tricks::primal::dense::{self, Mlp};
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out};
+use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, nothing_left_out};
 use crate::recipe::{Activation, Setting, setting};
 
 /// The keys.
@@ -43,6 +43,10 @@ impl Kind for Keys {
 
     fn check(&self, _: &Interface) -> Result<(), Misfit> {
         Ok(())
+    }
+
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        nothing_left_out(self.dropout)
     }
 
     fn size(&self, interface: &Interface) -> Size {

@@ -11,7 +11,7 @@ use retrograde_derive::Tree;
 use retrograde_tricks::adjoint::synthetic_gradient::decoupled;
 use retrograde_tricks::primal::dense::{self, Linear, Mlp};
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size};
+use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, no_finite_sum};
 use crate::loss::{Goal, Loss};
 use crate::recipe::{Activation, Setting, setting};
 
@@ -69,6 +69,10 @@ impl Kind for Keys {
             });
         }
         Ok(())
+    }
+
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        no_finite_sum("whose cotangents are predicted")
     }
 
     fn size(&self, interface: &Interface) -> Size {

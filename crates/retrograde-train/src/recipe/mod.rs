@@ -12,6 +12,7 @@
 
 mod reader;
 mod tricks;
+mod update;
 
 use std::fmt;
 use std::fs;
@@ -25,11 +26,12 @@ use retrograde_tricks::primal::dense;
 
 use crate::choice::{Choice, choice};
 use crate::data::{Dataset, Header, Layout, Reading, Targets, Task};
-use crate::diagnosis::{Diagnosis, one_line};
-use crate::model::{Interface, KeysVisitor, Kind, Model};
+use crate::diagnosis::{Diagnosis, list, one_line};
+use crate::model::{Interface, KeysVisitor, Kind, Misfit, Model};
 use reader::{KEYS, Reader};
 pub(crate) use reader::{MAX_DEPTH, MAX_WIDTH, Setting, setting};
 pub use tricks::tricks_used;
+pub use update::{Method, Minimiser, Rule, Update};
 
 /// What to train and how. Every key has a default; printing a recipe gives TOML that parses back to it.
 #[derive(Clone, PartialEq, Debug)]
@@ -48,17 +50,17 @@ pub struct Recipe {
     pub standardise: Standardise,
     /// What is minimised.
     pub loss: Loss,
-    /// Passes over the training rows, at least 1.
+    /// Passes over the training rows, at least 1; a minimiser of a finite sum may spend fewer, and counts its gradients and products.
     pub epochs: u32,
     /// Rows in a minibatch, at least 1.
     pub batch: u32,
-    /// How a gradient changes the parameters.
+    /// What changes the parameters. Keys about minibatches and their steps say nothing to a minimiser of a finite sum.
     pub update: Update,
     /// Size of a step before the schedule, above 0.
     pub learning_rate: f64,
     /// Share of the velocity (of the mean gradient, with Adam) kept from step to step, from 0 to below 1.
     pub momentum: f64,
-    /// Coefficient of half the squared norm of the weights, at least 0.
+    /// Coefficient of half the squared norm of the weights, at least 0; of all parameters, biases too, for a minimiser of a finite sum.
     pub weight_decay: f64,
     /// How the learning rate changes during the run.
     pub schedule: Schedule,
@@ -109,8 +111,11 @@ impl PartialEq for Places {
 impl Places {
     /// The place where a key, such as `model.heads`, was set last.
     fn of(&self, key: &str) -> String {
-        let found =
-            self.0.iter().rev().find(|(set, _)| set == key || (key == "model.name" && set == "model"));
+        let found = self
+            .0
+            .iter()
+            .rev()
+            .find(|(set, _)| set == key || key.strip_suffix(".name") == Some(set.as_str()));
         found.map_or_else(|| format!("the recipe, `{key}`"), |(_, place)| place.clone())
     }
 }
@@ -158,41 +163,6 @@ choice! {
         CrossEntropy = "cross_entropy",
         /// Mean of the squared differences, in units of the standardised target.
         SquaredError = "squared_error",
-    }
-}
-choice! {
-    /// How a gradient changes the parameters; see [`crate::update`].
-    Update {
-        /// Stochastic gradient descent with momentum.
-        Sgd = "sgd",
-        /// With Nesterov's look ahead.
-        Nesterov = "nesterov",
-        /// Adaptive moments.
-        Adam = "adam",
-        /// Weights that decay apart from the gradient.
-        AdamW = "adamw",
-        /// The largest mean of squares so far.
-        AmsGrad = "amsgrad",
-        /// Adam with Nesterov's look ahead.
-        Nadam = "nadam",
-        /// Squares are added, not mixed in.
-        Yogi = "yogi",
-        /// By the root of the mean of squares.
-        RmsProp = "rmsprop",
-        /// By the root of the sum of squares.
-        AdaGrad = "adagrad",
-        /// By the root of the mean of squares, of which rows and columns are kept.
-        Adafactor = "adafactor",
-        /// By the signs of the mean gradient.
-        Lion = "lion",
-        /// The orthogonal factor of the velocity of each matrix; Adam for the rest.
-        Muon = "muon",
-        /// By roots of the covariances of rows and columns.
-        Shampoo = "shampoo",
-        /// Momentum of a size that goes with each layer's weights.
-        Lars = "lars",
-        /// Adam of a size that goes with each layer's weights.
-        Lamb = "lamb",
     }
 }
 choice! {
@@ -290,7 +260,7 @@ impl Default for Recipe {
             loss: Loss::Auto,
             epochs: 30,
             batch: 32,
-            update: Update::Sgd,
+            update: Update::Minibatch(Rule::Sgd),
             learning_rate: 0.05,
             momentum: 0.9,
             weight_decay: 1e-4,
@@ -405,6 +375,7 @@ impl Recipe {
         };
         let targets = &data.targets;
         self.check_model(data)?;
+        self.check_update(data.n_rows())?;
         let is_classes = matches!(targets, Targets::Classes { .. });
         for (key, is_set) in [("label_smoothing", self.label_smoothing > 0.0), ("mixup", self.mixup > 0.0)] {
             if is_set && !is_classes {
@@ -443,12 +414,83 @@ impl Recipe {
         }
     }
 
-    /// Whether the model goes with the inputs.
+    /// Whether the model goes with the inputs, and with the update.
     pub(crate) fn check_model(&self, data: &Dataset) -> Result<(), RecipeError> {
-        self.model.check(&Interface::of(data)).map_err(|misfit| {
+        let wrong = |misfit: Misfit| {
             let place = self.places.of(&format!("model.{}", misfit.key));
             RecipeError::Together(Diagnosis { message: misfit.message, place, help: Some(misfit.help) })
-        })
+        };
+        self.model.check(&Interface::of(data)).map_err(wrong)?;
+        let Update::FiniteSum(minimiser) = &self.update else { return Ok(()) };
+        self.model.check_finite_sum().map_err(wrong)?;
+        if minimiser.method.is_for_convex() && !self.model.is_convex() {
+            let (update, model) = (minimiser.name(), self.model.name());
+            return Err(RecipeError::Together(Diagnosis {
+                message: format!("\"{update}\" needs a convex loss, and that of the model \"{model}\" is not"),
+                place: self.places.of("update.name"),
+                help: Some(
+                    "use the model \"linear\", or an update that keeps to positive curvature, such as \"stochastic-newton\", \
+                     \"hessian-free\" or \"lbfgs\""
+                        .into(),
+                ),
+            }));
+        }
+        Ok(())
+    }
+
+    /// Whether the update has a use for the other keys, and rows enough.
+    pub(crate) fn check_update(&self, n_rows: usize) -> Result<(), RecipeError> {
+        let Update::FiniteSum(minimiser) = &self.update else { return Ok(()) };
+        let name = minimiser.name();
+        let wrong = |key: &str, message: String, help: String| {
+            let place = self.places.of(key);
+            Err(RecipeError::Together(Diagnosis { message, place, help: Some(help) }))
+        };
+        let own = self.own_lines();
+        let mut useless = OF_MINIBATCHES.iter().copied();
+        let is_set = |key: &&str| {
+            self.places.0.iter().any(|(set, _)| set == key) || own.iter().any(|(own, _)| own == key)
+        };
+        if let Some(key) = useless.find(is_set) {
+            let keys = self.update.keys().iter().map(|key| key.name).collect::<Vec<_>>();
+            return wrong(
+                key,
+                format!(
+                    "`{key}` is for updates by minibatches, and \"{name}\" takes its own steps down one sum"
+                ),
+                format!("leave out `{key}`; under `[update]`, \"{name}\" has the keys {}", list(&keys, '`')),
+            );
+        }
+        match minimiser.method.rows_at_once() {
+            Some((key, found)) if found > n_rows => wrong(
+                &format!("update.{key}"),
+                format!("found {found} rows at once, expected at most the {n_rows} to train on"),
+                format!("lower `update.{key}`"),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the update keeps no more numbers than these.
+    pub(crate) fn check_memory(
+        &self,
+        n_rows: usize,
+        n_parameters: u64,
+        most: u64,
+    ) -> Result<(), RecipeError> {
+        let Update::FiniteSum(minimiser) = &self.update else { return Ok(()) };
+        let found = minimiser.method.n_kept(n_rows, n_parameters);
+        if found <= most {
+            return Ok(());
+        }
+        let name = minimiser.name();
+        Err(RecipeError::Together(Diagnosis {
+            message: format!(
+                "\"{name}\" keeps {found} numbers for {n_rows} rows and {n_parameters} parameters, expected at most {most}"
+            ),
+            place: self.places.of("update.name"),
+            help: Some("use \"lbfgs\" or \"svrg\", which keep less, or bring fewer rows".into()),
+        }))
     }
 
     /// A checksum over what decides the result, apart from the data. Where the files lie does not matter.
@@ -468,60 +510,112 @@ impl Recipe {
     }
 }
 
-impl fmt::Display for Recipe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Keys that only steps by minibatches go by.
+const OF_MINIBATCHES: &[&str] = &[
+    "batch",
+    "learning_rate",
+    "momentum",
+    "schedule",
+    "decay_every",
+    "decay_factor",
+    "warmup",
+    "beta_2",
+    "clip_norm",
+    "average",
+    "average_decay",
+    "mixup",
+    "shift",
+    "tape",
+];
+
+impl Recipe {
+    /// The lines of the keys outside of tables, each after its key.
+    fn lines(&self) -> Vec<(&'static str, String)> {
         let Recipe { data, target, task, header, labels, standardise, loss, epochs, batch, update, .. } =
             self;
         let Recipe { learning_rate, momentum, weight_decay, schedule, decay_every, decay_factor, .. } = self;
-        let Recipe { patience, seed, split, model, warmup, beta_2, clip_norm, average, .. } = self;
+        let Recipe { patience, seed, warmup, beta_2, clip_norm, average, .. } = self;
         let Recipe { average_decay, label_smoothing, mixup, shift, tape, .. } = self;
         let quoted = |text: &str| toml::Value::String(text.into()).to_string();
         let optional = |name: &str, value: &Option<String>, note: &str| match value {
             Some(value) => format!("{name} = {}", quoted(value)),
             None => format!("# {name} = \"…\"  # {note}"),
         };
-        writeln!(
-            f,
-            "data = {}  # or a CSV file, an npz file, an IDX file of images, a folder of IDX files",
-            quoted(&data.to_string())
-        )?;
-        writeln!(
-            f,
-            "{}",
-            optional("target", target, "the column to predict; its number where there is no header")
-        )?;
-        writeln!(f, "task = \"{task}\"  # {}", names::<Task>())?;
-        writeln!(f, "header = \"{header}\"  # {}", names::<Header>())?;
-        writeln!(
-            f,
-            "{}",
-            optional("labels", labels, "the file of labels, if it does not lie beside the images")
-        )?;
-        writeln!(f, "standardise = \"{standardise}\"  # {}", names::<Standardise>())?;
-        writeln!(f, "loss = \"{loss}\"  # {}", names::<Loss>())?;
-        writeln!(f, "epochs = {epochs}")?;
-        writeln!(f, "batch = {batch}")?;
-        writeln!(f, "update = \"{update}\"  # {}", names::<Update>())?;
-        writeln!(f, "learning_rate = {learning_rate:?}")?;
-        writeln!(f, "momentum = {momentum:?}")?;
-        writeln!(f, "weight_decay = {weight_decay:?}")?;
-        writeln!(f, "schedule = \"{schedule}\"  # {}", names::<Schedule>())?;
-        writeln!(f, "decay_every = {decay_every}  # epochs, for the schedule \"step\"")?;
-        writeln!(f, "decay_factor = {decay_factor:?}")?;
-        writeln!(f, "warmup = {warmup}  # epochs")?;
-        writeln!(f, "beta_2 = {beta_2:?}  # for updates with a mean of squares")?;
-        writeln!(f, "clip_norm = {clip_norm:?}  # 0: no clipping")?;
-        writeln!(f, "average = \"{average}\"  # {}", names::<Average>())?;
-        writeln!(f, "average_decay = {average_decay:?}  # for \"ema\"")?;
-        writeln!(f, "label_smoothing = {label_smoothing:?}")?;
-        writeln!(f, "mixup = {mixup:?}  # 0: rows are not mixed")?;
-        writeln!(f, "shift = {shift}  # pixels, for images")?;
-        writeln!(f, "tape = \"{tape}\"  # store, recompute, checkpoint-sqrt, reverse, ...")?;
-        writeln!(f, "patience = {patience}  # epochs without a better validation loss; 0: no early stop")?;
-        writeln!(f, "seed = {seed}")?;
+        let data = quoted(&data.to_string());
+        vec![
+            (
+                "data",
+                format!(
+                    "data = {data}  # or a CSV file, an npz file, an IDX file of images, a folder of IDX files"
+                ),
+            ),
+            (
+                "target",
+                optional("target", target, "the column to predict; its number where there is no header"),
+            ),
+            ("task", format!("task = \"{task}\"  # {}", names::<Task>())),
+            ("header", format!("header = \"{header}\"  # {}", names::<Header>())),
+            (
+                "labels",
+                optional("labels", labels, "the file of labels, if it does not lie beside the images"),
+            ),
+            ("standardise", format!("standardise = \"{standardise}\"  # {}", names::<Standardise>())),
+            ("loss", format!("loss = \"{loss}\"  # {}", names::<Loss>())),
+            ("epochs", format!("epochs = {epochs}")),
+            ("batch", format!("batch = {batch}")),
+            ("update", format!("update = \"{update}\"  # {}", or(&Update::names()))),
+            ("learning_rate", format!("learning_rate = {learning_rate:?}")),
+            ("momentum", format!("momentum = {momentum:?}")),
+            ("weight_decay", format!("weight_decay = {weight_decay:?}")),
+            ("schedule", format!("schedule = \"{schedule}\"  # {}", names::<Schedule>())),
+            ("decay_every", format!("decay_every = {decay_every}  # epochs, for the schedule \"step\"")),
+            ("decay_factor", format!("decay_factor = {decay_factor:?}")),
+            ("warmup", format!("warmup = {warmup}  # epochs")),
+            ("beta_2", format!("beta_2 = {beta_2:?}  # for updates with a mean of squares")),
+            ("clip_norm", format!("clip_norm = {clip_norm:?}  # 0: no clipping")),
+            ("average", format!("average = \"{average}\"  # {}", names::<Average>())),
+            ("average_decay", format!("average_decay = {average_decay:?}  # for \"ema\"")),
+            ("label_smoothing", format!("label_smoothing = {label_smoothing:?}")),
+            ("mixup", format!("mixup = {mixup:?}  # 0: rows are not mixed")),
+            ("shift", format!("shift = {shift}  # pixels, for images")),
+            ("tape", format!("tape = \"{tape}\"  # store, recompute, checkpoint-sqrt, reverse, ...")),
+            (
+                "patience",
+                format!("patience = {patience}  # epochs without a better validation loss; 0: no early stop"),
+            ),
+            ("seed", format!("seed = {seed}")),
+        ]
+    }
+
+    /// Those that the update goes by; and those of other updates that differ from what they are when nobody says anything.
+    fn own_lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines = self.lines();
+        if let Update::FiniteSum(_) = self.update {
+            let unsaid = Recipe::default().lines();
+            lines.retain(|line| {
+                line.0 != "update" && !(OF_MINIBATCHES.contains(&line.0) && unsaid.contains(line))
+            });
+        }
+        lines
+    }
+}
+
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Recipe { split, update, model, .. } = self;
+        for (_, line) in self.own_lines() {
+            writeln!(f, "{line}")?;
+        }
         writeln!(f, "\n[split]")?;
         writeln!(f, "test = {:?}  # share of all rows", split.test)?;
         writeln!(f, "validation = {:?}  # share of the others", split.validation)?;
+        if let Update::FiniteSum(minimiser) = update {
+            writeln!(f, "\n[update]")?;
+            writeln!(f, "name = \"{update}\"  # {}", or(&Update::names()))?;
+            for key in update.keys() {
+                writeln!(f, "{} = {}  # {}", key.name, key.show(minimiser), key.note)?;
+            }
+        }
         writeln!(f, "\n[model]")?;
         writeln!(f, "name = \"{}\"  # {}", model.name(), or(Model::NAMES))?;
         f.write_str(&model.clone().with_keys(ShowKeys))
@@ -581,7 +675,7 @@ mod tests {
             labels: Some("l".into()),
             standardise: Standardise::No,
             loss: Loss::SquaredError,
-            update: Update::Adam,
+            update: Update::Minibatch(Rule::Adam),
             decay_every: 4,
             decay_factor: 0.5,
             patience: 6,
@@ -665,7 +759,7 @@ mod tests {
         assert_eq!(
             error("epochs = 1\nmodel = \"transfomer\"\n"),
             "error: unknown model \"transfomer\"\n  --> r.toml:2:9\n  help: did you mean \"transformer\"? the models are \
-             \"mlp\", \"residual\", \"cnn\", \"lstm\", \"transformer\", \"revnet\", \"binary\", \"feedback_alignment\", \
+             \"mlp\", \"linear\", \"residual\", \"cnn\", \"lstm\", \"transformer\", \"revnet\", \"binary\", \"feedback_alignment\", \
              \"synthetic_gradients\""
         );
         assert_eq!(
@@ -683,6 +777,163 @@ mod tests {
              \"store\", \"recompute\", \"checkpoint-sqrt\", \"reverse\", checkpoint-N for N states, budget-N for N bytes, \
              quantise-B for B bits"
         );
+    }
+
+    #[test]
+    fn an_update_is_named_and_has_its_own_keys() {
+        for name in Update::names() {
+            let recipe = Recipe::parse(&format!("update = \"{name}\""), "r.toml").unwrap();
+            assert_eq!(recipe.update.name(), name);
+            let printed = recipe.to_string();
+            assert_eq!(Recipe::parse(&printed, "printed").unwrap(), recipe, "{name}");
+            let keys =
+                printed.split_once("[update]\n").map_or("", |(_, rest)| rest.split_once("\n\n").unwrap().0);
+            assert_eq!(keys.is_empty(), matches!(recipe.update, Update::Minibatch(_)), "{name}");
+            for line in keys.lines().skip(1) {
+                let (key, rest) = line.split_once(" = ").unwrap();
+                let (value, note) = rest.split_once("  # ").unwrap();
+                assert!(!note.is_empty());
+                let other = if value.contains('.') || value.contains('e') { "0.375" } else { "7" };
+                let changed = recipe.amend(&format!("update.{key} = {other}"), "--set").unwrap();
+                assert_ne!(changed, recipe, "{name} {key}");
+                assert_eq!(Recipe::parse(&changed.to_string(), "printed").unwrap(), changed, "{name} {key}");
+                assert_ne!(changed.checksum(), recipe.checksum(), "{name} {key}");
+            }
+        }
+        // What a minimiser does not look at is not printed, unless somebody said it.
+        let plain = Recipe::parse("update = \"svrg\"", "r.toml").unwrap();
+        assert!(
+            !plain.to_string().contains("\nbatch = 32") && plain.to_string().contains("\nbatch = 1  # rows")
+        );
+        let odd = Recipe { learning_rate: 0.5, ..plain.clone() };
+        assert_eq!(Recipe::parse(&odd.to_string(), "printed").unwrap(), odd);
+        // The name may come last; the same name again keeps its keys, another one begins anew.
+        let text = "[update]\nmemory = 20\nname = \"lbfgs\"\n";
+        let recipe = Recipe::parse(text, "r.toml").unwrap();
+        assert!(recipe.to_string().contains("\nmemory = 20  # "));
+        assert_eq!(recipe.amend("update = \"lbfgs\"", "--set").unwrap(), recipe);
+        let other = recipe.amend("update = \"stochastic-newton\"", "--set").unwrap();
+        assert!(other.to_string().contains("\nmemory = 5  # "));
+    }
+
+    #[test]
+    fn mistakes_about_updates_say_what_was_found_where_and_what_to_try() {
+        let names = Update::names();
+        let first = names[..20].iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+        assert_eq!(
+            error("epochs = 1\nupdate = \"stochastic-newtn\"\n"),
+            format!(
+                "error: unknown update \"stochastic-newtn\"\n  --> r.toml:2:10\n  help: did you mean \"stochastic-newton\"? the \
+                 updates are {first} and {} more",
+                names.len() - 20
+            )
+        );
+        assert!(error("update = \"l-bfgs\"").contains("did you mean \"lbfgs\""));
+        assert_eq!(
+            error("update = 3"),
+            "error: found 3, expected the name of an update, or a table, such as { name = \"lbfgs\", memory = 10 }\n  --> r.toml:1:10"
+        );
+        assert_eq!(
+            error("[update]\nname = \"stochastic-newton\"\nmemry = 3\n"),
+            "error: unknown key `memry`\n  --> r.toml:3:1\n  help: did you mean `memory`? the keys here are `name`, `memory`, \
+             `refresh_every`, `subsample`, `damping`, `levenberg`, `tolerance`"
+        );
+        assert_eq!(
+            error("[update]\nname = \"adam\"\nmemory = 3\n"),
+            "error: unknown key `memory`\n  --> r.toml:3:1\n  help: the keys here are `name`"
+        );
+        assert_eq!(
+            error("refresh_every = 3"),
+            "error: unknown key `refresh_every`\n  --> r.toml:1:1\n  help: `refresh_every` belongs under `[update]`"
+        );
+        assert_eq!(
+            error("update = { name = \"lbfgs\", memory = 0 }"),
+            "error: found 0, expected an integer from 1 to 4294967295\n  --> r.toml:1:37"
+        );
+        assert_eq!(
+            error("update = { name = \"newton-cg\", forcing = -0.5 }"),
+            "error: found -0.5, expected a finite number above 0\n  --> r.toml:1:42"
+        );
+    }
+
+    /// Keys that say nothing to a minimiser, chance in its loss, and models that it cannot treat: each with its line.
+    #[test]
+    fn what_a_minimiser_cannot_use_is_refused_with_its_line() {
+        let digits = crate::digits();
+        let check = |text: &str, expected: &str| {
+            let recipe = Recipe::parse(text, "r.toml").unwrap();
+            let error = recipe.check(&digits).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("error: {expected}")), "{error}");
+            assert!(error.contains("\n  help: "), "{error}");
+        };
+        let useless = |key: &str| {
+            format!(
+                "`{key}` is for updates by minibatches, and \"saga\" takes its own steps down one sum\n  --> r.toml:2:"
+            )
+        };
+        for line in [
+            "batch = 32",
+            "learning_rate = 0.1",
+            "momentum = 0.9",
+            "schedule = \"cosine\"",
+            "warmup = 1",
+            "clip_norm = 1",
+            "average = \"ema\"",
+            "mixup = 0.2",
+            "shift = 1",
+            "tape = \"recompute\"",
+        ] {
+            let key = line.split(' ').next().unwrap();
+            check(&format!("update = \"saga\"\n{line}"), &useless(key));
+            // In whatever order they come.
+            let recipe = Recipe::parse(line, "a.toml").unwrap().amend("update = \"saga\"", "--set").unwrap();
+            assert!(recipe.check(&digits).is_err(), "{line}");
+        }
+        let help = "help: leave out `batch`; under `[update]`, \"svrg\" has the keys `rate`, `depth`, `batch`, `tolerance`";
+        let recipe = Recipe::parse("update = \"svrg\"\nbatch = 8", "r.toml").unwrap();
+        assert!(recipe.check(&digits).unwrap_err().to_string().ends_with(help));
+        check(
+            "update = \"lbfgs\"\n[model]\ndropout = 0.25",
+            "found a dropout of 0.25, with which the loss is another at every step, expected 0 for a minimiser of one sum\n  --> \
+             r.toml:3:11",
+        );
+        check("update = \"lbfgs\"\nmodel = \"residual\"", "found a dropout of 0.1, ");
+        for model in ["cnn", "lstm", "binary", "feedback_alignment", "synthetic_gradients"] {
+            check(&format!("update = \"stochastic-newton\"\nmodel = \"{model}\""), "found a model whose ");
+        }
+        check(
+            "model = \"cnn\"\nupdate = \"newton-cg\"",
+            "found a model whose batch norms mix the rows of a batch, expected one whose loss is a mean over single rows with exact \
+             derivatives\n  --> r.toml:1:9",
+        );
+        for update in ["lissa", "matrix-free-newton"] {
+            check(
+                &format!("epochs = 3\nupdate = \"{update}\""),
+                &format!(
+                    "\"{update}\" needs a convex loss, and that of the model \"mlp\" is not\n  --> r.toml:2:10"
+                ),
+            );
+            let linear = format!("update = \"{update}\"\nmodel = \"linear\"");
+            Recipe::parse(&linear, "r.toml").unwrap().check(&digits).unwrap();
+        }
+        check(
+            "update = { name = \"svrg\", batch = 5000 }",
+            "found 5000 rows at once, expected at most the 1797 to train on\n  --> r.toml:1:35",
+        );
+        // A table of all gradients that no memory holds.
+        let recipe = Recipe::parse("update = \"saga\"\nmodel.hidden = [2048]", "r.toml").unwrap();
+        let error = recipe.check_memory(1500, 153_610, 1 << 27).unwrap_err().to_string();
+        assert!(
+            error.starts_with(
+                "error: \"saga\" keeps 230415000 numbers for 1500 rows and 153610 parameters, expected at most 134217728\n  --> \
+                 r.toml:1:10\n  help: use \"lbfgs\" or \"svrg\""
+            ),
+            "{error}"
+        );
+        let recipe = recipe.amend("update = \"svrg\"", "--set").unwrap();
+        recipe.check_memory(1500, 153_610, 1 << 27).unwrap();
+        // Label smoothing is the same at every step.
+        Recipe::parse("label_smoothing = 0.1\nupdate = \"lbfgs\"", "r.toml").unwrap().check(&digits).unwrap();
     }
 
     /// Keys that are legal alone and go with neither the data nor each other: each with its line.
@@ -850,14 +1101,14 @@ mod tests {
         check("model.dropout = -0.5", "17: found -0.5, expected a finite number from 0 to below 1");
         check(
             "model.name = 3",
-            "14: found 3, expected one of \"mlp\", \"residual\", \"cnn\", \"lstm\", \"transformer\", \"revnet\", \"binary\", \"feedback_alignment\", \"synthetic_gradients\"",
+            "14: found 3, expected one of \"mlp\", \"linear\", \"residual\", \"cnn\", \"lstm\", \"transformer\", \"revnet\", \"binary\", \"feedback_alignment\", \"synthetic_gradients\"",
         );
         check("model = { name = \"lstm\", clip = 0 }", "33: found 0, expected a finite number above 0");
         check("clip_norm = -1", "13: found -1, expected a finite number from 0");
         check("label_smoothing = 1.0", "19: found 1.0, expected a finite number from 0 to below 1");
         check("mixup = inf", "9: found inf, expected a finite number from 0");
         check("tape = 3", "8: found 3, expected a policy, such as \"store\" or \"reverse\"");
-        check("model.hidden = []", "16: found no hidden layer\n  help: try [64]");
+        check("model.hidden = []", "16: found no hidden layer\n  help: try [64], or the model \"linear\"");
         check("model.hidden = 64", "16: found 64, expected an array of widths, such as [64]");
         check("model.hidden = [64, 0]", "21: found 0, expected an integer from 1 to 65536");
         check("model.hidden = [[64]]", "17: found an array, expected an integer from 1 to 65536");

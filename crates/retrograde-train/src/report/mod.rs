@@ -37,7 +37,7 @@ pub fn page(job: Job<'_>, trained: &Trained, tape: &StepTape, records: &[Value])
     out += "<h2>Curves</h2>\n";
     out += &curves(records, &trained.network.layer_names());
     out += &mistakes(job, trained);
-    out += &tape_table(tape, job.recipe.batch);
+    out += &tape_table(tape);
     out += &tape::figure(&tape.report);
     let _ = write!(
         out,
@@ -147,7 +147,9 @@ fn curves(records: &[Value], layers: &[String]) -> String {
         out += &lines("Accuracy", "epoch", &accuracy, Scale::Linear);
     }
     out += &lines("Gradient norm by layer, mean of the epoch", "epoch", &norms, Scale::Logarithmic);
-    out += &lines("Learning rate at the end of the epoch", "epoch", &rate, Scale::Linear);
+    if !rate.is_empty() {
+        out += &lines("Learning rate at the end of the epoch", "epoch", &rate, Scale::Linear);
+    }
     out + "</div>\n"
 }
 
@@ -219,11 +221,12 @@ fn pictures(
     out + "</ul>\n"
 }
 
-fn tape_table(tape: &StepTape, batch: u32) -> String {
+fn tape_table(tape: &StepTape) -> String {
     let total = tape.report.tape_bytes();
     let largest = tape.by_layer.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0).max(1);
     let mut out = format!(
-        "<h2>Tape by layer</h2>\n<p class=\"note\">What one step on at most {batch} rows keeps for its reverse sweep: {total} bytes in {} values.</p>\n<div class=\"wide\"><table><thead><tr><th>layer</th><th>bytes</th><th></th></tr></thead>\n<tbody>",
+        "<h2>Tape by layer</h2>\n<p class=\"note\">What the gradient of {} rows keeps for its reverse sweep: {total} bytes in {} values.</p>\n<div class=\"wide\"><table><thead><tr><th>layer</th><th>bytes</th><th></th></tr></thead>\n<tbody>",
+        tape.n_rows,
         tape.report.entries.len()
     );
     for (layer, bytes) in &tape.by_layer {

@@ -29,10 +29,14 @@ pub(super) struct Course<'a> {
 pub(super) struct Epoch {
     /// Mean loss of the rows.
     pub(super) train_loss: f64,
-    /// Of the last step.
-    pub(super) learning_rate: f64,
+    /// Of the last step, where there is such a thing.
+    pub(super) learning_rate: Option<f64>,
     /// Of each layer.
     pub(super) gradient_norms: Vec<f64>,
+    /// Passes over the rows so far, where they are not the epochs.
+    pub(super) passes: Option<f64>,
+    /// Why no step is left, where it is not that the epochs are over.
+    pub(super) end: Option<&'static str>,
     /// Whether no step is left.
     pub(super) is_last: bool,
 }
@@ -109,6 +113,8 @@ impl<'a> Course<'a> {
             train_loss: of.train_loss,
             learning_rate: of.learning_rate,
             gradient_norms: of.gradient_norms,
+            passes: of.passes,
+            end: of.end.or((is_stale && of.passes.is_some()).then_some("patience")),
             train,
             validation,
             test_accuracy: None,
@@ -166,8 +172,9 @@ impl<'a> Course<'a> {
 pub(super) fn norms_by_layer(gradient: &[(String, Array)]) -> Vec<f64> {
     let mut squares = Vec::<(&str, f64)>::new();
     for (path, leaf) in gradient {
-        let entries = leaf.as_slice::<f32>().unwrap_or_default();
-        let sum: f64 = entries.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
+        let narrow = leaf.as_slice::<f32>().unwrap_or_default().iter().map(|&g| f64::from(g));
+        let wide = leaf.as_slice::<f64>().unwrap_or_default().iter().copied();
+        let sum: f64 = narrow.chain(wide).map(|g| g * g).sum();
         match squares.last_mut() {
             Some((last, squares)) if *last == layer_of(path) => *squares += sum,
             _ => squares.push((layer_of(path), sum)),

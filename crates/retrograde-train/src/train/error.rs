@@ -4,6 +4,7 @@ use std::fmt;
 
 use retrograde_core::exec::RunError;
 use retrograde_core::trace::Error;
+use retrograde_tricks::update::finite_sum::FiniteSumError;
 
 use super::MAX_VALUES;
 use crate::RunFolderError;
@@ -26,10 +27,28 @@ pub enum TrainError {
         /// What it was.
         network: Box<Network>,
     },
+    /// The interrupt flag was set, in a run whose steps are not counted beforehand.
+    #[error("interrupted after {passes:.2} of {epochs} passes")]
+    InterruptedInPass {
+        /// Passes over the rows that were spent.
+        passes: f64,
+        /// How many there would have been, at most.
+        epochs: u32,
+        /// What it was.
+        network: Box<Network>,
+    },
+    /// A minimiser of the sum over all rows refuses.
+    #[error("error: {source}\n  --> the update \"{update}\"")]
+    FiniteSum {
+        /// Why.
+        source: Box<FiniteSumError>,
+        /// Its name.
+        update: &'static str,
+    },
     /// A network that would not fit.
     #[error(
         "error: the network has {parameters} parameters and up to {activations} values between layers for {rows} rows, \
-         expected at most {MAX_VALUES} of each\n  --> `{key}` of the recipe\n  help: lower `{key}` or `batch`"
+         expected at most {MAX_VALUES} of each\n  --> `{key}` of the recipe\n  help: lower `{key}`, or {other}"
     )]
     TooLarge {
         /// Weights and biases.
@@ -40,6 +59,8 @@ pub enum TrainError {
         rows: usize,
         /// What to lower.
         key: &'static str,
+        /// What else to do.
+        other: &'static str,
     },
     /// A model that does not go with the data.
     #[error("{0}")]
@@ -95,9 +116,16 @@ impl TrainError {
     pub fn network(&self) -> Option<&Network> {
         match self {
             TrainError::NotFinite(stop) => Some(&stop.last_good),
-            TrainError::Interrupted { network, .. } => Some(network),
+            TrainError::Interrupted { network, .. } | TrainError::InterruptedInPass { network, .. } => {
+                Some(network)
+            }
             _ => None,
         }
+    }
+
+    /// Whether somebody wanted it so, and the run can go on.
+    pub fn is_interrupt(&self) -> bool {
+        matches!(self, TrainError::Interrupted { .. } | TrainError::InterruptedInPass { .. })
     }
 }
 
@@ -112,15 +140,15 @@ pub struct NotFinite {
     pub what: String,
     /// The operation that made it of finite operands, with the line it was written on.
     pub place: Option<RunError>,
-    /// The learning rate of the step.
-    pub learning_rate: f64,
+    /// What to try.
+    pub help: String,
     /// The parameters of the last step whose loss was finite.
     pub last_good: Network,
 }
 
 impl fmt::Display for NotFinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let NotFinite { step, epoch, what, place, learning_rate, .. } = self;
+        let NotFinite { step, epoch, what, place, help, .. } = self;
         write!(
             f,
             "error: step {step} (epoch {epoch}): {what} is not finite, expected finite numbers\n  --> "
@@ -129,6 +157,6 @@ impl fmt::Display for NotFinite {
             Some(place) => write!(f, "first in {place}")?,
             None => write!(f, "training step {step}")?,
         }
-        write!(f, "\n  help: lower `learning_rate` (it was {learning_rate:e} in this step) or raise `batch`")
+        write!(f, "\n  help: {help}")
     }
 }

@@ -21,16 +21,17 @@ use crate::checkpoint::Checkpoint;
 use crate::evaluate::{batch_of, targets_of};
 use crate::loss::{Batch, Goal, Loss, Mix};
 use crate::model::{Buffers, Layers, Network, like};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Rule};
 use crate::update::{Rates, chain_of, kept, set_rate};
 
 /// See [`super::train`].
 pub(super) fn train(
     job: Job<'_>,
+    rule: Rule,
     from: Option<Checkpoint>,
     listeners: &mut Listeners<'_>,
 ) -> Result<Trained, TrainError> {
-    let mut run = Run::start(job, from)?;
+    let mut run = Run::start(job, rule, from)?;
     listeners.progress.begin(run.total_steps);
     let result = run.epochs(listeners);
     listeners.progress.end();
@@ -50,13 +51,13 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    pub(super) fn start(job: Job<'_>, from: Option<Checkpoint>) -> Result<Run<'_>, TrainError> {
+    pub(super) fn start(job: Job<'_>, rule: Rule, from: Option<Checkpoint>) -> Result<Run<'_>, TrainError> {
         let Job { recipe, fold, .. } = job;
         let course = Course::start(job, from.as_ref())?;
         let batch = (recipe.batch as usize).min(fold.train.len());
         let steps_per_epoch = fold.train.len().div_ceil(batch) as u64;
         let total_steps = u64::from(recipe.epochs) * steps_per_epoch;
-        let update = chain_of(recipe, total_steps);
+        let update = chain_of(recipe, rule, total_steps);
         let mut state = update.init(&course.network.layers)?;
         if let Some(from) = from {
             let n_before = u64::from(from.position.epoch - 1) * steps_per_epoch;
@@ -91,15 +92,10 @@ impl Run<'_> {
                 let rate = self.rates.of(step)?;
                 let batch = self.batch((pass_key.fold_in(step), mix_key.fold_in(step)), rows);
                 let stop = |what: String, place: Option<RunError>, last_good: &Network| {
+                    let help =
+                        format!("lower `learning_rate` (it was {rate:e} in this step) or raise `batch`");
                     let last_good = last_good.clone();
-                    TrainError::NotFinite(Box::new(NotFinite {
-                        step,
-                        epoch,
-                        what,
-                        place,
-                        learning_rate: rate,
-                        last_good,
-                    }))
+                    TrainError::NotFinite(Box::new(NotFinite { step, epoch, what, place, help, last_good }))
                 };
                 let ((loss, buffers), pullback) =
                     door.call((&self.course.network.layers, &self.course.network.buffers, &batch))?;
@@ -164,8 +160,10 @@ impl Run<'_> {
         let Job { recipe, fold, .. } = self.course.job;
         let epoch = Epoch {
             train_loss: position.loss_sum / fold.train.len() as f64,
-            learning_rate: self.rates.of(position.step)?,
+            learning_rate: Some(self.rates.of(position.step)?),
             gradient_norms: position.norm_sums.iter().map(|sum| sum / n_batches).collect(),
+            passes: None,
+            end: None,
             is_last: position.epoch == recipe.epochs,
         };
         let kept = self.kept();

@@ -1,6 +1,7 @@
 //! Training: a job goes in, what it leaves comes out, and every epoch is told.
 //!
 //! - `minibatches`: steps by the gradients of minibatches
+//! - `finite_sum`: steps down the mean loss over all training rows
 //! - `course`: where a run stands, and what an epoch's end decides
 //! - `error`: why a run stops early
 //! - `tape`: what one step keeps
@@ -9,6 +10,7 @@
 
 mod course;
 mod error;
+mod finite_sum;
 mod minibatches;
 mod tape;
 #[cfg(test)]
@@ -24,7 +26,7 @@ use crate::checkpoint::Checkpoint;
 use crate::data::{Dataset, Targets};
 use crate::evaluate::{ROWS_AT_ONCE, Score};
 use crate::model::{Interface, Network};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Update};
 use crate::standardise::Scaling;
 use crate::{Fold, Progress, RunFolderError};
 
@@ -41,17 +43,25 @@ pub struct Record {
     pub epoch: u32,
     /// Steps taken so far.
     pub step: u64,
-    /// Mean loss of the rows of this epoch, each at its step.
+    /// Mean loss of the rows of this epoch, each at its step; of a minimiser of the sum over all rows, after the last step.
     pub train_loss: f64,
-    /// Of the last step.
-    pub learning_rate: f64,
-    /// Mean norm of the gradient of each layer over the steps of this epoch, in the order of the layers.
+    /// Of the last step; a minimiser of the sum over all rows may have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// Mean norm of the gradient of each layer over the steps of this epoch, in the order of the layers; of a minimiser of the sum over
+    /// all rows, that of the sum after the last step.
     pub gradient_norms: Vec<f64>,
     /// Of a few training rows, after the epoch.
     pub train: Score,
     /// Of the validation rows, where there are any, after the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Score>,
+    /// Passes over the rows that a minimiser of their sum has spent, in gradients of a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passes: Option<f64>,
+    /// Why a minimiser ended, in the last epoch's record only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<&'static str>,
     /// Share of the held-back rows that are classified correctly, in the last epoch's record only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
@@ -116,7 +126,10 @@ pub fn train(
     listeners: &mut Listeners<'_>,
 ) -> Result<Trained, TrainError> {
     check_size(job.recipe, job.data, job.fold)?;
-    minibatches::train(job, from, listeners)
+    match &job.recipe.update {
+        Update::Minibatch(rule) => minibatches::train(job, *rule, from, listeners),
+        Update::FiniteSum(minimiser) => finite_sum::train(job, minimiser, from, listeners),
+    }
 }
 
 /// Whether the network fits into memory and there are rows for every purpose; costs nothing.
@@ -138,13 +151,18 @@ pub fn check_size(recipe: &Recipe, data: &Dataset, fold: &Fold) -> Result<(), Tr
         return Err(TrainError::NoValidation);
     }
     recipe.check_model(data)?;
+    recipe.check_update(train)?;
     let size = recipe.model.size(&Interface::of(data));
     let at_once = test.max(fold.validation.len()).min(ROWS_AT_ONCE);
-    let rows = (recipe.batch as usize).min(train).max(at_once);
+    let (of_step, other) = match recipe.update {
+        Update::Minibatch(_) => ((recipe.batch as usize).min(train), "lower `batch`"),
+        Update::FiniteSum(_) => (train, "use an update by minibatches, such as \"adam\""),
+    };
+    let rows = of_step.max(at_once);
     let (parameters, activations) = (size.parameters, size.values.saturating_mul(rows as u64));
     if parameters > MAX_VALUES || activations > MAX_VALUES {
         let key = if recipe.model.name() == "mlp" { "model.hidden" } else { "model" };
-        return Err(TrainError::TooLarge { parameters, activations, rows, key });
+        return Err(TrainError::TooLarge { parameters, activations, rows, key, other });
     }
-    Ok(())
+    Ok(recipe.check_memory(train, parameters, MAX_VALUES)?)
 }

@@ -5,29 +5,41 @@ use std::path::Path;
 
 use retrograde_array::Array;
 use retrograde_core::tape::TapeReport;
-use retrograde_core::trace::tree;
+use retrograde_core::trace::{Tree, tree};
 
+use super::finite_sum::{refused, sum_of};
 use super::minibatches::loss_door;
 use super::{Job, TrainError, Trained};
-use crate::evaluate::{batch_of, targets_of};
+use crate::evaluate::{batch_of, targets_of, wide};
 use crate::loss::{Batch, Goal, Loss};
 use crate::model::{Layers, layer_of, mlp};
+use crate::recipe::Update;
 
 /// What the tape of one step holds.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StepTape {
+    /// How many rows the step is on.
+    pub n_rows: usize,
     /// Its report.
     pub report: TapeReport,
     /// Bytes by layer; the last is the loss.
     pub by_layer: Vec<(String, usize)>,
 }
 
-/// Measures the tape of one step on a whole batch.
+/// Measures the tape of one gradient: on a whole batch, or on all training rows if the update goes by their sum.
 ///
 /// # Errors
 /// The gradient program fails.
 pub fn step_tape(job: Job<'_>, trained: &Trained) -> Result<StepTape, TrainError> {
     let Job { recipe, data, fold, key } = job;
+    if let Update::FiniteSum(minimiser) = &recipe.update {
+        let refused = |error| refused(error, minimiser);
+        let sum = sum_of(job, &trained.scaling, &trained.network).map_err(refused)?;
+        let layers = trained.network.layers.map(&mut |leaf| wide(leaf));
+        sum.value_and_gradient(&layers).map_err(refused)?;
+        let report = sum.last_tape();
+        return Ok(StepTape { n_rows: fold.train.len(), by_layer: tape_by_line(&report), report });
+    }
     let rows = &fold.train[..fold.train.len().min(recipe.batch as usize)];
     let x = batch_of(&data.inputs, &trained.scaling, rows);
     let targets = targets_of(&data.targets, &trained.scaling, rows);
@@ -39,7 +51,7 @@ pub fn step_tape(job: Job<'_>, trained: &Trained) -> Result<StepTape, TrainError
         Layers::Mlp(mlp) => tape_of_mlp(&report, mlp, rows.len()),
         _ => tape_by_line(&report),
     };
-    Ok(StepTape { report, by_layer })
+    Ok(StepTape { n_rows: rows.len(), report, by_layer })
 }
 
 /// The lines of a network's file, each with its operations; all else is the loss.

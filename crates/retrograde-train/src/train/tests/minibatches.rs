@@ -1,60 +1,16 @@
 //! Runs by minibatches, from their first step to their last.
 
-use std::sync::atomic::Ordering;
-
-use retrograde_array::{Array, rng};
+use retrograde_array::rng;
 use retrograde_core::trace::tree;
 
-use super::minibatches::{Run, is_finite};
 use super::*;
-use crate::digits::digits;
 use crate::evaluate::{outputs, score};
 use crate::model::Model;
-use crate::recipe::Update;
-use crate::{Silent, hold_out, stratified_folds};
-
-fn first_fold(data: &Dataset) -> Fold {
-    let mut n_calls = 0;
-    let mut permute = |n| {
-        n_calls += 1;
-        rng::permutation(Key::from_seed(5).fold_in(n_calls), n)
-    };
-    stratified_folds(&data.targets, 5, &mut permute).unwrap().remove(0)
-}
-
-fn run(recipe: &Recipe, seed: u64) -> (Result<Trained, TrainError>, Vec<Record>) {
-    let data = digits();
-    run_on(recipe, &data, &first_fold(&data), seed)
-}
-
-fn run_on(
-    recipe: &Recipe,
-    data: &Dataset,
-    fold: &Fold,
-    seed: u64,
-) -> (Result<Trained, TrainError>, Vec<Record>) {
-    let mut records = vec![];
-    let mut listeners = Listeners {
-        progress: &mut Silent,
-        metrics: &mut |record| {
-            records.push(record.clone());
-            Ok(())
-        },
-        checkpoint: &mut |_| Ok(()),
-        checkpoint_every: Duration::MAX,
-        interrupt: &AtomicBool::new(false),
-    };
-    let job = Job { recipe, data, fold, key: Key::from_seed(seed) };
-    let result = train(job, None, &mut listeners);
-    (result, records)
-}
+use crate::recipe::Rule;
+use crate::train::minibatches::{Run, is_finite};
 
 fn short() -> Recipe {
     Recipe::parse("epochs = 2\nbatch = 100\nmodel.hidden = [16]", "short.toml").unwrap()
-}
-
-fn leaves(trained: &Trained) -> Vec<(String, Array)> {
-    trained.network.arrays()
 }
 
 /// The model of this name, so small that a step takes little even where nothing is optimised.
@@ -65,6 +21,7 @@ fn small(name: &str) -> String {
         "lstm" => "hidden = 8",
         "transformer" => "width = 8, hidden = 8, heads = 2, patch = 4, blocks = 1",
         "revnet" => "channels = 2, blocks = 2",
+        "linear" => return "{ name = \"linear\" }".into(),
         _ => "hidden = [8, 8]",
     };
     format!("{{ name = \"{name}\", {keys} }}")
@@ -111,31 +68,8 @@ fn a_run_resumed_after_every_step_ends_with_the_same_bits() {
         let recipe = short().amend(&text, "test").unwrap();
         let (straight, expected) = run_on(&recipe, &data, &fold, 3);
         let straight = straight.unwrap();
-        let (mut from, mut records) = (None, vec![]);
-        let resumed = loop {
-            let saved = std::cell::RefCell::new(None);
-            let interrupt = AtomicBool::new(false);
-            let mut listeners = Listeners {
-                progress: &mut Silent,
-                metrics: &mut |record| {
-                    records.push(record.clone());
-                    Ok(())
-                },
-                checkpoint: &mut |checkpoint| {
-                    interrupt.store(true, Ordering::Relaxed);
-                    *saved.borrow_mut() = Some(Checkpoint::decode(&checkpoint.encode()).unwrap());
-                    Ok(())
-                },
-                checkpoint_every: Duration::ZERO,
-                interrupt: &interrupt,
-            };
-            let job = Job { recipe: &recipe, data: &data, fold: &fold, key: Key::from_seed(3) };
-            match train(job, from, &mut listeners) {
-                Ok(trained) => break trained,
-                Err(TrainError::Interrupted { .. }) => from = saved.into_inner(),
-                Err(error) => panic!("{error}"),
-            }
-        };
+        let job = Job { recipe: &recipe, data: &data, fold: &fold, key: Key::from_seed(3) };
+        let (resumed, records) = stopped_after_every_step(job);
         assert!(leaves(&resumed).iter().zip(&leaves(&straight)).all(|(a, b)| a.1.bits_eq(&b.1)));
         assert_eq!(resumed.test_outputs, straight.test_outputs);
         assert_eq!(records, expected);
@@ -143,18 +77,21 @@ fn a_run_resumed_after_every_step_ends_with_the_same_bits() {
     // A checkpoint of another job is refused.
     data.targets = Targets::Values((0..data.n_rows()).map(|row_idx| row_idx as f32).collect());
     let job = Job { recipe: &short(), data: &data, fold: &fold, key: Key::from_seed(3) };
-    let other = Run::start(job, None).map(|run| run.checkpoint()).unwrap();
+    let other = Run::start(job, Rule::Sgd, None).map(|run| run.checkpoint()).unwrap();
     let data = digits();
     let job = Job { recipe: &short(), data: &data, fold: &fold, key: Key::from_seed(3) };
     assert!(matches!(
-        Run::start(job, Some(other.clone())),
+        Run::start(job, Rule::Sgd, Some(other.clone())),
         Err(TrainError::OtherRun { what: "the network" })
     ));
     let longer = short().amend("epochs = 9", "test").unwrap();
-    let changed = Run::start(Job { recipe: &longer, ..job }, Some(other.clone()));
+    let changed = Run::start(Job { recipe: &longer, ..job }, Rule::Sgd, Some(other.clone()));
     assert!(matches!(changed, Err(TrainError::OtherRun { what: "the recipe" })));
     let job = Job { key: Key::from_seed(4), ..job };
-    assert!(matches!(Run::start(job, Some(other)), Err(TrainError::OtherRun { what: "the seed" })));
+    assert!(matches!(
+        Run::start(job, Rule::Sgd, Some(other)),
+        Err(TrainError::OtherRun { what: "the seed" })
+    ));
 }
 
 /// What no gradient changes: running moments go along, feedback stays; both are kept, and predict the same again.
@@ -236,7 +173,8 @@ fn a_plane_is_learned_in_its_own_units() {
         rng::permutation(Key::from_seed(1), n)
     });
     let fold = Fold { train: kept, validation: vec![], test };
-    for update in [Update::Sgd, Update::Adam] {
+    for rule in [Rule::Sgd, Rule::Adam] {
+        let update = Update::Minibatch(rule);
         let recipe = Recipe { epochs: 60, batch: 10, update, learning_rate: 0.01, ..short() };
         let (trained, records) = run_on(&recipe, &data, &fold, 1);
         let Score::Values { rmse, r2, .. } = trained.unwrap().test else { panic!("found classes") };
@@ -253,7 +191,8 @@ fn tape_bytes_by_layer_sum_to_the_report() {
     let fold = first_fold(&data);
     let trained = run(&recipe, 1).0.unwrap();
     let job = Job { recipe: &recipe, data: &data, fold: &fold, key: Key::from_seed(1) };
-    let StepTape { report, by_layer } = step_tape(job, &trained).unwrap();
+    let StepTape { report, by_layer, n_rows } = step_tape(job, &trained).unwrap();
+    assert_eq!(n_rows, 100);
     let names: Vec<&str> = by_layer.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["hidden.0", "hidden.1", "hidden.2", "loss"]);
     assert_eq!(by_layer.iter().map(|(_, bytes)| bytes).sum::<usize>(), report.tape_bytes());
