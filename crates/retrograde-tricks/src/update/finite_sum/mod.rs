@@ -74,6 +74,7 @@ pub use svrg::Svrg;
 ///     let found = problem.minimise(method, Limits { tolerance: 1e-14, ..Limits::default() })?;
 ///     assert!((found.parameters.item::<f64>().unwrap() - 3.0).abs() < 1e-6); // the mean
 /// }
+/// assert_eq!(methods[1].cite()[0].year, 1989);
 /// # Ok::<(), retrograde_tricks::update::finite_sum::FiniteSumError>(())
 /// ```
 pub trait Method: std::fmt::Debug {
@@ -93,7 +94,18 @@ pub trait Method: std::fmt::Debug {
     ) -> Result<Box<dyn Iteration>, FiniteSumError>;
 }
 
-/// A method at work.
+/// A method at work, which a [`Descent`] carries.
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_core::trace::Var;
+/// use retrograde_tricks::update::finite_sum::{FiniteSum, Limits, Svrg};
+/// let problem = FiniteSum::of_loss(array(0.0), array([1.0, 2.0, 6.0]), |w: Var, x: Var| 0.5 * (w - x) * (w - x))?;
+/// let mut descent = problem.begin(&Svrg::default(), Limits::default(), &array(0.0))?;
+/// assert_eq!(descent.step()?, None);
+/// assert_eq!(descent.memory().len(), 3); // where it is and what it spent: steps by a snapshot depend on nothing else
+/// # Ok::<(), retrograde_tricks::update::finite_sum::FiniteSumError>(())
+/// ```
 pub trait Iteration {
     /// Takes a step; says whether it was the last.
     ///
