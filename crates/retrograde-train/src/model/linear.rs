@@ -24,10 +24,6 @@ impl Kind for Keys {
     type Layers = Layers<Array>;
     const KEYS: &'static [Setting<Keys>] = &[];
 
-    fn check(&self, _: &Interface) -> Result<(), Misfit> {
-        Ok(())
-    }
-
     fn check_finite_sum(&self) -> Result<(), Misfit> {
         Ok(())
     }

@@ -9,6 +9,7 @@
 
 pub mod binary;
 pub mod cnn;
+mod dense_keys;
 pub mod feedback_alignment;
 pub mod linear;
 pub mod lstm;
@@ -120,8 +121,10 @@ pub(crate) trait Kind: Sized + 'static {
     type Layers;
     /// Its keys under `[model]`.
     const KEYS: &'static [Setting<Self>];
-    /// Whether it goes with inputs of this layout.
-    fn check(&self, interface: &Interface) -> Result<(), Misfit>;
+    /// Whether its keys go with each other and with the inputs; of most kinds they always do.
+    fn check(&self, _interface: &Interface) -> Result<(), Misfit> {
+        Ok(())
+    }
     /// Whether its loss is the mean of losses of single rows, the same at every step, with exact derivatives of both orders: what the
     /// minimisers of finite sums need.
     fn check_finite_sum(&self) -> Result<(), Misfit>;

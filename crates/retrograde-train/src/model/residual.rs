@@ -63,10 +63,6 @@ impl Kind for Keys {
         setting!(share dropout),
     ];
 
-    fn check(&self, _: &Interface) -> Result<(), Misfit> {
-        Ok(())
-    }
-
     fn check_finite_sum(&self) -> Result<(), Misfit> {
         nothing_left_out(self.dropout)
     }
