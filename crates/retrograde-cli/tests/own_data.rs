@@ -256,6 +256,7 @@ fn a_table_is_fitted_by_newton_as_by_every_other_minimiser() {
             report.contains(&format!("name = &quot;{name}&quot;")) && report.contains("finite_sum.rs"),
             "{name}"
         );
+        assert!(report.contains("<dt>ended by</dt><dd>tolerance</dd>"), "{name}");
         assert!(run.join("checkpoint").is_file());
         let predicted = succeed(path, &["predict", name, "--data", "new.csv"]);
         let found = predicted.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect::<Vec<_>>();

@@ -240,6 +240,23 @@ fn early_stopping_keeps_the_best_epoch_and_says_so() {
     assert_eq!(score.loss(), best);
 }
 
+/// All rows go through the network at once, so that fewer of them fit than of a minibatch.
+#[test]
+fn a_sum_that_no_memory_holds_is_refused_before_it_is_made() {
+    let data = digits();
+    let fold = Fold { train: (0..1700).collect(), validation: vec![], test: vec![1796] };
+    let with =
+        |update: &str| Recipe::parse(&format!("model.hidden = [65536, 300, 20000]\n{update}"), "r.toml");
+    check_size(&with("").unwrap(), &data, &fold).unwrap();
+    let error = check_size(&with(&update("svrg")).unwrap(), &data, &fold).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "error: the network has 30140950 parameters and up to 146047000 values between layers for 1700 rows, expected at most \
+         134217728 of each\n  --> `model.hidden` of the recipe\n  help: lower `model.hidden`, or use an update by minibatches, such as \
+         \"adam\""
+    );
+}
+
 #[test]
 fn an_interrupt_says_how_many_passes_there_were() {
     let (data, fold) = few(100);
