@@ -92,6 +92,15 @@ impl Recipe {
             lines.retain(|line| {
                 line.0 != "update" && !(OF_MINIBATCHES.contains(&line.0) && unsaid.contains(line))
             });
+            for (key, line) in &mut lines {
+                *line += match *key {
+                    "epochs" => {
+                        "  # passes over the rows, at most; a product with the curvature counts as one"
+                    }
+                    "weight_decay" => "  # of all parameters, biases too",
+                    _ => "",
+                };
+            }
         }
         lines
     }
