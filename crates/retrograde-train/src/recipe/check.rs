@@ -114,25 +114,25 @@ impl Recipe {
         }
     }
 
-    /// Whether the update keeps no more numbers than these.
+    /// Whether the update holds no more numbers than these.
     pub(crate) fn check_memory(
         &self,
         n_rows: usize,
-        n_parameters: u64,
+        (n_parameters, n_outputs): (u64, usize),
         most: u64,
     ) -> Result<(), RecipeError> {
         let Update::FiniteSum(minimiser) = &self.update else { return Ok(()) };
-        let found = minimiser.method.n_kept(n_rows, n_parameters);
+        let found = minimiser.method.n_held(n_rows, n_parameters, n_outputs);
         if found <= most {
             return Ok(());
         }
         let name = minimiser.name();
         Err(RecipeError::Together(Diagnosis {
             message: format!(
-                "\"{name}\" keeps {found} numbers for {n_rows} rows and {n_parameters} parameters, expected at most {most}"
+                "\"{name}\" holds {found} numbers for {n_rows} rows and {n_parameters} parameters, expected at most {most}"
             ),
             place: self.places.of("update.name"),
-            help: Some("use \"lbfgs\" or \"svrg\", which keep less, or bring fewer rows".into()),
+            help: Some("use \"lbfgs\" or \"svrg\", which hold less, or bring fewer rows".into()),
         }))
     }
 }

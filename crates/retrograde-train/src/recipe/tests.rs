@@ -268,16 +268,16 @@ fn what_a_minimiser_cannot_use_is_refused_with_its_line() {
     );
     // A table of all gradients that no memory holds.
     let recipe = Recipe::parse("update = \"saga\"\nmodel.hidden = [2048]", "r.toml").unwrap();
-    let error = recipe.check_memory(1500, 153_610, 1 << 27).unwrap_err().to_string();
+    let error = recipe.check_memory(1500, (153_610, 10), 1 << 27).unwrap_err().to_string();
     assert!(
         error.starts_with(
-            "error: \"saga\" keeps 230415000 numbers for 1500 rows and 153610 parameters, expected at most 134217728\n  --> \
+            "error: \"saga\" holds 230415000 numbers for 1500 rows and 153610 parameters, expected at most 134217728\n  --> \
              r.toml:1:10\n  help: use \"lbfgs\" or \"svrg\""
         ),
         "{error}"
     );
     let recipe = recipe.amend("update = \"svrg\"", "--set").unwrap();
-    recipe.check_memory(1500, 153_610, 1 << 27).unwrap();
+    recipe.check_memory(1500, (153_610, 10), 1 << 27).unwrap();
     // Label smoothing is the same at every step.
     Recipe::parse("label_smoothing = 0.1\nupdate = \"lbfgs\"", "r.toml").unwrap().check(&digits).unwrap();
 }

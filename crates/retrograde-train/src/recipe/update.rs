@@ -296,16 +296,23 @@ impl Method {
         }
         self
     }
-    /// How many numbers it keeps between steps for so many rows and parameters, but for a few vectors.
-    pub(crate) fn n_kept(&self, n_rows: usize, n_parameters: u64) -> u64 {
+    /// How many numbers it holds at once for so many rows, parameters and outputs, but for a few vectors: rows of gradients and of
+    /// curvature, matrices that are solved with, tables, differences.
+    pub(crate) fn n_held(&self, n_rows: usize, n_parameters: u64, n_outputs: usize) -> u64 {
         let d = usize::try_from(n_parameters).unwrap_or(usize::MAX);
         let times = |count: usize| n_parameters.saturating_mul(count as u64);
+        // Of each row a gradient, and the curvature of its loss in the outputs.
+        let curved = |rows: usize| {
+            times(rows).saturating_add((rows as u64).saturating_mul((n_outputs as u64).saturating_pow(2)))
+        };
         match self {
             Method::StochasticNewton(settings) => {
                 let s = settings.examples_of_curvature(n_rows, d);
-                times(s).saturating_add((s.min(d) as u64).saturating_pow(2))
+                curved(s).saturating_add((s.min(d) as u64).saturating_pow(2))
             }
-            Method::MatrixFreeNewton(settings) => times(settings.rank),
+            Method::MatrixFreeNewton(settings) => {
+                curved(MatrixFreeNewton::LEAST_SUBSAMPLE.max(4 * settings.rank))
+            }
             Method::Lbfgs(settings) => times(2 * settings.memory),
             Method::Saga(_) => times(n_rows),
             Method::HessianFree(_) | Method::NewtonCg(_) | Method::Lissa(_) | Method::Svrg(_) => 0,

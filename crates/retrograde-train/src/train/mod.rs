@@ -152,7 +152,8 @@ pub fn check_size(recipe: &Recipe, data: &Dataset, fold: &Fold) -> Result<(), Tr
     }
     recipe.check_model(data)?;
     recipe.check_update(train)?;
-    let size = recipe.model.size(&Interface::of(data));
+    let interface = Interface::of(data);
+    let size = recipe.model.size(&interface);
     let at_once = test.max(fold.validation.len()).min(ROWS_AT_ONCE);
     let (of_step, other) = match recipe.update {
         Update::Minibatch(_) => ((recipe.batch as usize).min(train), "lower `batch`"),
@@ -164,5 +165,5 @@ pub fn check_size(recipe: &Recipe, data: &Dataset, fold: &Fold) -> Result<(), Tr
         let key = if recipe.model.name() == "mlp" { "model.hidden" } else { "model" };
         return Err(TrainError::TooLarge { parameters, activations, rows, key, other });
     }
-    Ok(recipe.check_memory(train, parameters, MAX_VALUES)?)
+    Ok(recipe.check_memory(train, (parameters, interface.n_outputs), MAX_VALUES)?)
 }

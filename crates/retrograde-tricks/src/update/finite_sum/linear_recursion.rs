@@ -27,9 +27,8 @@ use crate::catalogue::Source;
 
 /// What the sample grows by.
 const GROWTH: f64 = 2.0;
-/// The fewest examples of a first gradient, and of the preconditioner.
+/// The fewest examples of a first gradient.
 const LEAST_FIRST: f64 = 64.0;
-const LEAST_SUBSAMPLE: usize = 128;
 
 /// The method; `Default` is the recipe for many examples.
 ///
@@ -59,6 +58,11 @@ pub struct MatrixFreeNewton {
     pub products: f64,
     /// The first gradient's part of the data; 1: all from the start.
     pub first_part: f64,
+}
+
+impl MatrixFreeNewton {
+    /// The fewest examples of the preconditioner, as long as there are so many; four times the rank where that is more.
+    pub const LEAST_SUBSAMPLE: usize = 128;
 }
 
 impl Default for MatrixFreeNewton {
@@ -109,7 +113,7 @@ impl Method for MatrixFreeNewton {
             return Ok(Box::new(State { settings: *self, shuffled, draws, inverse, eta, sample }));
         }
         let key = run.key(1);
-        let subsample = LEAST_SUBSAMPLE.max(4 * self.rank).min(n);
+        let subsample = MatrixFreeNewton::LEAST_SUBSAMPLE.max(4 * self.rank).min(n);
         let examples = problem.rows(&permutation(key, n)[..subsample])?;
         let (curvature, cost) = problem.curvature(&vector(run.w()), &examples, key.fold_in(1))?;
         run.charge(cost);

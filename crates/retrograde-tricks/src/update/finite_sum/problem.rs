@@ -486,12 +486,13 @@ impl<P: Traceable> FiniteSum<P> {
     /// ```
     #[track_caller]
     pub fn largest_curvature(&self, parameters: &P::Arrays) -> Result<f64, FiniteSumError> {
-        /// Rows of d numbers each that are held at once.
-        const AT_ONCE: usize = 256;
+        /// Rows that are held at once, and numbers in them: 128 MiB.
+        const AT_ONCE: (usize, usize) = (256, 1 << 24);
+        let at_once = (AT_ONCE.1 / self.problem.d).clamp(1, AT_ONCE.0);
         let w = Array::vector(self.flat(parameters)?);
         let mut largest: f64 = 0.0;
-        for start in (0..self.problem.n).step_by(AT_ONCE) {
-            let end = (start + AT_ONCE).min(self.problem.n);
+        for start in (0..self.problem.n).step_by(at_once) {
+            let end = (start + at_once).min(self.problem.n);
             let examples = super::part(&self.problem.data, start..end);
             let (curvature, _) = self.problem.curvature(&w, &examples, Key::from_seed(start as u64))?;
             largest = largest.max(curvature_bound(&curvature));
