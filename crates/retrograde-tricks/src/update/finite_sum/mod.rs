@@ -15,6 +15,9 @@
 //! take the sum's compiled programs, count passes over the data in gradients of an example (a product with the curvature is one),
 //! and say why they ended.
 //!
+//! A run is taken in one go, [`FiniteSum::minimise`] and [`FiniteSum::observe`], or step by step, [`FiniteSum::begin`]. Between any two steps
+//! it can be put away as arrays by name, [`Descent::memory`], from which [`FiniteSum::resume`] goes on to the same bits.
+//!
 //! Compiled programs are kept by the sum: one for each number of examples that occurs, so a growing sample has some six of
 //! them. The loops of [`Svrg`], [`Saga`], [`Sgd`] and [`Adam`] are compiled in each run.
 

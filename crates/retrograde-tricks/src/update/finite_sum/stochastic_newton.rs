@@ -13,6 +13,7 @@
 //! A network's loss is not convex, and a unit step by a few examples may be far too long. There ρ is added to the curvature, and to
 //! that of the secants, and learns as in [`HessianFree`](super::HessianFree): it grows where a step does less than a quarter of what it
 //! foretold, and shrinks where it does more than three quarters; a step that raises the loss of its sample is halved until it does not.
+//! Source: Levenberg 1944, A method for the solution of certain non-linear problems in least squares; the rule of Martens 2010, §4.1.
 //!
 //! Law: inexact: a curvature of a sample, a gradient of a sample until the sample is all; the minimum is that of the whole sum.
 //! Cost in passes: mₜ/n for a step and S/n for a curvature, and beside that S d² multiplications (S² d for S < d), which count
