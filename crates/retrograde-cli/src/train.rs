@@ -44,7 +44,7 @@ pub(crate) struct TrainArgs {
     /// A TOML file with what to train and how; keys that are not there have their defaults.
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Changes one key of the recipe, such as `epochs=5` or `model.hidden=[32,32]`; may be repeated.
+    /// Changes one key of the recipe, such as `epochs=5`, `model.hidden=[32,32]` or `update=stochastic-newton`; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// The folder for the run's files, which must not exist yet [default: the next free runs/NAME-N].
@@ -431,7 +431,7 @@ impl Run<'_> {
         name: &str,
     ) -> Result<Failure, RunFolderError> {
         let folder = self.start.folder;
-        let resume = matches!(source, TrainError::Interrupted { .. }).then(|| folder.path().into());
+        let resume = source.is_interrupt().then(|| folder.path().into());
         let Some(network) = source.network() else {
             return Ok(Failure::Train { source: Box::new(source), saved: None, resume });
         };

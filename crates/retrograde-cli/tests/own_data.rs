@@ -201,3 +201,108 @@ fn bad_data_leave_nothing_behind() {
     assert!(error.contains("cross-entropy is a loss for classes"), "{error}");
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
 }
+
+/// Two clouds that overlap, so that a logistic model has a best line and no row is certain.
+fn overlapping() -> String {
+    let row = |i: usize| {
+        let (du, dv, class) = ((i * 37 % 41) as f64 - 20.0, (i * 53 % 43) as f64 - 21.0, (i / 2 + i) % 2);
+        format!(
+            "{},{},{}\n",
+            du + 16.0 * class as f64,
+            0.1 * (dv - 16.0 * class as f64),
+            ["no", "yes"][class]
+        )
+    };
+    format!("u,v,kind\n{}", (0..240).map(row).collect::<String>())
+}
+
+/// Every minimiser of the sum over all rows, on a table: the run folder is whole, predicts, explains and cites.
+#[test]
+fn a_table_is_fitted_by_newton_as_by_every_other_minimiser() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path();
+    fs::write(path.join("t.csv"), overlapping()).unwrap();
+    fs::write(path.join("new.csv"), "u,v\n-15,1.5\n25,-2.5\n").unwrap();
+    let mut loss_of_newton = None;
+    for (name, source) in [
+        ("stochastic-newton", "Sub-sampled Newton methods"),
+        ("matrix-free-newton", "Sub-sampled Newton methods"),
+        ("hessian-free", "Deep learning via Hessian-free optimization"),
+        ("lbfgs", "On the limited memory BFGS method for large scale optimization"),
+        ("newton-cg", "Inexact Newton methods"),
+        ("lissa", "Second-order stochastic optimization for machine learning in linear time"),
+        ("svrg", "Accelerating stochastic gradient descent using predictive variance reduction"),
+        ("saga", "SAGA: a fast incremental gradient method"),
+    ] {
+        let update = format!("update={{name=\"{name}\", tolerance=1e-12}}");
+        let sets =
+            ["--set", &update, "--set", "model=linear", "--set", "weight_decay=0.01", "--set", "epochs=300"];
+        let args =
+            [&["train", "--data", "t.csv", "--target", "kind", "--out", name, "--json"], &sets[..]].concat();
+        let output = succeed(path, &args);
+        let result: Value = serde_json::from_str(output.lines().last().unwrap()).unwrap();
+        assert_eq!(result["n_parameters"], 6, "{result}");
+        assert!(result["test_accuracy"].as_f64().unwrap() > 0.6, "{result}");
+        let run = path.join(name);
+        let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let last: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+        assert_eq!(last["end"], "tolerance", "{name}: {last}");
+        // All of them come to one minimum.
+        let loss = last["train_loss"].as_f64().unwrap();
+        let expected = *loss_of_newton.get_or_insert(loss);
+        assert!((loss - expected).abs() < 1e-5 && last["passes"].as_f64().unwrap() < 300.0, "{name}: {last}");
+        let report = fs::read_to_string(run.join("report.html")).unwrap();
+        assert!(
+            report.contains(&format!("name = &quot;{name}&quot;")) && report.contains("finite_sum.rs"),
+            "{name}"
+        );
+        assert!(report.contains("<dt>ended by</dt><dd>tolerance</dd>"), "{name}");
+        assert!(run.join("checkpoint").is_file());
+        let predicted = succeed(path, &["predict", name, "--data", "new.csv"]);
+        let found = predicted.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect::<Vec<_>>();
+        assert_eq!(found, ["no", "yes"], "{name}");
+        let cited = succeed(path, &["tricks", "--cite", name]);
+        assert!(
+            cited.contains(&format!("% the update \"{name}\"\n")) && cited.contains(source),
+            "{name}: {cited}"
+        );
+        assert_eq!(cited.matches(source).count(), 1, "{name}");
+        // What it did not use is not cited.
+        assert!(!cited.contains("% D1 ") && !cited.contains("% E9 "), "{cited}");
+    }
+    let found = succeed(path, &["influence", "stochastic-newton", "--test", "3", "--show", "2"]);
+    assert!(
+        found.contains("most helpful") && path.join("stochastic-newton/influence-3.html").is_file(),
+        "{found}"
+    );
+    // The resolved recipe repeats the run.
+    succeed(path, &["train", "--recipe", "saga/recipe.toml", "--out", "again"]);
+    let parameters = |run: &str| fs::read(path.join(run).join("parameters.safetensors")).unwrap();
+    assert_eq!(parameters("again"), parameters("saga"));
+}
+
+#[test]
+fn mistakes_about_minimisers_leave_nothing_behind() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path();
+    let error = fail(path, &["train", "--set", "update=stochastic-newtn", "--out", "run"]);
+    assert!(error.starts_with("error: unknown update \"stochastic-newtn\"\n  --> --set:1:10\n  help: did you mean \"stochastic-newton\"?"), "{error}");
+    let error = fail(path, &["train", "--set", "update=lbfgs", "--set", "batch=8", "--out", "run"]);
+    assert!(
+        error.starts_with("error: `batch` is for updates by minibatches, and \"lbfgs\" takes its own steps"),
+        "{error}"
+    );
+    fs::write(path.join("r.toml"), "update = \"saga\"\n\n[model]\nname = \"cnn\"\n").unwrap();
+    let error = fail(path, &["train", "--recipe", "r.toml", "--out", "run"]);
+    assert!(
+        error.contains("found a model whose batch norms mix") && error.contains("--> r.toml:4:8"),
+        "{error}"
+    );
+    let printed =
+        succeed(path, &["train", "--set", "update.name=svrg", "--set", "update.rate=0.5", "--print-recipe"]);
+    assert!(
+        printed.contains("[update]\nname = \"svrg\"  # sgd, ") && printed.contains("\nrate = 0.5  # 0: by"),
+        "{printed}"
+    );
+    assert_eq!(fs::read_dir(path).unwrap().count(), 1);
+}

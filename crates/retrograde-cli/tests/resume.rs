@@ -114,6 +114,53 @@ fn twenty_kills_change_no_bit() {
     }
 }
 
+/// A minimiser of the sum over all rows remembers differences, curvatures and dampings: killed at some steps and interrupted at one, it
+/// goes on to the same bits.
+#[test]
+fn a_newton_run_is_killed_and_interrupted_without_changing_a_bit() {
+    let temp = tempfile::tempdir().unwrap();
+    let long =
+        ["train", "--set", "update=stochastic-newton", "--set", "epochs=30", "--set", "split.test=0.8"];
+    let more = ["--set", "model.hidden=[8]", "--set", "weight_decay=0.001", "--seed", "5"];
+    let run_of = |name| [&long[..], &more, &EVERY_STEP, &["--out", name]].concat();
+    succeed(temp.path(), &run_of("straight"));
+    let expected = files(&temp.path().join("straight"));
+    let run = temp.path().join("killed");
+    for (i, target) in [2, 5, 9, 14].into_iter().enumerate() {
+        let args = match i {
+            0 => run_of("killed"),
+            _ => [&["train", "--resume", "killed"], &EVERY_STEP[..]].concat(),
+        };
+        let mut child =
+            command(temp.path(), &args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        if i == 0 {
+            wait_for(&run.join("recipe.toml"));
+        }
+        let start = Instant::now();
+        while last_step(&run) < target && start.elapsed() < Duration::from_secs(60) {
+            sleep(Duration::from_millis(1));
+        }
+        if i == 3 {
+            assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+            let output = child.wait_with_output().unwrap();
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                error.starts_with("error: interrupted after ") && error.contains(" of 30 passes\n"),
+                "{error}"
+            );
+            assert!(error.contains("help: `retrograde train --resume killed` goes on"), "{error}");
+        } else {
+            child.kill().unwrap();
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(output.status.signal(), Some(9), "the run ended before kill {i}");
+        }
+    }
+    succeed(temp.path(), &["train", "--resume", "killed"]);
+    for ((name, found), (_, expected)) in files(&run).into_iter().zip(expected) {
+        assert!(found == expected, "{name} differs");
+    }
+}
+
 #[test]
 fn the_interrupt_key_saves_and_a_damaged_checkpoint_gives_way_to_the_one_before() {
     let temp = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! What a network gives for rows, and how good it is.
 
-use retrograde_array::{Array, map};
+use retrograde_array::{Array, DType, map, ops};
 use retrograde_core::trace::door::Jit;
 use retrograde_core::trace::{Error, Var};
 use retrograde_engine::jit;
@@ -101,6 +101,28 @@ pub(crate) fn batch_of(inputs: &Inputs, scaling: &Scaling, rows: &[usize]) -> Ar
     }
     let array = Array::new([rows.len(), n_features], x);
     array.unwrap_or_else(|error| panic!("a batch of rows: {error}; this is a bug in retrograde"))
+}
+
+/// In `f64`, where it holds floating-point numbers.
+pub(crate) fn wide(array: &Array) -> Array {
+    if array.dtype().is_float() { ops::convert(array, DType::F64) } else { array.clone() }
+}
+
+/// Class numbers `i64[n]`, or standardised numbers `f32[n,1]`.
+pub(crate) fn targets_of(targets: &Targets, scaling: &Scaling, rows: &[usize]) -> Array {
+    match targets {
+        Targets::Classes { labels, .. } => {
+            Array::vector(rows.iter().map(|&row_idx| i64::from(labels[row_idx])).collect())
+        }
+        Targets::Values(values) => {
+            let mut values: Vec<f32> = rows.iter().map(|&row_idx| values[row_idx]).collect();
+            if let Some(columns) = &scaling.target {
+                columns.apply(&mut values);
+            }
+            let array = Array::new([rows.len(), 1], values);
+            array.unwrap_or_else(|error| panic!("a batch of targets: {error}; this is a bug in retrograde"))
+        }
+    }
 }
 
 /// How good outputs are for the targets of some rows.

@@ -12,7 +12,6 @@
 //! matrix J. Bae, N. Ng, A. Lo, M. Ghassemi, R. Grosse, If influence functions are the answer, then what is the question?,
 //! NeurIPS 2022.
 
-use retrograde_array::{Array, DType, ops};
 use retrograde_core::trace::var::constant;
 use retrograde_core::trace::{Error, Tree, Var};
 use retrograde_engine::jit;
@@ -21,10 +20,9 @@ use retrograde_solve::uses::{Scores, UseError, influence};
 use retrograde_tricks::primal::loss::cross_entropy;
 
 use crate::data::{Dataset, Targets};
-use crate::evaluate::batch_of;
+use crate::evaluate::{batch_of, targets_of, wide};
 use crate::loss::squared_error;
 use crate::model::{Layers, Pass};
-use crate::train::targets_of;
 use crate::{Fold, Predictor};
 
 /// The damping until another is asked for. The largest curvature of a mean cross-entropy is a few units and most directions have
@@ -139,13 +137,12 @@ pub fn attribute(
         true => cross_entropy(outputs, targets),
         false => squared_error(outputs, targets),
     };
-    let wide = |array: Array| if array.dtype().is_float() { ops::convert(&array, DType::F64) } else { array };
     let batch = |rows: &[usize]| {
         let x = batch_of(&data.inputs, &predictor.scaling, rows);
-        (wide(x), wide(targets_of(&data.targets, &predictor.scaling, rows)))
+        (wide(&x), wide(&targets_of(&data.targets, &predictor.scaling, rows)))
     };
-    let parameters = predictor.network.layers.map(&mut |leaf| wide(leaf.clone()));
-    let buffers = predictor.network.buffers.map(&mut |leaf| wide(leaf.clone()));
+    let parameters = predictor.network.layers.map(&mut |leaf| wide(leaf));
+    let buffers = predictor.network.buffers.map(&mut |leaf| wide(leaf));
     // Nothing is left out, and moments are the running ones.
     let model = move |layers: Layers<Var>, (x, _): Batch| {
         layers.forward(x, &buffers.map(&mut |leaf| constant(leaf)), Pass::Evaluation).0

@@ -47,7 +47,9 @@ pub use digits::digits;
 pub use evaluate::Score;
 pub use model::{About, Model, ModelError, Network, Predictions, Predictor};
 pub use progress::{Progress, Silent};
-pub use recipe::{Activation, Average, Data, Loss, Mistake, Recipe, RecipeError, Schedule, Shares, Update};
+pub use recipe::{
+    Activation, Average, Data, Loss, Mistake, Recipe, RecipeError, Rule, Schedule, Shares, Update,
+};
 pub use run_folder::{Metrics, RunFolder, RunFolderError};
 pub use split::{Fold, SplitError, hold_out, stratified_folds};
 pub use standardise::Scaling;

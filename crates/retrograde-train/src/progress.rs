@@ -2,7 +2,7 @@
 
 /// Hears about every step of a run.
 pub trait Progress {
-    /// The run starts and will take `total_steps` steps.
+    /// The run starts and will take `total_steps` steps; of a minimiser of the sum over all rows, passes, and at most so many.
     fn begin(&mut self, total_steps: u64);
     /// Step `step` (counted from 1) is done; `loss` is that of its batch.
     fn step(&mut self, step: u64, loss: f64);

@@ -1,4 +1,4 @@
-//! How a gradient changes the parameters: the chain of updates that a recipe names, and its learning rates.
+//! How the gradient of a minibatch changes the parameters: the chain of updates that a recipe names, and its learning rates.
 //!
 //! The chain is clipping, decay of the weights (not of biases, shifts and scales, but by `lion`, `lars` and `lamb`, which decay
 //! all), the update itself, and an average. Its learning
@@ -21,7 +21,7 @@ use retrograde_tricks::update::trust::{lamb, lars};
 use retrograde_tricks::update::weight_decay::weight_decay_of;
 
 use crate::model::Layers;
-use crate::recipe::{self, Average, Recipe};
+use crate::recipe::{self, Average, Recipe, Rule};
 
 /// What the paths of weights end with: all that is multiplied by inputs.
 const WEIGHTS: [&str; 3] = ["weight", "kernel", "recurrent"];
@@ -32,18 +32,15 @@ const ADAGRAD: (f64, f64) = (0.0, 1e-10);
 /// What the matrices of `shampoo` begin with: far below the squares of gradients of a loss near 1, so that roots exist and no more.
 const SHAMPOO_START: f64 = 1e-6;
 
-/// The chain of a recipe; its learning rate is 0 until [`set_rate`].
-pub(crate) fn chain_of(recipe: &Recipe, total_steps: u64) -> Update {
+/// The chain of a recipe whose update goes by a rule; its learning rate is 0 until [`set_rate`].
+pub(crate) fn chain_of(recipe: &Recipe, rule: Rule, total_steps: u64) -> Update {
     let mut links = vec![];
     if recipe.clip_norm > 0.0 {
         links.push(clip_by_global_norm(recipe.clip_norm));
     }
     let decay = || WEIGHTS.map(|ending| weight_decay_of(recipe.weight_decay, ending));
     let decays = recipe.weight_decay > 0.0;
-    let is_decoupled = matches!(
-        recipe.update,
-        recipe::Update::AdamW | recipe::Update::Lion | recipe::Update::Lars | recipe::Update::Lamb
-    );
+    let is_decoupled = matches!(rule, Rule::AdamW | Rule::Lion | Rule::Lars | Rule::Lamb);
     if decays && !is_decoupled {
         links.extend(decay());
     }
@@ -51,31 +48,31 @@ pub(crate) fn chain_of(recipe: &Recipe, total_steps: u64) -> Update {
         Adam { beta_1: recipe.momentum, beta_2: recipe.beta_2, variant, ..Adam::default() }.direction()
     };
     let rate = || held(0.0);
-    links.extend(match recipe.update {
-        recipe::Update::Sgd => vec![velocity(recipe.momentum, false), descend(rate())],
-        recipe::Update::Nesterov => vec![velocity(recipe.momentum, true), descend(rate())],
-        recipe::Update::Adam => vec![adam(Variant::Plain), descend(rate())],
-        recipe::Update::AmsGrad => vec![adam(Variant::AmsGrad), descend(rate())],
-        recipe::Update::Nadam => vec![adam(Variant::Nesterov), descend(rate())],
-        recipe::Update::Yogi => vec![adam(Variant::Yogi), descend(rate())],
-        recipe::Update::AdamW => {
+    links.extend(match rule {
+        Rule::Sgd => vec![velocity(recipe.momentum, false), descend(rate())],
+        Rule::Nesterov => vec![velocity(recipe.momentum, true), descend(rate())],
+        Rule::Adam => vec![adam(Variant::Plain), descend(rate())],
+        Rule::AmsGrad => vec![adam(Variant::AmsGrad), descend(rate())],
+        Rule::Nadam => vec![adam(Variant::Nesterov), descend(rate())],
+        Rule::Yogi => vec![adam(Variant::Yogi), descend(rate())],
+        Rule::AdamW => {
             let decay = if decays { decay().to_vec() } else { vec![] };
             [vec![adam(Variant::Plain)], decay, vec![descend(rate())]].concat()
         }
-        recipe::Update::RmsProp => vec![rmsprop(rate(), recipe.beta_2)],
-        recipe::Update::AdaGrad => vec![adagrad(rate(), ADAGRAD.0, ADAGRAD.1)],
-        recipe::Update::Adafactor => vec![adafactor(rate())],
-        recipe::Update::Lion => vec![lion(rate(), recipe.weight_decay)],
-        recipe::Update::Muon => {
+        Rule::RmsProp => vec![rmsprop(rate(), recipe.beta_2)],
+        Rule::AdaGrad => vec![adagrad(rate(), ADAGRAD.0, ADAGRAD.1)],
+        Rule::Adafactor => vec![adafactor(rate())],
+        Rule::Lion => vec![lion(rate(), recipe.weight_decay)],
+        Rule::Muon => {
             let rest = chain((adam(Variant::Plain), descend(rate())));
             vec![by_rank(2, muon(rate(), recipe.momentum), rest)]
         }
-        recipe::Update::Shampoo => {
+        Rule::Shampoo => {
             let rest = chain((adam(Variant::Plain), descend(rate())));
             vec![by_rank(2, shampoo(rate(), SHAMPOO_START), rest)]
         }
-        recipe::Update::Lars => vec![lars(rate(), recipe.weight_decay)],
-        recipe::Update::Lamb => vec![lamb(rate(), recipe.weight_decay)],
+        Rule::Lars => vec![lars(rate(), recipe.weight_decay)],
+        Rule::Lamb => vec![lamb(rate(), recipe.weight_decay)],
     });
     match recipe.average {
         Average::None => {}
@@ -193,9 +190,9 @@ mod tests {
     fn weights_decay_and_biases_do_not() {
         let start = layers();
         let zeros = start.map(&mut |leaf| Array::zeros(leaf.dtype(), leaf.shape().clone()));
-        for update in [recipe::Update::Sgd, recipe::Update::AdamW] {
-            let recipe = Recipe { weight_decay: 0.5, update, ..Recipe::default() };
-            let chain = chain_of(&recipe, 10);
+        for update in [Rule::Sgd, Rule::AdamW] {
+            let recipe = Recipe { weight_decay: 0.5, ..Recipe::default() };
+            let chain = chain_of(&recipe, update, 10);
             let mut state = chain.init(&start).unwrap();
             set_rate(&mut state, 0.5);
             let (moved, _) = chain.step(&zeros, state, start.clone()).unwrap();
@@ -216,10 +213,10 @@ mod tests {
     fn every_update_and_average_moves_the_parameters() {
         let start = layers();
         let ones = start.map(&mut |leaf| Array::full(leaf.dtype(), leaf.shape().clone(), 1.0_f32.into()));
-        for &update in recipe::Update::ALL {
+        for &update in Rule::ALL {
             for &average in Average::ALL {
-                let recipe = Recipe { update, average, clip_norm: 1.0, ..Recipe::default() };
-                let chain = chain_of(&recipe, 10);
+                let recipe = Recipe { average, clip_norm: 1.0, ..Recipe::default() };
+                let chain = chain_of(&recipe, update, 10);
                 let mut state = chain.init(&start).unwrap();
                 set_rate(&mut state, 0.1);
                 let (moved, state) = chain.step(&ones, state, start.clone()).unwrap();

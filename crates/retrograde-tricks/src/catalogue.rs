@@ -229,6 +229,7 @@ pub const WITHOUT_ROW: &[(&str, &str)] = &[
     ("crates/retrograde-tricks/src/update/adagrad.rs", "part of E2, whose row is in adam.rs"),
     ("crates/retrograde-tricks/src/update/clip.rs", "B1 and B2 as links of a chain"),
     ("crates/retrograde-tricks/src/update/finite_sum/adam.rs", "a method that E16 is compared with"),
+    ("crates/retrograde-tricks/src/update/finite_sum/descent.rs", "a run that is taken step by step"),
     ("crates/retrograde-tricks/src/update/finite_sum/epochs.rs", "the loop that methods share"),
     ("crates/retrograde-tricks/src/update/finite_sum/lbfgs.rs", "a method that E16 is compared with"),
     (
@@ -236,6 +237,7 @@ pub const WITHOUT_ROW: &[(&str, &str)] = &[
         "part of E16, whose row is in stochastic_newton.rs",
     ),
     ("crates/retrograde-tricks/src/update/finite_sum/lissa.rs", "a method that E16 is compared with"),
+    ("crates/retrograde-tricks/src/update/finite_sum/memory.rs", "what runs remember between two steps"),
     ("crates/retrograde-tricks/src/update/finite_sum/newton_cg.rs", "a method that E16 is compared with"),
     ("crates/retrograde-tricks/src/update/finite_sum/preconditioner.rs", "a part of stochastic Newton"),
     ("crates/retrograde-tricks/src/update/finite_sum/problem.rs", "what is minimised"),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use retrograde::tricks::catalogue::{self, Group, Law, NOT_BUILT, Source, Trick};
 use retrograde_train::recipe::tricks_used;
-use retrograde_train::{About, Recipe};
+use retrograde_train::{About, Recipe, Update};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -41,7 +41,12 @@ pub(crate) struct TricksArgs {
 pub(crate) fn run(args: &TricksArgs, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(run) = &args.cite {
         let recipe = Recipe::load(&run.join("recipe.toml"))?;
-        return Ok(write!(out, "{}", bibtex(&tricks_used(&recipe, &About::load(run)?)))?);
+        let tricks = tricks_used(&recipe, &About::load(run)?);
+        let minimiser = match &recipe.update {
+            Update::FiniteSum(minimiser) => Some((minimiser.name(), minimiser.cite())),
+            Update::Minibatch(_) => None,
+        };
+        return Ok(write!(out, "{}", bibtex(&tricks, minimiser))?);
     }
     if let Some(id) = &args.id {
         return one(id, args.json, out);
@@ -249,19 +254,22 @@ fn fenced(lines: &[&str]) -> Vec<String> {
     blocks
 }
 
-/// BibTeX of the sources of these tricks: a comment with the tricks that cite it, and each source once.
-fn bibtex(ids: &[&str]) -> String {
+/// BibTeX of the sources of these tricks, and of a method by name: a comment with those that cite it, and each source once.
+fn bibtex(ids: &[&str], method: Option<(&'static str, &'static [Source])>) -> String {
     let tricks = ids.iter().filter_map(|id| catalogue::find(id)).collect::<Vec<_>>();
     let mut sources = Vec::<(&Source, Vec<&str>)>::new();
-    for trick in &tricks {
-        for source in trick.cite {
+    for (id, cite) in tricks.iter().map(|trick| (trick.id, trick.cite)).chain(method) {
+        for source in cite {
             match sources.iter_mut().find(|(known, _)| known.key() == source.key()) {
-                Some((_, by)) => by.push(trick.id),
-                None => sources.push((source, vec![trick.id])),
+                Some((_, by)) => by.push(id),
+                None => sources.push((source, vec![id])),
             }
         }
     }
-    let names = tricks.iter().map(|trick| format!("% {} {}\n", trick.id, trick.name)).collect::<String>();
+    let mut names = tricks.iter().map(|trick| format!("% {} {}\n", trick.id, trick.name)).collect::<String>();
+    if let Some((name, _)) = method {
+        names += &format!("% the update \"{name}\"\n");
+    }
     let entries = sources.iter().map(|(source, by)| format!("\n% {}\n{}", by.join(", "), source.bibtex()));
     names + &entries.collect::<String>()
 }

@@ -131,7 +131,13 @@ fn table(path: &Path) -> Result<Table, Box<dyn Error>> {
 /// min F, by Newton's method with the whole Hessian until nothing changes.
 pub(crate) fn least(problem: &FiniteSum<Var>) -> Result<f64, FiniteSumError> {
     let n = problem.problem().n_examples();
-    let newton = StochasticNewton { memory: 0, refresh_every: 1, subsample: Some(n), damping: Some(0.0) };
+    let newton = StochasticNewton {
+        memory: 0,
+        refresh_every: 1,
+        subsample: Some(n),
+        damping: Some(0.0),
+        levenberg: 0.0,
+    };
     let found = problem.minimise(&newton, Limits { tolerance: 1e-28, passes: 200.0, seed: 0 })?;
     Ok(problem.value_and_gradient(&found.parameters)?.0)
 }

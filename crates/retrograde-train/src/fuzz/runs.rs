@@ -13,10 +13,11 @@ use crate::{
     Checkpoint, Dataset, Features, Inputs, Layout, Recipe, RunFolder, Targets, checkpoint, stratified_folds,
 };
 
-const RECIPES: [&str; 4] = [
+const RECIPES: [&str; 5] = [
     "mixup = 0.2\ntape = \"reverse\"\n[model]\nname = \"transformer\"\npatch = 0\nheads = 4\n",
     "data = \"t.csv\"\ntarget = \"y\"\nepochs = 3\n[model]\nhidden = [8, 0x10]\nactivation = \"relu\"\n",
     "split = { test = 0.25, validation = 1e-1 }\nschedule = \"step\"\ndecay_every = 2\npatience = 4\n",
+    "epochs = 9\nmodel = \"linear\"\n[update]\nname = \"stochastic-newton\"\nmemory = 3\ndamping = 1e-2\n",
     "[split]\ntest = 0.5\n[[model]]\n\"\u{e9}\" = 1979-05-27\nseed = 18446744073709551615\n",
 ];
 

@@ -12,25 +12,17 @@ use retrograde_tricks::adjoint::straight_through::binarise;
 use retrograde_tricks::primal::batch_norm::{BatchNorm, Moments};
 use retrograde_tricks::primal::dense;
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, normalise};
-use crate::recipe::{Activation, Setting, setting};
+use super::dense_keys::dense_keys;
+use super::{
+    Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, no_finite_sum, normalise,
+};
+use crate::recipe::{Setting, setting};
 
-/// The keys.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Keys {
-    /// The widths of the hidden layers, each from 1 to 65,536.
-    pub hidden: Vec<u32>,
-    /// What stands after each norm.
-    pub activation: Activation,
+dense_keys!(
+    [256, 256], Relu,
     /// Share of the hidden values that are left out in training, from 0 to below 1.
-    pub dropout: f64,
-}
-
-impl Default for Keys {
-    fn default() -> Keys {
-        Keys { hidden: vec![256, 256], activation: Activation::Relu, dropout: 0.0 }
-    }
-}
+    dropout: f64 = 0.0, share dropout
+);
 
 /// A product with ±scale, and a norm, whose shift is the bias.
 #[derive(Tree, Clone, Debug)]
@@ -74,11 +66,10 @@ impl BinaryLinear<Var> {
 
 impl Kind for Keys {
     type Layers = Layers<Array>;
-    const KEYS: &'static [Setting<Keys>] =
-        &[setting!(widths hidden), setting!(choice activation: Activation), setting!(share dropout)];
+    const KEYS: &'static [Setting<Keys>] = KEYS;
 
-    fn check(&self, _: &Interface) -> Result<(), Misfit> {
-        Ok(())
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        no_finite_sum("whose weights are signs, with straight-through derivatives")
     }
 
     fn size(&self, interface: &Interface) -> Size {

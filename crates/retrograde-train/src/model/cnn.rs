@@ -14,7 +14,10 @@ use retrograde_tricks::primal::conv::Conv;
 use retrograde_tricks::primal::dense::Linear;
 use retrograde_tricks::primal::pool::Pool;
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, images_only, normalise};
+use super::{
+    Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, images_only, no_finite_sum,
+    normalise,
+};
 use crate::choice::choice;
 use crate::recipe::{Setting, setting};
 
@@ -123,6 +126,10 @@ impl Kind for Keys {
             });
         }
         Ok(())
+    }
+
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        no_finite_sum("whose batch norms mix the rows of a batch")
     }
 
     fn size(&self, interface: &Interface) -> Size {

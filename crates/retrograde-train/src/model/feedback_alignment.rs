@@ -9,9 +9,10 @@ use retrograde_tricks::adjoint::feedback_alignment::{
 };
 use retrograde_tricks::primal::dense::{self, Linear, Mlp};
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size};
+use super::dense_keys::{dense_keys, xavier};
+use super::{Buffers, Forward, Interface, Kind, Misfit, Pass, Size, no_finite_sum};
 use crate::choice::choice;
-use crate::recipe::{Activation, Setting, setting};
+use crate::recipe::{Setting, setting};
 
 choice! {
     /// Which way cotangents come back.
@@ -23,22 +24,11 @@ choice! {
     }
 }
 
-/// The keys.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Keys {
-    /// The widths of the hidden layers, each from 1 to 65,536.
-    pub hidden: Vec<u32>,
-    /// What stands after each hidden layer.
-    pub activation: Activation,
+dense_keys!(
+    [256, 256], Tanh,
     /// Which way cotangents come back.
-    pub feedback: Feedback,
-}
-
-impl Default for Keys {
-    fn default() -> Keys {
-        Keys { hidden: vec![256, 256], activation: Activation::Tanh, feedback: Feedback::Layers }
-    }
-}
+    feedback: Feedback = Feedback::Layers, choice feedback: Feedback
+);
 
 /// The dense layers; the matrices are among the buffers.
 #[derive(Tree, Clone, Debug)]
@@ -51,14 +41,10 @@ pub struct Layers<T> {
 
 impl Kind for Keys {
     type Layers = Layers<Array>;
-    const KEYS: &'static [Setting<Keys>] = &[
-        setting!(widths hidden),
-        setting!(choice activation: Activation),
-        setting!(choice feedback: Feedback),
-    ];
+    const KEYS: &'static [Setting<Keys>] = KEYS;
 
-    fn check(&self, _: &Interface) -> Result<(), Misfit> {
-        Ok(())
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        no_finite_sum("whose cotangents come back through random matrices")
     }
 
     fn size(&self, interface: &Interface) -> Size {
@@ -67,10 +53,7 @@ impl Kind for Keys {
 
     fn start(&self, interface: &Interface, key: Key) -> (Layers<Array>, Buffers<Array>) {
         let keys = key.split(2);
-        let hidden: Vec<usize> = self.hidden.iter().map(|&width| width as usize).collect();
-        let n_in = interface.layout.n_features();
-        let activation = self.activation.function();
-        let mlp = Mlp::xavier(keys[0], n_in, &hidden, interface.n_outputs, activation, DTYPE);
+        let mlp = xavier(keys[0], &self.hidden, self.activation, interface);
         let feedback = match self.feedback {
             Feedback::Layers => random_feedback(keys[1], &mlp),
             Feedback::Direct => random_direct_feedback(keys[1], &mlp),

@@ -13,7 +13,9 @@ use retrograde_tricks::adjoint::clip::clip_each_step;
 use retrograde_tricks::primal::dense::Linear;
 use retrograde_tricks::primal::lstm::{Lstm, cell};
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, images_only};
+use super::{
+    Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, images_only, no_finite_sum,
+};
 use crate::recipe::{Setting, setting};
 
 /// The keys.
@@ -50,6 +52,10 @@ impl Kind for Keys {
 
     fn check(&self, interface: &Interface) -> Result<(), Misfit> {
         images_only(interface).map(drop)
+    }
+
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        no_finite_sum("whose adjoints are clipped")
     }
 
     fn size(&self, interface: &Interface) -> Size {

@@ -5,25 +5,15 @@ use retrograde_array::rng::Key;
 use retrograde_core::trace::Var;
 use retrograde_tricks::primal::dense::{self, Mlp};
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out};
-use crate::recipe::{Activation, Setting, setting};
+use super::dense_keys::{dense_keys, xavier};
+use super::{Buffers, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, nothing_left_out};
+use crate::recipe::{Setting, setting};
 
-/// The keys.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Keys {
-    /// The widths of the hidden layers, each from 1 to 65,536.
-    pub hidden: Vec<u32>,
-    /// What stands after each hidden layer.
-    pub activation: Activation,
+dense_keys!(
+    [64], Tanh,
     /// Share of the hidden values that are left out in training, from 0 to below 1.
-    pub dropout: f64,
-}
-
-impl Default for Keys {
-    fn default() -> Keys {
-        Keys { hidden: vec![64], activation: Activation::Tanh, dropout: 0.0 }
-    }
-}
+    dropout: f64 = 0.0, share dropout
+);
 
 /// The dense layers, and the share that is left out after them.
 #[derive(retrograde_derive::Tree, Clone, Debug)]
@@ -38,11 +28,10 @@ pub struct Layers<T> {
 
 impl Kind for Keys {
     type Layers = Layers<Array>;
-    const KEYS: &'static [Setting<Keys>] =
-        &[setting!(widths hidden), setting!(choice activation: Activation), setting!(share dropout)];
+    const KEYS: &'static [Setting<Keys>] = KEYS;
 
-    fn check(&self, _: &Interface) -> Result<(), Misfit> {
-        Ok(())
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        nothing_left_out(self.dropout)
     }
 
     fn size(&self, interface: &Interface) -> Size {
@@ -50,11 +39,7 @@ impl Kind for Keys {
     }
 
     fn start(&self, interface: &Interface, key: Key) -> (Layers<Array>, Buffers<Array>) {
-        let hidden: Vec<usize> = self.hidden.iter().map(|&width| width as usize).collect();
-        let activation = self.activation.function();
-        let n_in = interface.layout.n_features();
-        let Mlp { hidden, head, activation } =
-            Mlp::xavier(key, n_in, &hidden, interface.n_outputs, activation, DTYPE);
+        let Mlp { hidden, head, activation } = xavier(key, &self.hidden, self.activation, interface);
         (Layers { hidden, head, activation, dropout: self.dropout }, Buffers::default())
     }
 }

@@ -3,13 +3,15 @@
 //! A network is a tree of parameters, which gradients change, and of buffers, which they do not: running moments, fixed
 //! feedback weights. It has no state and no mode: buffers and a key go in, outputs and new buffers come out, all in `f32`.
 //!
-//! - [`mlp`], [`residual`], [`cnn`], [`lstm`], [`transformer`], [`revnet`]: by exact derivatives
+//! - [`mlp`], [`linear`], [`residual`], [`cnn`], [`lstm`], [`transformer`], [`revnet`]: by exact derivatives
 //! - [`binary`], [`feedback_alignment`], [`synthetic_gradients`]: by derivatives that are another on purpose
 //! - [`predictor`]: a trained network, ready to predict
 
 pub mod binary;
 pub mod cnn;
+mod dense_keys;
 pub mod feedback_alignment;
+pub mod linear;
 pub mod lstm;
 pub mod mlp;
 pub mod predictor;
@@ -119,8 +121,13 @@ pub(crate) trait Kind: Sized + 'static {
     type Layers;
     /// Its keys under `[model]`.
     const KEYS: &'static [Setting<Self>];
-    /// Whether it goes with inputs of this layout.
-    fn check(&self, interface: &Interface) -> Result<(), Misfit>;
+    /// Whether its keys go with each other and with the inputs; of most kinds they always do.
+    fn check(&self, _interface: &Interface) -> Result<(), Misfit> {
+        Ok(())
+    }
+    /// Whether its loss is the mean of losses of single rows, the same at every step, with exact derivatives of both orders: what the
+    /// minimisers of finite sums need.
+    fn check_finite_sum(&self) -> Result<(), Misfit>;
     /// How large it is; called where `check` accepts.
     fn size(&self, interface: &Interface) -> Size;
     /// The network before the first step; called where `check` accepts.
@@ -336,6 +343,13 @@ macro_rules! models {
             pub fn check(&self, interface: &Interface) -> Result<(), Misfit> {
                 match self { $(Model::$variant(keys) => keys.check(interface)),* }
             }
+            /// Whether its loss is a mean over single rows with exact derivatives.
+            ///
+            /// # Errors
+            /// The key because of which it is not.
+            pub fn check_finite_sum(&self) -> Result<(), Misfit> {
+                match self { $(Model::$variant(keys) => keys.check_finite_sum()),* }
+            }
             /// How large it is; where [`Model::check`] accepts.
             pub fn size(&self, interface: &Interface) -> Size {
                 match self { $(Model::$variant(keys) => keys.size(interface)),* }
@@ -370,6 +384,8 @@ pub(crate) trait KeysVisitor {
 models! {
     /// Dense layers.
     Mlp = "mlp", mlp;
+    /// Outputs that are linear in the inputs.
+    Linear = "linear", linear;
     /// Dense layers that add to their input.
     Residual = "residual", residual;
     /// Convolutions with batch norm.
@@ -391,6 +407,39 @@ models! {
 impl Default for Model {
     fn default() -> Model {
         Model::Mlp(mlp::Keys::default())
+    }
+}
+
+/// No finite sum while values are left out by chance.
+fn nothing_left_out(dropout: f64) -> Result<(), Misfit> {
+    if dropout == 0.0 {
+        return Ok(());
+    }
+    Err(Misfit {
+        key: "dropout",
+        message: format!(
+            "found a dropout of {dropout}, with which the loss is another at every step, expected 0 for a minimiser of one sum"
+        ),
+        help: "set `model.dropout = 0`, or use an update by minibatches, such as \"adam\"".into(),
+    })
+}
+
+/// No finite sum at all.
+fn no_finite_sum(why: &str) -> Result<(), Misfit> {
+    Err(Misfit {
+        key: "name",
+        message: format!(
+            "found a model {why}, expected one whose loss is a mean over single rows with exact derivatives"
+        ),
+        help: "use the model \"linear\", \"mlp\", \"residual\", \"transformer\" or \"revnet\", or an update by minibatches, such as \"adam\""
+            .into(),
+    })
+}
+
+impl Model {
+    /// Whether its loss is convex in the parameters.
+    pub(crate) fn is_convex(&self) -> bool {
+        matches!(self, Model::Linear(_))
     }
 }
 

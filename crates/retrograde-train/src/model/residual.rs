@@ -8,7 +8,7 @@ use retrograde_tricks::primal::dense::Linear;
 use retrograde_tricks::primal::layer_norm::LayerNorm;
 use retrograde_tricks::primal::residual::{ResNet, Residual};
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out};
+use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, nothing_left_out};
 use crate::choice::choice;
 use crate::recipe::{Setting, setting};
 
@@ -63,8 +63,8 @@ impl Kind for Keys {
         setting!(share dropout),
     ];
 
-    fn check(&self, _: &Interface) -> Result<(), Misfit> {
-        Ok(())
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        nothing_left_out(self.dropout)
     }
 
     fn size(&self, interface: &Interface) -> Size {

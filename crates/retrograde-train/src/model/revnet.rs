@@ -15,7 +15,9 @@ use retrograde_tricks::primal::conv::Conv;
 use retrograde_tricks::primal::dense::Linear;
 use retrograde_tricks::primal::reversible::couple;
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, images_only};
+use super::{
+    Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, images_only, nothing_left_out,
+};
 use crate::recipe::{Setting, setting};
 
 /// The keys.
@@ -74,6 +76,10 @@ impl Kind for Keys {
             });
         }
         Ok(())
+    }
+
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        nothing_left_out(self.dropout)
     }
 
     fn size(&self, interface: &Interface) -> Size {

@@ -11,26 +11,16 @@ use retrograde_derive::Tree;
 use retrograde_tricks::adjoint::synthetic_gradient::decoupled;
 use retrograde_tricks::primal::dense::{self, Linear, Mlp};
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size};
+use super::dense_keys::{dense_keys, xavier};
+use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, no_finite_sum};
 use crate::loss::{Goal, Loss};
-use crate::recipe::{Activation, Setting, setting};
+use crate::recipe::{Setting, setting};
 
-/// The keys.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Keys {
-    /// The widths of the hidden layers, each from 1 to 65,536.
-    pub hidden: Vec<u32>,
-    /// What stands after each hidden layer.
-    pub activation: Activation,
+dense_keys!(
+    [256, 256], Tanh,
     /// How many of the hidden layers lie below the cut, from 1.
-    pub cut: u32,
-}
-
-impl Default for Keys {
-    fn default() -> Keys {
-        Keys { hidden: vec![256, 256], activation: Activation::Tanh, cut: 1 }
-    }
-}
+    cut: u32 = 1, depth cut
+);
 
 /// The layers above the cut, and what they shall make of it.
 #[derive(Tree, Clone, Debug)]
@@ -53,8 +43,7 @@ pub struct Layers<T> {
 
 impl Kind for Keys {
     type Layers = Layers<Array>;
-    const KEYS: &'static [Setting<Keys>] =
-        &[setting!(widths hidden), setting!(choice activation: Activation), setting!(depth cut)];
+    const KEYS: &'static [Setting<Keys>] = KEYS;
 
     fn check(&self, _: &Interface) -> Result<(), Misfit> {
         if self.cut as usize > self.hidden.len() {
@@ -71,19 +60,20 @@ impl Kind for Keys {
         Ok(())
     }
 
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        no_finite_sum("whose cotangents are predicted")
+    }
+
     fn size(&self, interface: &Interface) -> Size {
         let at_cut = self.hidden.get(self.cut as usize - 1).copied().unwrap_or_default();
         Size::of_dense(&self.hidden, interface).dense(at_cut.into(), at_cut.into(), 1)
     }
 
     fn start(&self, interface: &Interface, key: Key) -> (Layers<Array>, Buffers<Array>) {
-        let hidden: Vec<usize> = self.hidden.iter().map(|&width| width as usize).collect();
-        let activation = self.activation.function();
-        let n_in = interface.layout.n_features();
         let Mlp { hidden: mut below, head, activation } =
-            Mlp::xavier(key, n_in, &hidden, interface.n_outputs, activation, DTYPE);
+            xavier(key, &self.hidden, self.activation, interface);
         let above = below.split_off(self.cut as usize);
-        let at_cut = hidden[self.cut as usize - 1];
+        let at_cut = self.hidden[self.cut as usize - 1] as usize;
         let prediction =
             Linear { weight: Array::zeros(DTYPE, [at_cut, at_cut]), bias: Array::zeros(DTYPE, [at_cut]) };
         (Layers { below, above, head, prediction, activation }, Buffers::default())

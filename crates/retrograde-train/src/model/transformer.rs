@@ -11,7 +11,9 @@ use retrograde_tricks::primal::dense::Linear;
 use retrograde_tricks::primal::embedding::{Embedding, add_places};
 use retrograde_tricks::primal::layer_norm::LayerNorm;
 
-use super::{Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, images_only};
+use super::{
+    Buffers, DTYPE, Forward, Interface, Kind, Misfit, Pass, Size, drop_out, images_only, nothing_left_out,
+};
 use crate::recipe::{Setting, setting};
 
 /// The keys.
@@ -107,6 +109,10 @@ impl Kind for Keys {
             });
         }
         Ok(())
+    }
+
+    fn check_finite_sum(&self) -> Result<(), Misfit> {
+        nothing_left_out(self.dropout)
     }
 
     fn size(&self, interface: &Interface) -> Size {

@@ -4,6 +4,7 @@ use retrograde_core::prim::Tape;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::update::{self, Minimiser, Update};
 use super::{Data, Mistake, Recipe, Shares};
 use crate::choice::Choice;
 use crate::diagnosis::{Diagnosis, list, near_misses, short};
@@ -78,7 +79,18 @@ pub(super) const KEYS: &[Key<Recipe>] = &[
     Key { name: "loss", read: |r, recipe, v| r.choice(&mut recipe.loss, v) },
     Key { name: "epochs", read: |r, recipe, v| r.count(&mut recipe.epochs, u32::MAX.into(), v) },
     Key { name: "batch", read: |r, recipe, v| r.count(&mut recipe.batch, u32::MAX.into(), v) },
-    Key { name: "update", read: |r, recipe, v| r.choice(&mut recipe.update, v) },
+    Key {
+        name: "update",
+        read: |r, recipe, v| match v.get_ref() {
+            DeValue::Table(table) => r.update(&mut recipe.update, table),
+            DeValue::String(_) => r.update_name(&mut recipe.update, v),
+            other => r.wrong(
+                v,
+                other,
+                "the name of an update, or a table, such as { name = \"lbfgs\", memory = 10 }",
+            ),
+        },
+    },
     Key {
         name: "learning_rate",
         read: |r, recipe, v| r.number(&mut recipe.learning_rate, "above 0", |x| x > 0.0, v),
@@ -251,6 +263,60 @@ impl Reader<'_> {
         }
     }
 
+    /// The name first, as that of a model.
+    fn update(&mut self, into: &mut Update, table: &DeTable<'_>) {
+        if let Some(name) = table.get("name") {
+            self.update_name(into, name);
+        }
+        let keys = into.keys();
+        for (name, value) in table.iter().filter(|(name, _)| name.get_ref() != "name") {
+            let found = name.get_ref().as_ref();
+            let key = keys.iter().find(|key| key.name == found);
+            match (key, &mut *into) {
+                (Some(key), Update::FiniteSum(minimiser)) => {
+                    self.note(&format!("update.{found}"), value);
+                    self.value_of(key, minimiser, value);
+                }
+                _ => {
+                    let known = std::iter::once("name").chain(keys.iter().map(|key| key.name));
+                    self.unknown(found, name.span().start, &known.collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+
+    fn value_of(&mut self, key: &update::Key, into: &mut Minimiser, value: &Value<'_>) {
+        match key.kind {
+            update::Kind::Count(least) => {
+                let mut count = (key.get)(into) as u64;
+                self.integer(&mut count, least.into(), u32::MAX.into(), value);
+                (key.set)(into, count as f64);
+            }
+            update::Kind::Number(range, legal) => {
+                let mut number = (key.get)(into);
+                self.number(&mut number, range, legal, value);
+                (key.set)(into, number);
+            }
+        }
+    }
+
+    /// Another update begins with keys of its own; the same one keeps what was said of it.
+    fn update_name(&mut self, into: &mut Update, value: &Value<'_>) {
+        self.note("update.name", value);
+        let known = Update::names();
+        let DeValue::String(found) = value.get_ref() else {
+            return self.wrong(value, value.get_ref(), &format!("one of {}", list(&known, '"')));
+        };
+        match Update::named(found) {
+            Some(update) if update.name() == into.name() => {}
+            Some(update) => *into = update,
+            None => {
+                let help = suggest(found, &known, "the updates are", '"');
+                self.mistake(value.span().start, format!("unknown update \"{}\"", short(found)), Some(help));
+            }
+        }
+    }
+
     fn tape(&mut self, into: &mut Tape, value: &Value<'_>) {
         let DeValue::String(found) = value.get_ref() else {
             return self.wrong(value, value.get_ref(), "a policy, such as \"store\" or \"reverse\"");
@@ -336,7 +402,11 @@ impl Reader<'_> {
     pub(crate) fn widths(&mut self, into: &mut Vec<u32>, value: &Value<'_>) {
         match value.get_ref() {
             DeValue::Array(widths) if widths.is_empty() => {
-                self.mistake(value.span().start, "found no hidden layer".into(), Some("try [64]".into()));
+                self.mistake(
+                    value.span().start,
+                    "found no hidden layer".into(),
+                    Some("try [64], or the model \"linear\"".into()),
+                );
             }
             DeValue::Array(widths) => {
                 *into = vec![1; widths.len()];
@@ -379,6 +449,9 @@ impl Reader<'_> {
 fn table_of(key: &str) -> Option<&'static str> {
     if Model::all_keys().contains(&key) {
         return Some("model");
+    }
+    if Update::all_keys().any(|known| known == key) {
+        return Some("update");
     }
     SPLIT_KEYS.iter().any(|known| known.name == key).then_some("split")
 }

@@ -35,6 +35,11 @@ const TABLE: &[(&str, When, &[&str])] = &[
     ("update", Is("lion"), &["E3"]),
     ("update", Is("muon"), &["E4"]),
     ("update", Is("shampoo"), &["E4"]),
+    ("update", Is("stochastic-newton"), &["E16"]),
+    ("update", Is("matrix-free-newton"), &["E16"]),
+    ("update", Is("hessian-free"), &["E5"]),
+    ("update", Is("svrg"), &["D16"]),
+    ("update", Is("saga"), &["D16"]),
     ("update", Is("lars"), &["E8"]),
     ("update", Is("lamb"), &["E8"]),
     ("weight_decay", Positive, &["E13"]),
@@ -115,7 +120,8 @@ fn used_by(resolved: &toml::Table) -> Vec<&'static str> {
 fn look_up<'a>(table: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
     match key.split_once('.') {
         Some((outer, inner)) => table.get(outer)?.as_table()?.get(inner),
-        None => table.get(key),
+        // An update with keys of its own is a table.
+        None => table.get(key).map(|value| value.get("name").filter(|_| key == "update").unwrap_or(value)),
     }
 }
 
@@ -131,7 +137,7 @@ fn counts(when: &When, value: &toml::Value) -> bool {
 /// A key whose value means something else: `momentum` is β₁ with every update but the plain one, and √T segments are no slots.
 fn is_of_another(key: &str, when: &When, value: &toml::Value, resolved: &toml::Table) -> bool {
     match (key, when) {
-        ("momentum", _) => resolved.get("update").and_then(toml::Value::as_str) != Some("sgd"),
+        ("momentum", _) => look_up(resolved, "update").and_then(toml::Value::as_str) != Some("sgd"),
         ("tape", Begins("checkpoint-")) => value.as_str() == Some("checkpoint-sqrt"),
         _ => false,
     }
@@ -164,6 +170,12 @@ mod tests {
         assert!(["E1", "E9", "E13"].iter().all(|id| with.contains(id)), "{with:?}");
         // β₁ of Adam is no momentum of its own.
         assert!(!of("update = \"adam\"\nmomentum = 0.9\n").contains(&"E1"));
+        // A minimiser has its own steps and no minibatches.
+        let newton = of("update = \"stochastic-newton\"\nmodel = \"linear\"\n");
+        assert!(newton.contains(&"E16") && newton.contains(&"A13"), "{newton:?}");
+        assert!(!["D1", "E1", "E2", "E9"].iter().any(|id| newton.contains(id)), "{newton:?}");
+        assert!(of("[update]\nname = \"hessian-free\"\ndamping = 1\n").contains(&"E5"));
+        assert!(of("update = \"saga\"").contains(&"D16") && !of("update = \"lbfgs\"").contains(&"E16"));
         let relu = of("[model]\nactivation = \"relu\"\n");
         assert!(relu.contains(&"A1") && !of("[model]\nactivation = \"tanh\"\n").contains(&"A1"));
     }

@@ -33,11 +33,11 @@ const MAX_POINTS: usize = 500;
 pub fn page(job: Job<'_>, trained: &Trained, tape: &StepTape, records: &[Value]) -> String {
     let title = format!("Training on {}", job.recipe.data);
     let mut out = head(&title);
-    out += &facts(job, trained);
+    out += &facts(job, trained, records);
     out += "<h2>Curves</h2>\n";
     out += &curves(records, &trained.network.layer_names());
     out += &mistakes(job, trained);
-    out += &tape_table(tape, job.recipe.batch);
+    out += &tape_table(tape);
     out += &tape::figure(&tape.report);
     let _ = write!(
         out,
@@ -82,7 +82,7 @@ fn head(title: &str) -> String {
     )
 }
 
-fn facts(job: Job<'_>, trained: &Trained) -> String {
+fn facts(job: Job<'_>, trained: &Trained, records: &[Value]) -> String {
     let mut out = String::from("<dl class=\"facts\">\n");
     let mut fact = |name: &str, value: String| {
         let _ = writeln!(out, "<div><dt>{name}</dt><dd>{}</dd></div>", escape(&value));
@@ -112,6 +112,12 @@ fn facts(job: Job<'_>, trained: &Trained) -> String {
     fact("rows to test on", job.fold.test.len().to_string());
     fact("epochs", trained.n_epochs.to_string());
     fact("steps", trained.n_steps.to_string());
+    // Of a minimiser of the sum over all rows.
+    let last = records.iter().rev().find(|record| record["passes"].is_number());
+    if let Some(last) = last {
+        fact("passes over the rows", number(last["passes"].as_f64().unwrap_or(f64::NAN)));
+        fact("ended by", last["end"].as_str().unwrap_or("an interrupt").into());
+    }
     out + "</dl>\n"
 }
 
@@ -146,8 +152,12 @@ fn curves(records: &[Value], layers: &[String]) -> String {
     } else {
         out += &lines("Accuracy", "epoch", &accuracy, Scale::Linear);
     }
-    out += &lines("Gradient norm by layer, mean of the epoch", "epoch", &norms, Scale::Logarithmic);
-    out += &lines("Learning rate at the end of the epoch", "epoch", &rate, Scale::Linear);
+    let is_of_sum = records.iter().any(|record| record["passes"].is_number());
+    let of_what = if is_of_sum { "after the epoch" } else { "mean of the epoch" };
+    out += &lines(&format!("Gradient norm by layer, {of_what}"), "epoch", &norms, Scale::Logarithmic);
+    if !rate.is_empty() {
+        out += &lines("Learning rate at the end of the epoch", "epoch", &rate, Scale::Linear);
+    }
     out + "</div>\n"
 }
 
@@ -219,11 +229,12 @@ fn pictures(
     out + "</ul>\n"
 }
 
-fn tape_table(tape: &StepTape, batch: u32) -> String {
+fn tape_table(tape: &StepTape) -> String {
     let total = tape.report.tape_bytes();
     let largest = tape.by_layer.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0).max(1);
     let mut out = format!(
-        "<h2>Tape by layer</h2>\n<p class=\"note\">What one step on at most {batch} rows keeps for its reverse sweep: {total} bytes in {} values.</p>\n<div class=\"wide\"><table><thead><tr><th>layer</th><th>bytes</th><th></th></tr></thead>\n<tbody>",
+        "<h2>Tape by layer</h2>\n<p class=\"note\">What the gradient of {} rows keeps for its reverse sweep: {total} bytes in {} values.</p>\n<div class=\"wide\"><table><thead><tr><th>layer</th><th>bytes</th><th></th></tr></thead>\n<tbody>",
+        tape.n_rows,
         tape.report.entries.len()
     );
     for (layer, bytes) in &tape.by_layer {

@@ -40,6 +40,7 @@ fn squared(z: Var, (_, y): (Var, Var)) -> Var {
 fn every_method() -> Vec<Box<dyn Method>> {
     vec![
         Box::new(StochasticNewton::default()),
+        Box::new(StochasticNewton { levenberg: 1.0, ..StochasticNewton::default() }),
         Box::new(MatrixFreeNewton::default()),
         Box::new(HessianFree::default()),
         Box::new(HessianFree { preconditioned: true, ..HessianFree::default() }),
@@ -69,6 +70,81 @@ fn every_method_comes_to_the_same_minimum_and_counts_its_passes() {
         assert!(found.passes > 0.0 && found.passes < 200.0 + 3.0, "{method:?}: {}", found.passes);
         // The same seed gives the same bits.
         assert_eq!(problem.minimise(method.as_ref(), limits).unwrap(), found, "{method:?}");
+    }
+}
+
+/// Put away after each step and taken up again in a new run, with a new sum: the bits of the run that went straight on.
+#[test]
+fn every_method_is_resumed_after_each_step_to_the_same_bits() {
+    let problem = || {
+        let start = Array::zeros(DType::F64, [3]);
+        FiniteSum::new(start, rows(160, 3), line, logistic).unwrap().l2(0.05).unwrap()
+    };
+    let (limits, start) = (Limits { passes: 30.0, tolerance: 1e-14, seed: 3 }, Array::zeros(DType::F64, [3]));
+    for method in every_method() {
+        let (one, other) = (problem(), problem());
+        let mut straight = one.begin(method.as_ref(), limits, &start).unwrap();
+        let mut memory = other.begin(method.as_ref(), limits, &start).unwrap().memory();
+        let mut anew = None;
+        loop {
+            let mut resumed = other.resume(method.as_ref(), limits, &memory).unwrap();
+            if resumed.progress().n_steps == 2 {
+                // Begun, not resumed, where the run is after two steps.
+                let w = Array::vector(resumed.progress().w.to_vec());
+                let mut begun = other.begin(method.as_ref(), limits, &w).unwrap();
+                begun.step().unwrap();
+                anew = Some(begun.progress().w.to_vec());
+            }
+            let stop = straight.step().unwrap();
+            assert_eq!(resumed.step().unwrap(), stop, "{method:?}");
+            memory = resumed.memory();
+            let expected = straight.memory();
+            assert!(memory.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && a.1.bits_eq(&b.1)), "{method:?}");
+            assert_eq!(memory.len(), expected.len());
+            if resumed.progress().n_steps == 3 {
+                // What is remembered matters, but to one method that knows only where it is, and one that begins with plain gradients.
+                let same = anew.take().is_some_and(|w| w == resumed.progress().w);
+                assert_eq!(same, ["newton-cg", "lissa"].contains(&method.name()), "{method:?}");
+            }
+            if stop.is_some() {
+                break;
+            }
+        }
+        assert!(straight.progress().n_steps >= 2, "{method:?}");
+    }
+}
+
+#[test]
+fn memory_that_does_not_fit_is_refused_with_what_was_found() {
+    let problem = FiniteSum::new(Array::zeros(DType::F64, [2]), rows(5, 2), line, logistic).unwrap();
+    let begun = |method: &dyn Method| {
+        let start = Array::zeros(DType::F64, [2]);
+        problem.begin(method, Limits::default(), &start).unwrap().memory()
+    };
+    let resumed = |method: &dyn Method, memory: &[(String, Array)]| {
+        message(problem.resume(method, Limits::default(), memory))
+    };
+    let found = resumed(&Saga::default(), &begun(&Lbfgs::default()));
+    let start = "finite sum: found nothing under `table` in the memory of a run, expected f64[5,2]: resume with the method and the sum";
+    assert!(found.starts_with(start), "{found}");
+    let mut memory = begun(&Lbfgs::default());
+    memory[0].1 = array([1.0, 2.0, 3.0]);
+    let found = resumed(&Lbfgs::default(), &memory);
+    assert!(found.contains("found f64[3] under `w`") && found.contains("expected f64[2]"), "{found}");
+    memory[0].1 = array([1.0, f64::NAN]);
+    let found = resumed(&Lbfgs::default(), &memory);
+    assert!(found.contains("the parameters is not finite"), "{found}");
+    let mut memory = begun(&Lbfgs::default());
+    memory[1].1 = array(-1_i64);
+    let found = resumed(&Lbfgs::default(), &memory);
+    assert!(found.contains("found a negative count under `spent`"), "{found}");
+    // Nothing may be missing; before the first pair there is none to be read.
+    for at in 0..memory.len() - 2 {
+        let mut less = begun(&Lbfgs::default());
+        let (name, _) = less.remove(at);
+        let found = resumed(&Lbfgs::default(), &less);
+        let expected = format!("found nothing under `{}`", name.trim_start_matches("method."));
+        assert!(found.contains(&expected), "{found}");
     }
 }
 
@@ -133,7 +209,8 @@ fn a_network_with_several_outputs_is_trained_to_a_point_without_slope() {
         FiniteSum::new(network.clone(), (inputs, array(labels)), outputs, loss).unwrap().l2(1e-2).unwrap();
     let (before, _) = problem.value_and_gradient(&network).unwrap();
     let limits = Limits { tolerance: 1e-6, passes: 400.0, seed: 1 };
-    for method in [&StochasticNewton::default() as &dyn Method, &HessianFree::default()] {
+    let damped = StochasticNewton { levenberg: 1.0, ..StochasticNewton::default() };
+    for method in [&StochasticNewton::default() as &dyn Method, &damped, &HessianFree::default()] {
         let found = problem.minimise(method, limits).unwrap();
         let (after, slope) = problem.value_and_gradient(&found.parameters).unwrap();
         let size: f64 = retrograde_core::trace::tree::leaves(&slope)
@@ -213,6 +290,11 @@ fn settings_that_do_not_fit_the_data_are_refused() {
     assert!(found.contains("found refresh_every = 0, expected at least 1"), "{found}");
     let found = refused(&StochasticNewton { damping: Some(-1.0), ..StochasticNewton::default() });
     assert!(found.contains("found damping = -1, expected a finite number that is not negative"), "{found}");
+    let found = refused(&StochasticNewton { levenberg: f64::NAN, ..StochasticNewton::default() });
+    assert!(
+        found.contains("found levenberg = NaN, expected a finite number that is not negative"),
+        "{found}"
+    );
     for (method, what) in [
         (&Saga { rate: 0.0 } as &dyn Method, "rate = 0"),
         (&Svrg { epoch: f64::NAN, ..Svrg::default() }, "epoch = NaN"),

@@ -4,8 +4,11 @@
 //! Source: Kingma & Ba 2015, Adam: a method for stochastic optimization, algorithm 1 with its constants.
 
 use super::epochs::{self, Rule};
-use super::run::{Run, Stop};
-use super::{FiniteSumError, Method, check_positive};
+use super::memory::Remembered;
+use super::run::Run;
+use super::{FiniteSumError, Iteration, Method, check_positive};
+use crate::catalogue::Source;
+use crate::update::adam::ADAPTIVE;
 use retrograde_core::trace::Var;
 
 const BETA1: f64 = 0.9;
@@ -60,8 +63,15 @@ impl Method for Adam {
     fn name(&self) -> &'static str {
         "adam"
     }
-    fn minimise(&self, run: &mut Run<'_>) -> Result<Stop, FiniteSumError> {
+    fn cite(&self) -> &'static [Source] {
+        ADAPTIVE.cite
+    }
+    fn begin(
+        &self,
+        run: &mut Run<'_>,
+        memory: Option<Remembered<'_>>,
+    ) -> Result<Box<dyn Iteration>, FiniteSumError> {
         check_positive("rate", self.rate)?;
-        epochs::minimise(*self, self.batch, self.decay, run)
+        epochs::begin(*self, self.batch, self.decay, run, memory)
     }
 }

@@ -11,10 +11,11 @@
 //! that is halved. Source: Martens 2010, Deep learning via Hessian-free optimization: §4.1 damping, §4.4 stop, §4.7 preconditioner
 //! `(Σ gᵢ² + ρ)^¾`.
 
+use super::memory::{Memory, Remembered, list, number};
 use super::problem::numbers;
 use super::run::{Run, Stop, vector};
 use super::vector::{add_scaled, dot};
-use super::{FiniteSumError, Method, check_positive};
+use super::{FiniteSumError, Iteration, Method, check_positive};
 use crate::catalogue::{Law, Property, Source, Trick};
 
 /// The row of the catalogue.
@@ -152,68 +153,91 @@ fn truncated(
     Ok((delta, values.last().copied().unwrap_or(0.0)))
 }
 
+/// A run between two steps.
+struct State {
+    settings: HessianFree,
+    damping: f64,
+    /// F and ∇F where the run is.
+    value: f64,
+    g: Vec<f64>,
+}
+
 impl Method for HessianFree {
     fn name(&self) -> &'static str {
         "hessian-free"
     }
-    fn minimise(&self, run: &mut Run<'_>) -> Result<Stop, FiniteSumError> {
+    fn cite(&self) -> &'static [Source] {
+        HESSIAN_FREE.cite
+    }
+    fn begin(
+        &self,
+        run: &mut Run<'_>,
+        memory: Option<Remembered<'_>>,
+    ) -> Result<Box<dyn Iteration>, FiniteSumError> {
         check_positive("damping", self.damping)?;
         super::check_batch("max_products", self.max_products, usize::MAX)?;
+        let damping = memory.map_or(Ok(self.damping), |memory| memory.number("damping"))?;
+        let (value, g) = run.gradient_or(memory)?;
+        Ok(Box::new(State { settings: *self, damping, value, g }))
+    }
+}
+
+impl Iteration for State {
+    fn step(&mut self, run: &mut Run<'_>) -> Result<Option<Stop>, FiniteSumError> {
+        let HessianFree { preconditioned, max_products, .. } = self.settings;
+        let State { damping, value, g, .. } = self;
         let problem = run.problem();
         let (n, d, l2) = (problem.n_examples(), problem.n_parameters(), problem.l2());
-        let mut damping = self.damping;
-        let mut w = run.w().to_vec();
-        let (mut value, mut g) = run.gradient(&w)?;
-        loop {
-            if dot(&g, &g) == 0.0 || run.enough_by_gradient(&g) {
-                return Ok(Stop::Tolerance);
-            }
-            let here = vector(&w);
-            let inverse_diagonal = if self.preconditioned {
-                run.charge(n);
-                let each = numbers(&problem.gradients(&here, problem.data())?);
-                let mut squares = vec![0.0; d];
-                each.chunks(d)
-                    .for_each(|g| squares.iter_mut().zip(g).for_each(|(s, g)| *s += g * g / n as f64));
-                squares.iter().map(|s| (s + l2 + damping).powf(-FLATTENING)).collect()
-            } else {
-                vec![1.0; d]
-            };
-            let mut n_products = 0;
-            let (mut delta, foretold) = truncated(&g, &inverse_diagonal, self.max_products, |v| {
-                n_products += 1;
-                let mut bent = numbers(&problem.gauss_newton(&here, problem.data(), &vector(v))?);
-                bent.iter_mut().zip(v).for_each(|(b, v)| *b = *b / n as f64 + (l2 + damping) * v);
-                Ok(bent)
-            })?;
-            run.charge(n_products * n);
-            let descent = -dot(&g, &delta);
-            if descent.is_nan() || descent <= 0.0 {
-                return Ok(Stop::NoDescent);
-            }
-            let mut halvings = 0;
-            let rounding = n as f64 * f64::EPSILON * value.abs();
-            let (next, next_value, next_g) = loop {
-                let mut next = w.clone();
-                add_scaled(&mut next, 1.0, &delta);
-                let (next_value, next_g) = run.gradient(&next)?;
-                if halvings == 0 {
-                    damping = next_damping(damping, (next_value - value) / foretold);
-                }
-                if next_value <= value + rounding {
-                    break (next, next_value, next_g);
-                }
-                if halvings == HALVINGS {
-                    return Ok(Stop::NoDescent);
-                }
-                halvings += 1;
-                delta.iter_mut().for_each(|x| *x *= 0.5);
-            };
-            (w, value, g) = (next, next_value, next_g);
-            if let Some(stop) = run.moved(&w)? {
-                return Ok(stop);
-            }
+        let w = run.w().to_vec();
+        if dot(g, g) == 0.0 || run.enough_by_gradient(g) {
+            return Ok(Some(Stop::Tolerance));
         }
+        let here = vector(&w);
+        let inverse_diagonal = if preconditioned {
+            run.charge(n);
+            let each = numbers(&problem.gradients(&here, problem.data())?);
+            let mut squares = vec![0.0; d];
+            each.chunks(d).for_each(|g| squares.iter_mut().zip(g).for_each(|(s, g)| *s += g * g / n as f64));
+            squares.iter().map(|s| (s + l2 + *damping).powf(-FLATTENING)).collect()
+        } else {
+            vec![1.0; d]
+        };
+        let mut n_products = 0;
+        let (mut delta, foretold) = truncated(g, &inverse_diagonal, max_products, |v| {
+            n_products += 1;
+            let mut bent = numbers(&problem.gauss_newton(&here, problem.data(), &vector(v))?);
+            bent.iter_mut().zip(v).for_each(|(b, v)| *b = *b / n as f64 + (l2 + *damping) * v);
+            Ok(bent)
+        })?;
+        run.charge(n_products * n);
+        let descent = -dot(g, &delta);
+        if descent.is_nan() || descent <= 0.0 {
+            return Ok(Some(Stop::NoDescent));
+        }
+        let mut halvings = 0;
+        let rounding = n as f64 * f64::EPSILON * value.abs();
+        let (next, next_value, next_g) = loop {
+            let mut next = w.clone();
+            add_scaled(&mut next, 1.0, &delta);
+            let (next_value, next_g) = run.gradient(&next)?;
+            if halvings == 0 {
+                *damping = next_damping(*damping, (next_value - *value) / foretold);
+            }
+            if next_value <= *value + rounding {
+                break (next, next_value, next_g);
+            }
+            if halvings == HALVINGS {
+                return Ok(Some(Stop::NoDescent));
+            }
+            halvings += 1;
+            delta.iter_mut().for_each(|x| *x *= 0.5);
+        };
+        (*value, *g) = (next_value, next_g);
+        run.moved(&next)
+    }
+
+    fn memory(&self) -> Memory {
+        vec![number("damping", self.damping), number("value", self.value), list("g", &self.g)]
     }
 }
 

@@ -4,10 +4,12 @@
 //! mostly one a step; 2 × memory vectors.
 //! Source: Liu & Nocedal 1989, On the limited memory BFGS method; the line search by bisection until both of Wolfe's conditions hold.
 
+use super::memory::{Memory, Remembered, list, number};
 use super::run::{Run, Stop};
 use super::secants::Secants;
 use super::vector::{add_scaled, difference, dot, norm};
-use super::{FiniteSumError, Method, check_batch};
+use super::{FiniteSumError, Iteration, Method, check_batch};
+use crate::catalogue::Source;
 
 /// Wolfe's conditions: least decrease and largest slope, the usual pair (Nocedal & Wright 2006, §3.1).
 const LEAST_DECREASE: f64 = 1e-4;
@@ -40,27 +42,57 @@ impl Default for Lbfgs {
     }
 }
 
+/// A run between two steps.
+struct State {
+    /// F and ∇F where the run is.
+    value: f64,
+    g: Vec<f64>,
+    secants: Secants,
+}
+
 impl Method for Lbfgs {
     fn name(&self) -> &'static str {
         "l-bfgs"
     }
-    fn minimise(&self, run: &mut Run<'_>) -> Result<Stop, FiniteSumError> {
+    fn cite(&self) -> &'static [Source] {
+        &[Source {
+            authors: "D. C. Liu and J. Nocedal",
+            title: "On the limited memory BFGS method for large scale optimization",
+            venue: "Mathematical Programming 45",
+            year: 1989,
+        }]
+    }
+    fn begin(
+        &self,
+        run: &mut Run<'_>,
+        memory: Option<Remembered<'_>>,
+    ) -> Result<Box<dyn Iteration>, FiniteSumError> {
         check_batch("memory", self.memory, usize::MAX)?;
+        let (value, g) = run.gradient_or(memory)?;
+        let secants = match memory {
+            Some(memory) => Secants::remembered(self.memory, memory, g.len())?,
+            None => Secants::new(self.memory),
+        };
+        Ok(Box::new(State { value, g, secants }))
+    }
+}
+
+impl Iteration for State {
+    fn step(&mut self, run: &mut Run<'_>) -> Result<Option<Stop>, FiniteSumError> {
+        let State { value, g, secants } = self;
         let n = run.problem().n_examples() as f64;
-        let mut w = run.w().to_vec();
-        let (mut value, mut g) = run.gradient(&w)?;
-        let mut secants = Secants::new(self.memory);
+        let w = run.w().to_vec();
         loop {
-            if dot(&g, &g) == 0.0 || run.enough_by_gradient(&g) {
-                return Ok(Stop::Tolerance);
+            if dot(g, g) == 0.0 || run.enough_by_gradient(g) {
+                return Ok(Some(Stop::Tolerance));
             }
             // A first step of length one at most: nothing is known of the curvature.
-            let scale = secants.scale().unwrap_or(1.0 / norm(&g).max(1.0));
-            let x = secants.apply(&g, |q| Ok::<_, FiniteSumError>(q.iter().map(|q| scale * q).collect()))?;
-            let descent = dot(&g, &x);
+            let scale = secants.scale().unwrap_or(1.0 / norm(g).max(1.0));
+            let x = secants.apply(g, |q| Ok::<_, FiniteSumError>(q.iter().map(|q| scale * q).collect()))?;
+            let descent = dot(g, &x);
             if run.enough(0.5 * descent) && !secants.is_empty() {
                 run.moved(&difference(&w, &x))?;
-                return Ok(Stop::Tolerance);
+                return Ok(Some(Stop::Tolerance));
             }
             let (mut low, mut high, mut length) = (0.0, f64::INFINITY, 1.0);
             let rounding = n * f64::EPSILON * value.abs();
@@ -70,7 +102,7 @@ impl Method for Lbfgs {
                 add_scaled(&mut next, -length, &x);
                 let (next_value, next_g) = run.gradient(&next)?;
                 let slope = dot(&next_g, &x);
-                let downhill = next_value <= value - LEAST_DECREASE * length * descent + rounding;
+                let downhill = next_value <= *value - LEAST_DECREASE * length * descent + rounding;
                 let flat = slope <= LARGEST_SLOPE * descent;
                 if downhill && flat {
                     found = Some((next, next_value, next_g));
@@ -85,16 +117,19 @@ impl Method for Lbfgs {
             }
             let Some((next, next_value, next_g)) = found else {
                 if secants.is_empty() {
-                    return Ok(Stop::NoDescent);
+                    return Ok(Some(Stop::NoDescent));
                 }
                 secants.clear();
                 continue;
             };
-            secants.push(difference(&next, &w), difference(&next_g, &g));
-            (w, value, g) = (next, next_value, next_g);
-            if let Some(stop) = run.moved(&w)? {
-                return Ok(stop);
-            }
+            secants.push(difference(&next, &w), difference(&next_g, g));
+            (*value, *g) = (next_value, next_g);
+            return run.moved(&next);
         }
+    }
+
+    fn memory(&self) -> Memory {
+        let own = vec![number("value", self.value), list("g", &self.g)];
+        [own, self.secants.memory()].concat()
     }
 }

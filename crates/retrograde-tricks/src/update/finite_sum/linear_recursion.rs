@@ -16,18 +16,19 @@
 
 use retrograde_array::rng::{Key, permutation, random_bits};
 
+use super::memory::{Memory, Remembered, number};
 use super::preconditioner::LowRankInverse;
-use super::problem::Recursion;
+use super::problem::{Examples, Recursion};
 use super::run::{Run, Stop, vector};
-use super::stochastic_newton::descends;
+use super::stochastic_newton::{STOCHASTIC_NEWTON, descends};
 use super::vector::{difference, dot};
-use super::{FiniteSumError, Method, check_batch, check_positive};
+use super::{FiniteSumError, Iteration, Method, check_batch, check_positive};
+use crate::catalogue::Source;
 
 /// What the sample grows by.
 const GROWTH: f64 = 2.0;
-/// The fewest examples of a first gradient, and of the preconditioner.
+/// The fewest examples of a first gradient.
 const LEAST_FIRST: f64 = 64.0;
-const LEAST_SUBSAMPLE: usize = 128;
 
 /// The method; `Default` is the recipe for many examples.
 ///
@@ -59,17 +60,41 @@ pub struct MatrixFreeNewton {
     pub first_part: f64,
 }
 
+impl MatrixFreeNewton {
+    /// The fewest examples of the preconditioner, as long as there are so many; four times the rank where that is more.
+    pub const LEAST_SUBSAMPLE: usize = 128;
+}
+
 impl Default for MatrixFreeNewton {
     fn default() -> Self {
         MatrixFreeNewton { eta: 1.0, momentum: 0.5, batch: 8, rank: 10, products: 0.5, first_part: 0.1 }
     }
 }
 
+/// A run between two steps.
+struct State {
+    settings: MatrixFreeNewton,
+    /// The data in a random order.
+    shuffled: Examples,
+    draws: Key,
+    inverse: LowRankInverse,
+    eta: f64,
+    /// How many examples the next gradient is of.
+    sample: f64,
+}
+
 impl Method for MatrixFreeNewton {
     fn name(&self) -> &'static str {
         "matrix-free-newton"
     }
-    fn minimise(&self, run: &mut Run<'_>) -> Result<Stop, FiniteSumError> {
+    fn cite(&self) -> &'static [Source] {
+        STOCHASTIC_NEWTON.cite
+    }
+    fn begin(
+        &self,
+        run: &mut Run<'_>,
+        memory: Option<Remembered<'_>>,
+    ) -> Result<Box<dyn Iteration>, FiniteSumError> {
         let problem = run.problem();
         let (n, l2) = (problem.n_examples(), problem.l2());
         check_batch("batch", self.batch, n)?;
@@ -81,50 +106,63 @@ impl Method for MatrixFreeNewton {
         }
         let order = permutation(run.key(0), n);
         let shuffled = problem.rows(&order)?;
-        let mut w = run.w().to_vec();
+        let draws = run.key(2);
+        if let Some(memory) = memory {
+            let inverse = LowRankInverse::remembered(memory, problem.n_parameters())?;
+            let (eta, sample) = (memory.number("eta")?, memory.number("sample")?);
+            return Ok(Box::new(State { settings: *self, shuffled, draws, inverse, eta, sample }));
+        }
         let key = run.key(1);
-        let subsample = LEAST_SUBSAMPLE.max(4 * self.rank).min(n);
+        let subsample = MatrixFreeNewton::LEAST_SUBSAMPLE.max(4 * self.rank).min(n);
         let examples = problem.rows(&permutation(key, n)[..subsample])?;
-        let (curvature, cost) = problem.curvature(&vector(&w), &examples, key.fold_in(1))?;
+        let (curvature, cost) = problem.curvature(&vector(run.w()), &examples, key.fold_in(1))?;
         run.charge(cost);
         let inverse = LowRankInverse::nystrom(&curvature, self.rank, l2, key.fold_in(2))?;
         let eta = self.eta
             / (inverse.largest() * l2 + 1.0 + inverse.largest_leverage(&curvature) / self.batch as f64);
-        let draws = run.key(2);
-        let mut sample = LEAST_FIRST.max(self.first_part * n as f64);
-        for step in 0.. {
-            let m = (sample as usize).clamp(1, n);
-            let sums = run.sums(&w, &super::part(&shuffled, 0..m))?;
-            let (_, g) = run.means(&w, sums, m);
-            // A power of two, so that few lengths are compiled; at least four.
-            let wanted = (self.products * m as f64 / self.batch as f64).max(4.0);
-            let n_steps = (wanted as usize).next_power_of_two();
-            let batches = batches(draws.fold_in(step), n_steps, self.batch, n);
-            let weights = (0..n_steps).map(|k| if 2 * k >= n_steps { 2.0 / n_steps as f64 } else { 0.0 });
-            let steps = Recursion {
-                batches: &batches,
-                weights: weights.collect(),
-                eta,
-                beta: self.momentum,
-                base: inverse.base,
-                directions: &inverse.directions,
-                gains: &inverse.gains,
-            };
-            let x = problem.recursion(&vector(&w), &g, &steps)?;
-            run.charge(n_steps * self.batch);
-            if !descends(&g, &x) {
-                return Ok(if dot(&g, &g) == 0.0 { Stop::Tolerance } else { Stop::NoDescent });
-            }
-            w = difference(&w, &x);
-            sample = (sample * GROWTH).min(n as f64);
-            if let Some(stop) = run.moved(&w)? {
-                return Ok(stop);
-            }
-            if m == n && run.enough(0.5 * dot(&g, &x)) {
-                return Ok(Stop::Tolerance);
-            }
+        let sample = LEAST_FIRST.max(self.first_part * n as f64);
+        Ok(Box::new(State { settings: *self, shuffled, draws, inverse, eta, sample }))
+    }
+}
+
+impl Iteration for State {
+    fn step(&mut self, run: &mut Run<'_>) -> Result<Option<Stop>, FiniteSumError> {
+        let problem = run.problem();
+        let n = problem.n_examples();
+        let MatrixFreeNewton { batch, products, momentum, .. } = self.settings;
+        let w = run.w().to_vec();
+        let m = (self.sample as usize).clamp(1, n);
+        let sums = run.sums(&w, &super::part(&self.shuffled, 0..m))?;
+        let (_, g) = run.means(&w, sums, m);
+        // A power of two, so that few lengths are compiled; at least four.
+        let wanted = (products * m as f64 / batch as f64).max(4.0);
+        let n_steps = (wanted as usize).next_power_of_two();
+        let batches = batches(self.draws.fold_in(run.n_steps() as u64), n_steps, batch, n);
+        let weights = (0..n_steps).map(|k| if 2 * k >= n_steps { 2.0 / n_steps as f64 } else { 0.0 });
+        let steps = Recursion {
+            batches: &batches,
+            weights: weights.collect(),
+            eta: self.eta,
+            beta: momentum,
+            base: self.inverse.base,
+            directions: &self.inverse.directions,
+            gains: &self.inverse.gains,
+        };
+        let x = problem.recursion(&vector(&w), &g, &steps)?;
+        run.charge(n_steps * batch);
+        if !descends(&g, &x) {
+            return Ok(Some(if dot(&g, &g) == 0.0 { Stop::Tolerance } else { Stop::NoDescent }));
         }
-        unreachable!("the steps end by themselves")
+        self.sample = (self.sample * GROWTH).min(n as f64);
+        if let Some(stop) = run.moved(&difference(&w, &x))? {
+            return Ok(Some(stop));
+        }
+        Ok((m == n && run.enough(0.5 * dot(&g, &x))).then_some(Stop::Tolerance))
+    }
+
+    fn memory(&self) -> Memory {
+        let own = vec![number("eta", self.eta), number("sample", self.sample)];
+        [own, self.inverse.memory()].concat()
     }
 }
 

@@ -5,13 +5,17 @@
 //! Source: Agarwal, Bullins, Hazan 2017, Second-order stochastic optimization for machine learning in linear time, with the
 //! choices of its released program.
 
+use retrograde_array::rng::Key;
+
 use super::linear_recursion::batches;
+use super::memory::{Memory, Remembered};
 use super::preconditioner::LowRankInverse;
 use super::problem::Recursion;
 use super::run::{Run, Stop, vector};
 use super::stochastic_newton::descends;
 use super::vector::{add_scaled, difference, dot};
-use super::{FiniteSumError, Method, check_positive};
+use super::{FiniteSumError, Iteration, Method, check_positive};
+use crate::catalogue::Source;
 
 /// Gradient steps before the first series.
 const GRADIENT_STEPS: usize = 5;
@@ -67,38 +71,63 @@ fn series(
     run.problem().recursion(&vector(w), g, &steps)
 }
 
+/// A run; it remembers nothing but where it is.
+struct State {
+    settings: Lissa,
+    draws: Key,
+}
+
 impl Method for Lissa {
     fn name(&self) -> &'static str {
         "lissa"
     }
-    fn minimise(&self, run: &mut Run<'_>) -> Result<Stop, FiniteSumError> {
+    fn cite(&self) -> &'static [Source] {
+        &[Source {
+            authors: "N. Agarwal and B. Bullins and E. Hazan",
+            title: "Second-order stochastic optimization for machine learning in linear time",
+            venue: "Journal of Machine Learning Research 18(116)",
+            year: 2017,
+        }]
+    }
+    fn begin(
+        &self,
+        run: &mut Run<'_>,
+        _: Option<Remembered<'_>>,
+    ) -> Result<Box<dyn Iteration>, FiniteSumError> {
         check_positive("eta", self.eta)?;
         check_positive("depth", self.depth)?;
+        Ok(Box::new(State { settings: *self, draws: run.key(0) }))
+    }
+}
+
+impl Iteration for State {
+    fn step(&mut self, run: &mut Run<'_>) -> Result<Option<Stop>, FiniteSumError> {
+        let Lissa { eta, depth } = self.settings;
         let n = run.problem().n_examples();
-        let n_steps = ((self.depth * n as f64) as usize).max(1);
-        let draws = run.key(0);
+        let n_steps = ((depth * n as f64) as usize).max(1);
         let mut w = run.w().to_vec();
-        for step in 0.. {
-            let (_, g) = run.gradient(&w)?;
-            if run.enough_by_gradient(&g) {
-                return Ok(Stop::Tolerance);
-            }
-            if step < GRADIENT_STEPS {
-                // A curvature of one example bounds that of all.
-                add_scaled(&mut w, -self.eta.min(1.0), &g);
-            } else {
-                let x = series(run, &w, &g, self.eta, &batches(draws.fold_in(step as u64), n_steps, 1, n))?;
-                run.charge(n_steps);
-                if !descends(&g, &x) {
-                    return Ok(if dot(&g, &g) == 0.0 { Stop::Tolerance } else { Stop::NoDescent });
-                }
-                w = difference(&w, &x);
-            }
-            if let Some(stop) = run.moved(&w)? {
-                return Ok(stop);
-            }
+        let (_, g) = run.gradient(&w)?;
+        if run.enough_by_gradient(&g) {
+            return Ok(Some(Stop::Tolerance));
         }
-        unreachable!("the steps end by themselves")
+        let step = run.n_steps();
+        if step < GRADIENT_STEPS {
+            // A curvature of one example bounds that of all.
+            add_scaled(&mut w, -eta.min(1.0), &g);
+        } else {
+            let examples = batches(self.draws.fold_in(step as u64), n_steps, 1, n);
+            let x = series(run, &w, &g, eta, &examples)?;
+            run.charge(n_steps);
+            if !descends(&g, &x) {
+                return Ok(Some(if dot(&g, &g) == 0.0 { Stop::Tolerance } else { Stop::NoDescent }));
+            }
+            w = difference(&w, &x);
+        }
+        run.moved(&w)
+    }
+
+    fn memory(&self) -> Memory {
+        vec![]
     }
 }
 
@@ -106,9 +135,8 @@ impl Method for Lissa {
 mod tests {
     use super::*;
     use crate::update::finite_sum::problem::numbers;
-    use crate::update::finite_sum::run::{Limits, Progress};
+    use crate::update::finite_sum::run::Limits;
     use crate::update::finite_sum::test_problem::logistic;
-    use std::ops::ControlFlow;
 
     #[test]
     fn the_mean_over_every_sequence_is_the_series_and_one_example_reused_is_not() {
@@ -116,8 +144,7 @@ mod tests {
         let sum = logistic(n, d, 0.1);
         let problem = sum.problem();
         let (w, g) = ([0.3, -0.4], [1.0, -2.0]);
-        let mut watch = |_: &Progress<'_>| ControlFlow::Continue(());
-        let run = Run::new(problem, w.to_vec(), Limits::default(), &mut watch).unwrap();
+        let run = Run::new(problem, w.to_vec(), Limits::default()).unwrap();
         let mut mean = [0.0; 2];
         for code in 0..n.pow(n_steps) {
             let examples: Vec<Vec<usize>> = (0..n_steps).map(|k| vec![code / n.pow(k) % n]).collect();

@@ -15,15 +15,20 @@
 //! take the sum's compiled programs, count passes over the data in gradients of an example (a product with the curvature is one),
 //! and say why they ended.
 //!
+//! A run is taken in one go, [`FiniteSum::minimise`] and [`FiniteSum::observe`], or step by step, [`FiniteSum::begin`]. Between any two steps
+//! it can be put away as arrays by name, [`Descent::memory`], from which [`FiniteSum::resume`] goes on to the same bits.
+//!
 //! Compiled programs are kept by the sum: one for each number of examples that occurs, so a growing sample has some six of
 //! them. The loops of [`Svrg`], [`Saga`], [`Sgd`] and [`Adam`] are compiled in each run.
 
 mod adam;
+mod descent;
 mod epochs;
 pub mod hessian_free;
 mod lbfgs;
 mod linear_recursion;
 mod lissa;
+mod memory;
 mod newton_cg;
 mod preconditioner;
 mod problem;
@@ -40,11 +45,16 @@ use retrograde_array::{ArrayError, ops};
 use retrograde_core::trace::Error;
 use retrograde_solve::linear::LinearError;
 
+use crate::catalogue::Source;
+use memory::Remembered;
+
 pub use adam::Adam;
+pub use descent::Descent;
 pub use hessian_free::HessianFree;
 pub use lbfgs::Lbfgs;
 pub use linear_recursion::MatrixFreeNewton;
 pub use lissa::Lissa;
+pub use memory::Memory;
 pub use newton_cg::NewtonCg;
 pub use problem::{FiniteSum, Problem};
 pub use run::{Limits, Minimum, Progress, Run, Stop};
@@ -67,16 +77,46 @@ pub use svrg::Svrg;
 ///     let found = problem.minimise(method, Limits { tolerance: 1e-14, ..Limits::default() })?;
 ///     assert!((found.parameters.item::<f64>().unwrap() - 3.0).abs() < 1e-6); // the mean
 /// }
+/// assert_eq!(methods[1].cite()[0].year, 1989);
 /// # Ok::<(), retrograde_tricks::update::finite_sum::FiniteSumError>(())
 /// ```
 pub trait Method: std::fmt::Debug {
-    /// What recipes and reports call it.
+    /// What reports call it.
     fn name(&self) -> &'static str;
-    /// Steps until the run ends. Call it by [`FiniteSum::minimise`] or [`FiniteSum::observe`].
+    /// Where it comes from.
+    fn cite(&self) -> &'static [Source];
+    /// Ready for the first step or, with what [`Iteration::memory`] gave, for the next one. Call it by [`FiniteSum::minimise`],
+    /// [`FiniteSum::observe`], [`FiniteSum::begin`] or [`FiniteSum::resume`].
     ///
     /// # Errors
     /// See [`FiniteSum::minimise`].
-    fn minimise(&self, run: &mut Run<'_>) -> Result<Stop, FiniteSumError>;
+    fn begin(
+        &self,
+        run: &mut Run<'_>,
+        memory: Option<Remembered<'_>>,
+    ) -> Result<Box<dyn Iteration>, FiniteSumError>;
+}
+
+/// A method at work, which a [`Descent`] carries.
+///
+/// ```
+/// use retrograde_array::array;
+/// use retrograde_core::trace::Var;
+/// use retrograde_tricks::update::finite_sum::{FiniteSum, Limits, Svrg};
+/// let problem = FiniteSum::of_loss(array(0.0), array([1.0, 2.0, 6.0]), |w: Var, x: Var| 0.5 * (w - x) * (w - x))?;
+/// let mut descent = problem.begin(&Svrg::default(), Limits::default(), &array(0.0))?;
+/// assert_eq!(descent.step()?, None);
+/// assert_eq!(descent.memory().len(), 3); // where it is and what it spent: steps by a snapshot depend on nothing else
+/// # Ok::<(), retrograde_tricks::update::finite_sum::FiniteSumError>(())
+/// ```
+pub trait Iteration {
+    /// Takes a step; says whether it was the last.
+    ///
+    /// # Errors
+    /// See [`FiniteSum::minimise`].
+    fn step(&mut self, run: &mut Run<'_>) -> Result<Option<Stop>, FiniteSumError>;
+    /// What the next step depends on, beside where the run is.
+    fn memory(&self) -> Memory;
 }
 
 /// Why a finite sum was not minimised.
@@ -129,6 +169,19 @@ pub enum FiniteSumError {
         /// What it is.
         found: f64,
         /// What it may be, and why.
+        expected: String,
+    },
+    /// What a run remembered does not fit.
+    #[error(
+        "finite sum: found {found} under `{name}` in the memory of a run, expected {expected}: resume with the method and the sum that \
+         the run began with"
+    )]
+    Memory {
+        /// Of the array.
+        name: &'static str,
+        /// Its type.
+        found: String,
+        /// That of an array that fits.
         expected: String,
     },
     /// A NaN or an infinity turned up.

@@ -5,6 +5,8 @@ use retrograde_array::ops::{DotDims, dot_general};
 use retrograde_array::rng::{Key, normal};
 use retrograde_array::{Array, ArrayError};
 
+use super::FiniteSumError;
+use super::memory::{Memory, Remembered, list, number};
 use super::problem::{Curvature, numbers};
 use super::vector::{add_scaled, dot};
 
@@ -51,6 +53,26 @@ impl SubsampledInverse {
             shift *= 10.0;
         }
         Ok(SubsampledInverse::Dense { factor: matrix })
+    }
+    pub(super) fn memory(&self) -> Memory {
+        match self {
+            SubsampledInverse::Dense { factor } => vec![("inverse.factor".into(), factor.clone())],
+            SubsampledInverse::Rows { rows, factor, shift } => vec![
+                ("inverse.factor".into(), factor.clone()),
+                ("inverse.rows".into(), rows.clone()),
+                number("inverse.shift", *shift),
+            ],
+        }
+    }
+    pub(super) fn remembered(memory: Remembered<'_>, d: usize) -> Result<Self, FiniteSumError> {
+        if !memory.holds("inverse.rows") {
+            let factor = memory.matrix("inverse.factor", Some(d), Some(d))?;
+            return Ok(SubsampledInverse::Dense { factor });
+        }
+        let rows = memory.matrix("inverse.rows", None, Some(d))?;
+        let s = rows.shape()[0];
+        let factor = memory.matrix("inverse.factor", Some(s), Some(s))?;
+        Ok(SubsampledInverse::Rows { rows, factor, shift: memory.number("inverse.shift")? })
     }
     /// Times g.
     pub(super) fn apply(&self, g: &[f64]) -> Result<Vec<f64>, ArrayError> {
@@ -106,6 +128,15 @@ impl LowRankInverse {
             directions: Array::zeros(retrograde_array::DType::F64, [d, 1]),
             gains: vec![0.0],
         }
+    }
+    pub(super) fn memory(&self) -> Memory {
+        let directions = ("directions".into(), self.directions.clone());
+        vec![number("base", self.base), directions, list("gains", &self.gains)]
+    }
+    pub(super) fn remembered(memory: Remembered<'_>, d: usize) -> Result<Self, FiniteSumError> {
+        let directions = memory.matrix("directions", Some(d), None)?;
+        let gains = memory.list("gains", directions.shape()[1])?;
+        Ok(LowRankInverse { base: memory.number("base")?, directions, gains })
     }
     /// From the products of a curvature C with `rank` random directions.
     ///

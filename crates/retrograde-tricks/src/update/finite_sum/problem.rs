@@ -7,13 +7,15 @@ use std::rc::Rc;
 use retrograde_array::rng::{Key, random_bits};
 use retrograde_array::{Array, DType, array, ops};
 use retrograde_core::ir::{Location, Type};
+use retrograde_core::tape::TapeReport;
 use retrograde_core::trace::Var;
 use retrograde_core::trace::door::{HvpDoor, Jit, ValueAndGrad};
 use retrograde_core::trace::function::{Traceable, expect_like};
 use retrograde_core::trace::tree;
 use retrograde_engine::{hvp, jit, value_and_grad};
 
-use super::run::{Limits, Minimum, Progress, Run};
+use super::preconditioner::curvature_bound;
+use super::run::{Limits, Minimum, Progress, Stop};
 use super::traced::{OfExample, Traced, unflattened};
 use super::{FiniteSumError, Method};
 
@@ -450,10 +452,67 @@ impl<P: Traceable> FiniteSum<P> {
         from: &P::Arrays,
         observer: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Minimum<P::Arrays>, FiniteSumError> {
-        let mut run = Run::new(&self.problem, self.flat(from)?, limits, observer)?;
-        let stop = method.minimise(&mut run)?;
-        let (w, passes, n_steps) = run.into_parts();
-        Ok(Minimum { parameters: self.tree(&w), passes, n_steps, stop })
+        let mut descent = self.begin(method, limits, from)?;
+        loop {
+            let n_before = descent.progress().n_steps;
+            let mut stop = descent.step()?;
+            let Progress { n_steps, passes, w } = descent.progress();
+            if n_steps > n_before && observer(&descent.progress()).is_break() {
+                stop = Some(Stop::Observer);
+            }
+            if let Some(stop) = stop {
+                return Ok(Minimum { parameters: self.tree(w), passes, n_steps, stop });
+            }
+        }
+    }
+
+    /// The largest trace of the curvature of one example, by which rates of steps by single examples are chosen: none is larger than one
+    /// over it. Of several outputs a draw of that mean; of a loss in one piece the mean trace.
+    ///
+    /// # Errors
+    /// See [`FiniteSum::value_and_gradient`].
+    /// # Cost
+    /// A gradient of each example, d for a loss in one piece.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// use retrograde_core::trace::Var;
+    /// use retrograde_tricks::update::finite_sum::FiniteSum;
+    /// let model = |w: Var, x: Var| w * x;
+    /// let squared = |z: Var, _: Var| 0.5 * (z - 1.0) * (z - 1.0);
+    /// let problem = FiniteSum::new(array(0.0), array([1.0, 3.0, -2.0]), model, squared)?;
+    /// assert_eq!(problem.largest_curvature(&array(0.0))?, 9.0); // x²
+    /// # Ok::<(), retrograde_tricks::update::finite_sum::FiniteSumError>(())
+    /// ```
+    #[track_caller]
+    pub fn largest_curvature(&self, parameters: &P::Arrays) -> Result<f64, FiniteSumError> {
+        /// Rows that are held at once, and numbers in them: 128 MiB.
+        const AT_ONCE: (usize, usize) = (256, 1 << 24);
+        let at_once = (AT_ONCE.1 / self.problem.d).clamp(1, AT_ONCE.0);
+        let w = Array::vector(self.flat(parameters)?);
+        let mut largest: f64 = 0.0;
+        for start in (0..self.problem.n).step_by(at_once) {
+            let end = (start + at_once).min(self.problem.n);
+            let examples = super::part(&self.problem.data, start..end);
+            let (curvature, _) = self.problem.curvature(&w, &examples, Key::from_seed(start as u64))?;
+            largest = largest.max(curvature_bound(&curvature));
+        }
+        Ok(largest)
+    }
+
+    /// What the tape of the last gradient over some examples held.
+    ///
+    /// ```
+    /// use retrograde_array::array;
+    /// use retrograde_core::trace::Var;
+    /// use retrograde_tricks::update::finite_sum::FiniteSum;
+    /// let problem = FiniteSum::of_loss(array(1.0), array([1.0, 2.0, 6.0]), |w: Var, x: Var| (w - x).sin())?;
+    /// problem.value_and_gradient(&array(1.0))?;
+    /// assert!(problem.last_tape().tape_bytes() >= 24); // three numbers
+    /// # Ok::<(), retrograde_tricks::update::finite_sum::FiniteSumError>(())
+    /// ```
+    pub fn last_tape(&self) -> TapeReport {
+        self.problem.gradient.last_tape()
     }
 
     /// The parameters of a vector as [`Progress::w`] gives it.
@@ -479,7 +538,7 @@ impl<P: Traceable> FiniteSum<P> {
     }
 
     #[track_caller]
-    fn flat(&self, parameters: &P::Arrays) -> Result<Vec<f64>, FiniteSumError> {
+    pub(super) fn flat(&self, parameters: &P::Arrays) -> Result<Vec<f64>, FiniteSumError> {
         let leaves = expect_like("parameters", parameters, "start", &self.start, self.location)?;
         Ok(leaves.iter().flat_map(|leaf| numbers(&ops::convert(leaf, DType::F64))).collect())
     }

@@ -1,10 +1,9 @@
-//! A method at work: where it is, what it has spent, who watches it.
-
-use std::ops::ControlFlow;
+//! A method at work: where it is, and what it has spent.
 
 use retrograde_array::{Array, rng::Key};
 
 use super::FiniteSumError;
+use super::memory::Remembered;
 use super::problem::{Examples, Problem};
 use super::vector::{add_scaled, dot};
 
@@ -65,6 +64,7 @@ pub struct Minimum<T> {
 }
 
 /// A run of a method on a problem.
+#[derive(Debug)]
 pub struct Run<'a> {
     problem: &'a Problem,
     w: Vec<f64>,
@@ -72,21 +72,19 @@ pub struct Run<'a> {
     /// In gradients of an example.
     spent: usize,
     n_steps: usize,
-    observer: &'a mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
-}
-
-impl std::fmt::Debug for Run<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Run").field("problem", self.problem).field("limits", &self.limits).finish()
-    }
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(
+    pub(super) fn new(problem: &'a Problem, w: Vec<f64>, limits: Limits) -> Result<Self, FiniteSumError> {
+        Run::resumed(problem, w, limits, 0, 0)
+    }
+    /// Where it was after some steps.
+    pub(super) fn resumed(
         problem: &'a Problem,
         w: Vec<f64>,
         limits: Limits,
-        observer: &'a mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
+        spent: usize,
+        n_steps: usize,
     ) -> Result<Self, FiniteSumError> {
         for (setting, found) in [("passes", limits.passes), ("tolerance", limits.tolerance)] {
             if found.is_nan() || found < 0.0 {
@@ -94,13 +92,18 @@ impl<'a> Run<'a> {
                 return Err(FiniteSumError::Setting { setting, found, expected });
             }
         }
-        let run = Run { problem, w, limits, spent: 0, n_steps: 0, observer };
+        let run = Run { problem, w, limits, spent, n_steps };
         run.finite("parameters", &run.w)?;
         Ok(run)
     }
-    pub(super) fn into_parts(self) -> (Vec<f64>, f64, usize) {
-        let passes = self.passes();
-        (self.w, passes, self.n_steps)
+    pub(super) fn progress(&self) -> Progress<'_> {
+        Progress { n_steps: self.n_steps, passes: self.passes(), w: &self.w }
+    }
+    pub(super) fn spent(&self) -> usize {
+        self.spent
+    }
+    pub(super) fn n_steps(&self) -> usize {
+        self.n_steps
     }
     pub(super) fn problem(&self) -> &'a Problem {
         self.problem
@@ -138,16 +141,22 @@ impl<'a> Run<'a> {
         let sums = self.sums(w, self.problem.data())?;
         Ok(self.means(w, sums, self.problem.n_examples()))
     }
+    /// [`Run::gradient`] where the run is, or what is remembered of it as `value` and `g`.
+    pub(super) fn gradient_or(
+        &mut self,
+        memory: Option<Remembered<'_>>,
+    ) -> Result<(f64, Vec<f64>), FiniteSumError> {
+        match memory {
+            Some(memory) => Ok((memory.number("value")?, memory.list("g", self.w.len())?)),
+            None => self.gradient(&self.w.clone()),
+        }
+    }
     /// Takes a step; says whether to end.
     pub(super) fn moved(&mut self, w: &[f64]) -> Result<Option<Stop>, FiniteSumError> {
         self.finite("parameters", w)?;
         self.w.clear();
         self.w.extend_from_slice(w);
         self.n_steps += 1;
-        let progress = Progress { n_steps: self.n_steps, passes: self.passes(), w };
-        if (self.observer)(&progress).is_break() {
-            return Ok(Some(Stop::Observer));
-        }
         Ok((self.passes() >= self.limits.passes).then_some(Stop::Passes))
     }
     /// Whether so little is left that the run may end.

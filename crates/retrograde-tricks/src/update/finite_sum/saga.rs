@@ -6,6 +6,7 @@
 //! Source: Defazio, Bach, Lacoste-Julien 2014, SAGA: a fast incremental gradient method with support for non-strongly convex
 //! composite objectives.
 
+use retrograde_array::rng::Key;
 use retrograde_array::{Array, array};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::control::scan_over;
@@ -13,11 +14,14 @@ use retrograde_core::trace::door::{Jit, grad};
 use retrograde_engine::jit;
 
 use super::linear_recursion::batches;
+use super::memory::{Memory, Remembered};
 use super::problem::{Problem, numbers, positions};
 use super::run::{Run, Stop, vector};
 use super::traced::{at_rows, row_start};
 use super::vector::add_scaled;
-use super::{FiniteSumError, Method, check_positive};
+use super::{FiniteSumError, Iteration, Method, check_positive};
+use crate::catalogue::Source;
+use crate::estimate::variance_reduction::VARIANCE_REDUCTION;
 
 /// The method.
 ///
@@ -45,13 +49,12 @@ impl Default for Saga {
     }
 }
 
-type State = Vec<Var>;
-type Loop = Jit<Box<dyn Fn(State, Vec<Var>, Var) -> State>, (State, Vec<Var>, Var)>;
+type Loop = Jit<Box<dyn Fn(Vec<Var>, Vec<Var>, Var) -> Vec<Var>>, (Vec<Var>, Vec<Var>, Var)>;
 
 /// (w, table, its mean, η; data; examples) → (w, table, mean, η).
 fn inner_loop(problem: &Problem) -> Loop {
     let (traced, l2, n) = (problem.traced(), problem.l2(), problem.n_examples() as f64);
-    jit(Box::new(move |state: State, data: Vec<Var>, examples: Var| {
+    jit(Box::new(move |state: Vec<Var>, data: Vec<Var>, examples: Var| {
         let rate = state[3];
         let step = |(w, table, mean): (Var, Var, Var), i: Var| {
             let rows = at_rows(&data, i.reshape([1]));
@@ -75,35 +78,69 @@ fn table_at(problem: &Problem, w: &[f64]) -> Result<(Array, Vec<f64>), FiniteSum
     Ok((table, mean))
 }
 
+/// A run between two steps.
+struct State {
+    rate: f64,
+    inner: Loop,
+    draws: Key,
+    /// `[n, d]`, each example's gradient when it was last seen.
+    table: Array,
+    /// The mean of the table.
+    mean: Array,
+}
+
 impl Method for Saga {
     fn name(&self) -> &'static str {
         "saga"
     }
-    fn minimise(&self, run: &mut Run<'_>) -> Result<Stop, FiniteSumError> {
+    fn cite(&self) -> &'static [Source] {
+        VARIANCE_REDUCTION.cite
+    }
+    fn begin(
+        &self,
+        run: &mut Run<'_>,
+        memory: Option<Remembered<'_>>,
+    ) -> Result<Box<dyn Iteration>, FiniteSumError> {
+        let problem = run.problem();
+        let (n, d) = (problem.n_examples(), problem.n_parameters());
+        check_positive("rate", self.rate)?;
+        let (table, mean) = match memory {
+            Some(memory) => (memory.matrix("table", Some(n), Some(d))?, memory.list("mean", d)?),
+            None => {
+                run.charge(n);
+                table_at(problem, run.w())?
+            }
+        };
+        let (inner, draws) = (inner_loop(problem), run.key(0));
+        Ok(Box::new(State { rate: self.rate, inner, draws, table, mean: vector(&mean) }))
+    }
+}
+
+impl Iteration for State {
+    fn step(&mut self, run: &mut Run<'_>) -> Result<Option<Stop>, FiniteSumError> {
         let problem = run.problem();
         let n = problem.n_examples();
-        check_positive("rate", self.rate)?;
-        let inner = inner_loop(problem);
-        let draws = run.key(0);
-        let (table, mean) = table_at(problem, run.w())?;
+        let key = self.draws.fold_in(run.n_steps() as u64);
+        let order: Vec<usize> = batches(key, n, 1, n).into_iter().flatten().collect();
+        // The loop may write into the table's memory: nobody else holds it.
+        let table = std::mem::replace(&mut self.table, array(0.0));
+        let state = vec![vector(run.w()), table, self.mean.clone(), array(self.rate)];
+        let after = self.inner.call_donating((state, problem.data().clone(), positions(&order)))?;
         run.charge(n);
-        let mut state = vec![vector(run.w()), table, vector(&mean), array(self.rate)];
-        for epoch in 0.. {
-            let order: Vec<usize> = batches(draws.fold_in(epoch), n, 1, n).into_iter().flatten().collect();
-            state = inner.call_donating((state, problem.data().clone(), positions(&order)))?;
-            run.charge(n);
-            let w = numbers(&state[0]);
-            if let Some(stop) = run.moved(&w)? {
-                return Ok(stop);
-            }
-            // The mean of the table is the gradient of the loss, as far as it is up to date.
-            let mut slope = numbers(&state[2]);
-            add_scaled(&mut slope, problem.l2(), &w);
-            if run.enough_by_gradient(&slope) {
-                return Ok(Stop::Tolerance);
-            }
+        let w = numbers(&after[0]);
+        (self.table, self.mean) = (after[1].clone(), after[2].clone());
+        drop(after);
+        if let Some(stop) = run.moved(&w)? {
+            return Ok(Some(stop));
         }
-        unreachable!("the epochs end by themselves")
+        // The mean of the table is the gradient of the loss, as far as it is up to date.
+        let mut slope = numbers(&self.mean);
+        add_scaled(&mut slope, problem.l2(), &w);
+        Ok(run.enough_by_gradient(&slope).then_some(Stop::Tolerance))
+    }
+
+    fn memory(&self) -> Memory {
+        vec![("table".into(), self.table.clone()), ("mean".into(), self.mean.clone())]
     }
 }
 

@@ -1,5 +1,7 @@
 //! The memory of quasi-Newton methods: differences of parameters s and of gradients y, each over one set of examples.
 
+use super::FiniteSumError;
+use super::memory::{Memory, Remembered, count, rows};
 use super::vector::{add_scaled, dot};
 
 /// A pair is kept if s·y exceeds this part of |s|²: rounding beside a curvature of one.
@@ -16,6 +18,24 @@ pub(super) struct Secants {
 impl Secants {
     pub(super) fn new(capacity: usize) -> Secants {
         Secants { capacity, pairs: vec![] }
+    }
+    pub(super) fn memory(&self) -> Memory {
+        let d = self.pairs.first().map_or(0, |(s, ..)| s.len());
+        let steps = self.pairs.iter().map(|(s, ..)| s);
+        let bends = self.pairs.iter().map(|(_, y, _)| y);
+        vec![count("secants", self.pairs.len()), rows("secants.s", d, steps), rows("secants.y", d, bends)]
+    }
+    pub(super) fn remembered(
+        capacity: usize,
+        memory: Remembered<'_>,
+        d: usize,
+    ) -> Result<Secants, FiniteSumError> {
+        let mut secants = Secants::new(capacity);
+        if memory.count("secants")? > 0 {
+            let pairs = memory.rows("secants.s", d)?.into_iter().zip(memory.rows("secants.y", d)?);
+            pairs.for_each(|(s, y)| _ = secants.push(s, y));
+        }
+        Ok(secants)
     }
     pub(super) fn is_empty(&self) -> bool {
         self.pairs.is_empty()

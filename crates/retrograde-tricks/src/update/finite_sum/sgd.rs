@@ -4,8 +4,10 @@
 //! Source: Robbins & Monro 1951, A stochastic approximation method; the schedule of Bottou 2012, Stochastic gradient descent tricks.
 
 use super::epochs::{self, Rule};
-use super::run::{Run, Stop};
-use super::{FiniteSumError, Method, check_positive};
+use super::memory::Remembered;
+use super::run::Run;
+use super::{FiniteSumError, Iteration, Method, check_positive};
+use crate::catalogue::Source;
 use retrograde_core::trace::Var;
 
 /// The method.
@@ -53,8 +55,20 @@ impl Method for Sgd {
     fn name(&self) -> &'static str {
         "sgd"
     }
-    fn minimise(&self, run: &mut Run<'_>) -> Result<Stop, FiniteSumError> {
+    fn cite(&self) -> &'static [Source] {
+        &[Source {
+            authors: "H. Robbins and S. Monro",
+            title: "A stochastic approximation method",
+            venue: "Annals of Mathematical Statistics 22(3)",
+            year: 1951,
+        }]
+    }
+    fn begin(
+        &self,
+        run: &mut Run<'_>,
+        memory: Option<Remembered<'_>>,
+    ) -> Result<Box<dyn Iteration>, FiniteSumError> {
         check_positive("rate", self.rate)?;
-        epochs::minimise(*self, self.batch, self.decay, run)
+        epochs::begin(*self, self.batch, self.decay, run, memory)
     }
 }

@@ -5,6 +5,7 @@
 //! which is what it costs where the snapshot's are scalars that may be kept, as those of linear predictors are. The loop is
 //! compiled once in a run. Row in the catalogue: [`VARIANCE_REDUCTION`](crate::estimate::variance_reduction::VARIANCE_REDUCTION).
 
+use retrograde_array::rng::Key;
 use retrograde_array::{Array, array};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::control::scan_over;
@@ -12,10 +13,13 @@ use retrograde_core::trace::door::{Jit, grad};
 use retrograde_engine::jit;
 
 use super::linear_recursion::batches;
+use super::memory::{Memory, Remembered};
 use super::problem::{Problem, numbers, positions};
 use super::run::{Run, Stop, vector};
 use super::traced::at_rows;
-use super::{FiniteSumError, Method, check_batch, check_positive};
+use super::{FiniteSumError, Iteration, Method, check_batch, check_positive};
+use crate::catalogue::Source;
+use crate::estimate::variance_reduction::VARIANCE_REDUCTION;
 
 /// Where it comes from.
 pub const CITE: &str = "R. Johnson, T. Zhang, Accelerating stochastic gradient descent using predictive variance reduction, NIPS 2013";
@@ -83,33 +87,52 @@ fn run_inner(
     Ok(numbers(&inner.call((&state, problem.data(), &places))?))
 }
 
+/// A run; it remembers nothing but where it is.
+struct State {
+    settings: Svrg,
+    inner: Loop,
+    draws: Key,
+}
+
 impl Method for Svrg {
     fn name(&self) -> &'static str {
         "svrg"
     }
-    fn minimise(&self, run: &mut Run<'_>) -> Result<Stop, FiniteSumError> {
+    fn cite(&self) -> &'static [Source] {
+        VARIANCE_REDUCTION.cite
+    }
+    fn begin(
+        &self,
+        run: &mut Run<'_>,
+        _: Option<Remembered<'_>>,
+    ) -> Result<Box<dyn Iteration>, FiniteSumError> {
         let problem = run.problem();
-        let n = problem.n_examples();
-        check_batch("batch", self.batch, n)?;
+        check_batch("batch", self.batch, problem.n_examples())?;
         check_positive("rate", self.rate)?;
         check_positive("epoch", self.epoch)?;
-        let inner = inner_loop(problem);
-        let n_steps = ((self.epoch * n as f64 / self.batch as f64) as usize).max(1);
-        let draws = run.key(0);
-        let mut w = run.w().to_vec();
-        for epoch in 0.. {
-            let (_, slope) = run.gradient(&w)?;
-            if run.enough_by_gradient(&slope) {
-                return Ok(Stop::Tolerance);
-            }
-            let batches = batches(draws.fold_in(epoch), n_steps, self.batch, n);
-            w = run_inner(&inner, problem, [&w, &w, &slope], self.rate, &batches)?;
-            run.charge(n_steps * self.batch);
-            if let Some(stop) = run.moved(&w)? {
-                return Ok(stop);
-            }
+        Ok(Box::new(State { settings: *self, inner: inner_loop(problem), draws: run.key(0) }))
+    }
+}
+
+impl Iteration for State {
+    fn step(&mut self, run: &mut Run<'_>) -> Result<Option<Stop>, FiniteSumError> {
+        let Svrg { rate, epoch, batch } = self.settings;
+        let problem = run.problem();
+        let n = problem.n_examples();
+        let n_steps = ((epoch * n as f64 / batch as f64) as usize).max(1);
+        let w = run.w().to_vec();
+        let (_, slope) = run.gradient(&w)?;
+        if run.enough_by_gradient(&slope) {
+            return Ok(Some(Stop::Tolerance));
         }
-        unreachable!("the epochs end by themselves")
+        let batches = batches(self.draws.fold_in(run.n_steps() as u64), n_steps, batch, n);
+        let next = run_inner(&self.inner, problem, [&w, &w, &slope], rate, &batches)?;
+        run.charge(n_steps * batch);
+        run.moved(&next)
+    }
+
+    fn memory(&self) -> Memory {
+        vec![]
     }
 }
 
