@@ -10,9 +10,10 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   weight         counts the third-party crates of the library against their bounds (--build also times a clean build)
   fuzz --seconds N
                  each reader of data, arrays, runs and programs on damaged input, N seconds long
-  bench [CASES]  runs ours and other programs on the same tasks, alternately, and prints ratios (--page makes docs/benchmarks.md again)
+  bench [CASES]  runs ours and other programs on the same tasks, alternately, and prints ratios
   evidence CASE  measures, checks what is claimed and writes evidence/CASE.json; without CASE, lists the cases
-                 (evidence --check CASE writes nothing; evidence ulp FUNCTION.. measures these functions again)
+                 (evidence --check CASE writes nothing; evidence --page CASE makes its page again, of bench or mechanisms;
+                 evidence ulp FUNCTION.. measures these functions again)
   reference      writes the true values that the tests of the array functions compare with";
 
 fn main() -> ExitCode {
@@ -25,10 +26,10 @@ fn main() -> ExitCode {
         ["weight", "--build"] => xtask::weight::run(&root, true),
         ["reference"] => xtask::ulp::reference(&root),
         ["fuzz", "--seconds", seconds] => xtask::fuzz::run(&root, seconds),
-        ["bench", "--page"] => xtask::bench::table::write(&root),
         ["bench", ..] => xtask::bench::run(&root, &args[1..]),
         ["evidence"] => Err(xtask::evidence::list()),
         ["evidence", "--check", case] => xtask::evidence::check(&root, case),
+        ["evidence", "--page", case] => xtask::evidence::page(&root, case),
         ["evidence", case] => xtask::evidence::run(&root, case),
         ["evidence", "ulp", ref functions @ ..] => xtask::evidence::functions_again(&root, functions),
         _ => Err(USAGE.into()),

@@ -10,7 +10,7 @@ pub const PAGE: &str = "docs/benchmarks.md";
 const EVIDENCE: &str = "evidence/bench.json";
 
 /// Seconds, in the unit that suits them.
-fn seconds(s: f64) -> String {
+pub fn seconds(s: f64) -> String {
     let (scaled, unit) = match s {
         s if s < 1e-3 => (s * 1e6, "µs"),
         s if s < 1.0 => (s * 1e3, "ms"),
@@ -19,7 +19,8 @@ fn seconds(s: f64) -> String {
     format!("{} {unit}", three_digits(scaled))
 }
 
-fn three_digits(x: f64) -> String {
+/// A number to three digits.
+pub fn three_digits(x: f64) -> String {
     let decimals = match x.abs() {
         x if x >= 99.95 => 0,
         x if x >= 9.995 => 1,
@@ -213,7 +214,10 @@ mod tests {
         let root = crate::source::root();
         let Ok(evidence) = fs::read_to_string(root.join(EVIDENCE)) else { return };
         let found = fs::read_to_string(root.join(PAGE)).unwrap();
-        assert!(found == page(&serde_json::from_str(&evidence).unwrap()), "run `cargo xtask bench --page`");
+        assert!(
+            found == page(&serde_json::from_str(&evidence).unwrap()),
+            "run `cargo xtask evidence --page bench`"
+        );
     }
 
     #[test]

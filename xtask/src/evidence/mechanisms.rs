@@ -3,11 +3,13 @@
 //! For each loop: `primal_s`, the loss alone; for each policy `forward_s`, the forward part of the gradient with what the policy does
 //! on the way, and `gradient_s`, all of it. For each method of JAX `forward_s`, which is the loss alone, and `gradient_s`.
 
+use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::{number, output};
+use crate::bench::table::{seconds, three_digits};
 
 struct Loop {
     /// Names the row.
@@ -152,6 +154,60 @@ fn text(row: &Map<String, Value>) -> String {
     row.iter().map(line).collect()
 }
 
+const PAGE: &str = "docs/mechanisms.md";
+
+/// Writes the page from the committed file of this case.
+pub(super) fn write(root: &Path) -> Result<(), String> {
+    let path = root.join("evidence/mechanisms.json");
+    let failed = |error: String| format!("cannot make {PAGE} from {}: {error}", path.display());
+    let text = fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+    let record = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    fs::write(root.join(PAGE), page(&record)).map_err(|error| failed(error.to_string()))?;
+    println!("{PAGE}");
+    Ok(())
+}
+
+/// A table for each loop.
+fn page(record: &Value) -> String {
+    let plain = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let mut text = format!(
+        "# What it takes to remember less\n\nMade by `cargo xtask evidence mechanisms` from `evidence/mechanisms.json`; do not edit. \
+         Commit {}, {}, {}. One thread, medians of {} rounds in which all programs take turns.\n\n\
+         For each policy: the loop alone, the forward part of its gradient with what the policy does on the way, and the whole gradient, \
+         which has the same bits under every policy. JAX runs the same loops: `store` keeps everything, `sqrt` checkpoints twice, `reversed` \
+         runs the leapfrog backwards in floats, which is not exact. The last column is the gradient's time over that of the fastest \
+         method of JAX.\n",
+        plain(&record["commit"]),
+        plain(&record["machine"]["cpu"]),
+        plain(&record["date"]),
+        record["results"]["rounds"],
+    );
+    for one in &LOOPS {
+        let programs = &record["results"]["loops"][one.name]["programs"];
+        let gradient = |name: &str| programs[name]["gradient_s"].as_f64();
+        let theirs = one.methods.iter().filter_map(|method| gradient(&format!("JAX, {method}")));
+        let fastest = theirs.fold(f64::INFINITY, f64::min);
+        text += &format!("\n## {}, {} steps\n\n", one.name, one.steps);
+        text +=
+            "| program | loop alone | forward part | gradient | tape | ratio |\n|---|---|---|---|---|---|\n";
+        let own = one.policies.iter().map(|policy| format!("retrograde, {policy}"));
+        for name in own.chain(one.methods.iter().map(|method| format!("JAX, {method}"))) {
+            let figures = &programs[&name];
+            let time = |key: &str| figures[key].as_f64().map_or("–".into(), seconds);
+            // What they call forward is the loop alone.
+            let (alone, forward) = match figures["primal_s"].is_null() {
+                true => (time("forward_s"), "–".into()),
+                false => (time("primal_s"), time("forward_s")),
+            };
+            let tape = figures["tape_bytes"].as_u64().map_or("–".into(), |bytes| format!("{bytes} B"));
+            let ratio = gradient(&name).map_or("–".into(), |s| three_digits(s / fastest));
+            text +=
+                &format!("| {name} | {alone} | {forward} | {} | {tape} | {ratio} |\n", time("gradient_s"));
+        }
+    }
+    text
+}
+
 /// Every policy and method has its seconds; ours have the bits of their reference; all that start from the same numbers agree.
 pub(super) fn hold(results: &Value) -> Result<(), String> {
     for one in &LOOPS {
@@ -218,6 +274,16 @@ mod tests {
         );
         assert!(with("JAX, sqrt", "value", json!(3.1)).unwrap_err().contains("value is 3.1, ours 3"));
         assert_eq!(with("JAX, reversed", "value", json!(3.1)), Ok(()));
+    }
+
+    #[test]
+    fn the_page_is_made_from_the_evidence() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let record: Value =
+            serde_json::from_str(&fs::read_to_string(root.join("evidence/mechanisms.json")).unwrap())
+                .unwrap();
+        assert_eq!(hold(&record["results"]), Ok(()));
+        assert_eq!(page(&record), fs::read_to_string(root.join(PAGE)).unwrap());
     }
 
     #[test]

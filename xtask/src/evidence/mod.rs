@@ -37,8 +37,10 @@ pub struct Case {
     pub holds: fn(&Value) -> Result<(), String>,
 }
 
-/// The case that makes a page of the documentation, too.
+/// The cases that make a page of the documentation, too.
 const BENCH: &str = "bench";
+const MECHANISMS: &str = "mechanisms";
+const PAGES: [&str; 2] = [BENCH, MECHANISMS];
 
 /// Every measurement.
 pub const CASES: &[Case] = &[
@@ -103,7 +105,7 @@ pub const CASES: &[Case] = &[
         holds: tapes::momentum_holds,
     },
     Case {
-        name: "mechanisms",
+        name: MECHANISMS,
         about: "seconds of loops alone, of their forward part under each policy and of their gradients, beside JAX on the same loops: equal values",
         run: mechanisms::all,
         holds: mechanisms::hold,
@@ -184,7 +186,19 @@ pub fn run(root: &Path, name: &str) -> Result<(), String> {
     });
     let path = write(root, case.name, &record)?;
     println!("{path}");
-    if case.name == BENCH { crate::bench::table::write(root) } else { Ok(()) }
+    if PAGES.contains(&case.name) { page(root, case.name) } else { Ok(()) }
+}
+
+/// Makes the page of a case again from its committed file.
+///
+/// # Errors
+/// The case has no page or no file; the page cannot be written.
+pub fn page(root: &Path, name: &str) -> Result<(), String> {
+    match find(name)?.name {
+        BENCH => crate::bench::table::write(root),
+        MECHANISMS => mechanisms::write(root),
+        name => Err(format!("found `{name}`, expected a case with a page: {}", PAGES.join(", "))),
+    }
 }
 
 /// Measures functions of the case `ulp` again, checks what the whole case claims and writes its file.
@@ -241,7 +255,7 @@ fn at_most(results: &Value, key: &str, bound: f64) -> Result<(), String> {
 pub fn list() -> String {
     let line = |case: &Case| format!("\n  {:<14} {}", case.name, case.about);
     format!(
-        "usage: cargo xtask evidence [--check] CASE\ncases:{}",
+        "usage: cargo xtask evidence [--check | --page] CASE\ncases:{}",
         CASES.iter().map(line).collect::<String>()
     )
 }
@@ -312,6 +326,12 @@ mod tests {
             "{error}"
         );
         assert!(CASES.iter().all(|case| error.contains(case.about)));
+    }
+
+    #[test]
+    fn a_case_without_a_page_says_which_have_one() {
+        let error = page(Path::new("."), "ulp").unwrap_err();
+        assert_eq!(error, "found `ulp`, expected a case with a page: bench, mechanisms");
     }
 
     #[test]

@@ -37,14 +37,14 @@ pub(super) fn workload(sizes: &[usize], batch: usize, policy: Tape) -> Workload 
         let (rows, direction) = data.split_at(ROWS);
         of_loss.at((wrt.to_vec(), rows.to_vec()), &direction.to_vec())
     };
-    let slopes = value_and_slopes(&loss, policy);
-    let slopes = Rc::new(slopes);
+    let of_both = {
+        let loss = loss.clone();
+        value_grad_hvp(move |wrt: Vec<Var>, data: Vec<Var>| loss(&wrt, &data)).tape(policy)
+    };
     let both = move |wrt: &[Var], data: &[Var]| {
         let (rows, direction) = data.split_at(ROWS);
-        let (rows, slopes) = (rows.to_vec(), slopes.clone());
-        let gradient = move |wrt: Vec<Var>| slopes(&wrt, &rows)[1..].to_vec();
-        let (gradient, product) = jvp(gradient).at(wrt.to_vec(), &direction.to_vec());
-        [gradient, product].concat()
+        let (value, slopes, product) = of_both.at((wrt.to_vec(), rows.to_vec()), &direction.to_vec());
+        [vec![value], slopes, product].concat()
     };
     let [gradient, product, both]: [Rc<Function>; 3] =
         [Rc::new(move |wrt, data| gradient(wrt, &data[..ROWS])), Rc::new(product), Rc::new(both)];
@@ -78,8 +78,8 @@ mod tests {
         let product = run("step_s", &workload.wrt);
         let both = run("both_s", &workload.wrt);
         let gradient = run("gradient_s", &workload.wrt);
-        assert_eq!(both[..6], gradient[1..]);
-        assert_eq!(both[6..], product);
+        assert_eq!(both[..7], gradient);
+        assert_eq!(both[7..], product);
         // Small enough not to cross a kink, large enough for f32.
         let moved = |delta: f32| {
             let mut wrt = workload.wrt.clone();

@@ -7,8 +7,8 @@ const WORTH_A_THREAD_NS: f64 = 25_000.0;
 
 /// How many parts a kernel is divided into, by what it takes on one thread.
 pub(super) fn parts(code: &Code, estimate_ns: f64, threads: usize) -> usize {
-    let worth = (estimate_ns / WORTH_A_THREAD_NS) as usize;
-    if cfg!(feature = "threads") { threads.min(worth).min(code.most_parts()).max(1) } else { 1 }
+    let worth = threads.min((estimate_ns / WORTH_A_THREAD_NS) as usize);
+    if cfg!(feature = "threads") && worth > 1 { worth.min(code.most_parts()).max(1) } else { 1 }
 }
 
 /// Calls `work` with each number below `n`, on the threads of the pool that this one belongs to, or the global one.

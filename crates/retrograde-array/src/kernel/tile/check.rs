@@ -53,7 +53,9 @@ pub(super) fn checked(parts: Parts, scalar: Option<Scalar>, at: Level) -> Code {
             store: move_routine(Move::Stored, dtype, checker.level),
         }
     });
-    Code { once, begin, calls, end, moving: moving.collect(), parts, scalar }
+    let (n_tiles, moving) = (nest.tiles(), moving.collect());
+    let only_tile = Some(nest.whole()).filter(|&whole| n_tiles == 1 && whole == padded(whole));
+    Code { once, begin, calls, end, moving, n_tiles, only_tile, parts, scalar }
 }
 
 #[cold]

@@ -60,6 +60,9 @@ pub struct Code {
     pub(super) calls: Vec<Call>,
     pub(super) end: Vec<Call>,
     pub(super) moving: Vec<Moving>,
+    /// How many tiles there are; if there is one and it is round, its entries.
+    pub(super) n_tiles: usize,
+    pub(super) only_tile: Option<usize>,
     /// The same over single numbers, where that takes less time.
     pub(super) scalar: Option<Scalar>,
 }
@@ -134,7 +137,7 @@ impl Code {
 
     /// Tiles of a run.
     pub fn tiles(&self) -> usize {
-        self.parts.nest.tiles()
+        self.n_tiles
     }
 
     /// Parts that can run at one time: tiles, or rows of them.
@@ -180,7 +183,7 @@ impl Code {
         if let Some(scalar) = &self.scalar {
             return scalar.run(inputs, outputs, room);
         }
-        let (row, rows) = (self.parts.row, self.most_parts());
+        let (row, rows) = (self.parts.row, if spread.is_some() { self.most_parts() } else { 1 });
         let parts = spread.as_ref().map_or(1, |&(n, _)| n.clamp(1, rows));
         if lanes.len() < parts {
             lanes.resize_with(parts, Mutex::default);
@@ -199,7 +202,7 @@ impl Code {
             _ => {
                 let lane = lanes[0].get_mut().unwrap_or_else(PoisonError::into_inner);
                 // SAFETY: as above, but that there is no other thread.
-                unsafe { self.tiles_of(0, rows * row, ins, outs, lane) };
+                unsafe { self.tiles_of(0, self.n_tiles, ins, outs, lane) };
             }
         }
     }
@@ -225,11 +228,13 @@ impl Code {
         lane.bases.clear();
         lane.bases.extend([Pointer(registers), Pointer(constants)]);
         lane.bases.extend(self.moving.iter().map(start));
-        // SAFETY: these steps read entries that are the same for all tiles: those where the streams start.
-        unsafe { self.calls(&self.once, &lane.bases, nest.whole()) };
-        if nest.tiles() == 1 && nest.whole() == padded(nest.whole()) {
+        if !self.once.is_empty() {
+            // SAFETY: these steps read entries that are the same for all tiles: those where the streams start.
+            unsafe { self.calls(&self.once, &lane.bases, nest.whole()) };
+        }
+        if let Some(whole) = self.only_tile {
             // SAFETY: the streams start at the only tile; what else there is, the caller promises.
-            unsafe { self.calls(&self.calls, &lane.bases, nest.whole()) };
+            unsafe { self.calls(&self.calls, &lane.bases, whole) };
             return;
         }
         lane.starts.clear();
