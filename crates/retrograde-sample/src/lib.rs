@@ -25,4 +25,4 @@ pub mod lossy;
 mod sample;
 
 pub use draws::Draws;
-pub use sample::{Answers, LOWERED, Sample, draw};
+pub use sample::{Answers, LOWERED, Sample, WITHOUT_EQUAL, draw};
