@@ -6,7 +6,8 @@
 //! threads.
 //!
 //! There are two kinds of code. [`Builder::nest`]: all values have one shape, which may be large; it is cut into tiles. And
-//! [`Builder::small`]: values are small and have shapes of their own, so they can be arranged otherwise, and reduced, on the way.
+//! [`Builder::small`]: values are small and have shapes of their own, so they can be arranged otherwise, and reduced, on the way. Where
+//! they have so few entries that a pass over each is mostly overhead, small code runs number by number, in registers of one number.
 //!
 //! ```
 //! use retrograde_array::{Array, DType, array, ops::Binary, tile::{Builder, Level, Op, Scratch, View}};
