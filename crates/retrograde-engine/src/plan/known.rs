@@ -95,7 +95,7 @@ mod tests {
         );
         let found = found.unwrap();
         assert!(
-            found.contains("constant[value=f64[2,2]{1.0,0.0,0.0,1.0}]") && found.contains("add x"),
+            found.contains("constant[value=f64[2,2]{1.0,0.0,0.0,1.0}]") && found.contains("add a d"),
             "{found}"
         );
         assert!(!found.contains("mul") && !found.contains("triangle"), "{found}");
