@@ -7,7 +7,9 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// The root of the project.
 pub fn root() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Of the tree that cargo runs in: a program that was built in another one and copied would look there.
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let xtask = xtask.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     xtask.parent().expect("xtask lies in the project").into()
 }
 

@@ -1,5 +1,6 @@
 //! Errors of the functions of `retrograde_array::map` in units in the last place (ulp), against `tools/reference.py`.
 
+mod kept;
 mod narrow;
 
 use std::io::{BufRead, BufReader, Write};
