@@ -104,7 +104,7 @@ impl fmt::Display for Update {
 
 /// The tolerance until another is asked for.
 const TOLERANCE: f64 = 1e-9;
-/// What stochastic Newton adds to the curvature of a network at first: about the largest of a mean cross-entropy.
+/// What stochastic Newton adds to the curvature at first: about the largest of a mean cross-entropy.
 const LEVENBERG: f64 = 1.0;
 
 /// A minimiser of the mean loss over all training rows, and when it is near enough.
@@ -232,7 +232,7 @@ methods! {
             StochasticNewton |s| s.subsample.unwrap_or(0) as f64, |v| s.subsample = (v > 0.0).then_some(v as usize)),
         key!("damping", FROM_0, "part of a row's curvature, over the subsample; 0: by the weight decay",
             StochasticNewton |s| s.damping.unwrap_or(0.0), |v| s.damping = (v > 0.0).then_some(v)),
-        key!("levenberg", FROM_0, "curvature added to that of a network at first, then it learns; 0: 1, and none for a linear model",
+        key!("levenberg", FROM_0, "curvature added at first, then it learns; 0: 1",
             StochasticNewton |s| s.levenberg, |v| s.levenberg = v),
     ];
     /// Newton steps by products with batches, for many more rows than parameters.
@@ -286,10 +286,10 @@ impl Method {
     pub(crate) fn is_for_convex(&self) -> bool {
         matches!(self, Method::MatrixFreeNewton(_) | Method::Lissa(_))
     }
-    /// With what is 0, to be found, as it is for a loss that is convex or not.
-    pub(crate) fn for_loss(mut self, is_convex: bool) -> Method {
+    /// With the damping that is to be found where it is 0. Without one a unit step goes too far in a network, and also in a linear
+    /// model of many classes with little weight decay.
+    pub(crate) fn damped(mut self) -> Method {
         if let Method::StochasticNewton(settings) = &mut self
-            && !is_convex
             && settings.levenberg == 0.0
         {
             settings.levenberg = LEVENBERG;

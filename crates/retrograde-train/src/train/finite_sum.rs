@@ -79,7 +79,7 @@ fn descent_of<'s>(
     let Job { recipe, fold, key, .. } = course.job;
     let refused = |error| refused(error, minimiser);
     let limits = minimiser.limits(recipe.epochs, key.split(2)[1].0[0]);
-    let mut method = minimiser.method.for_loss(recipe.model.is_convex());
+    let mut method = minimiser.method.damped();
     if let Some(from) = from {
         let rate = from.update.iter().find(|(name, _)| name == RATE);
         let rate = rate.and_then(|(_, rate)| rate.item::<f64>());

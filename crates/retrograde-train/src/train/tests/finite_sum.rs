@@ -202,6 +202,17 @@ fn networks_are_trained_and_the_damping_is_what_holds_newton() {
     assert!(held < 0.5 && (free > 2.0 || free.is_nan()), "{held} {free}");
 }
 
+/// Ten classes and little weight decay: steps by a curvature that is not damped go ever further, to losses of thousands.
+#[test]
+fn newton_is_damped_where_the_weight_decay_is_small() {
+    let (data, fold) = (digits(), first_fold(&digits()));
+    let text = format!("epochs = 40\nmodel = \"linear\"\n{}", update("stochastic-newton"));
+    let (trained, records) = run_on(&Recipe::parse(&text, "r.toml").unwrap(), &data, &fold, 1);
+    trained.unwrap();
+    let loss = records.last().unwrap().train_loss;
+    assert!(loss < 0.045, "{loss}");
+}
+
 /// A rate far too large raises the sum in some steps. Those in between are the method's; the last one has no next one to be judged by.
 #[test]
 fn a_last_step_that_raises_the_sum_is_taken_back() {
