@@ -212,7 +212,7 @@ pub fn functions_again(root: &Path, names: &[&str]) -> Result<(), String> {
         fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let mut record: Value =
         serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    record["results"] = crate::ulp::again(&record["results"], names, &commit)?;
+    record["results"] = crate::ulp::again(root, &record["results"], names, &commit)?;
     crate::ulp::holds(&record["results"])?;
     write(root, "ulp", &record).map(|path| println!("{path}"))
 }

@@ -330,13 +330,18 @@ pub fn evidence(root: &Path) -> Result<Value, String> {
 ///
 /// # Errors
 /// There is no such function; the results are of another shape.
-pub fn again(results: &Value, names: &[&str], commit: &str) -> Result<Value, String> {
+pub fn again(root: &Path, results: &Value, names: &[&str], commit: &str) -> Result<Value, String> {
     let mut results = results.clone();
     let bf16 = narrow::bf16_table();
     for &name in names {
-        let function = Function::ALL.iter().find(|function| function.name() == name);
-        let function = *function.ok_or_else(|| format!("there is no function `{name}`"))?;
-        for (dtype, mut row) in [("f32", narrow::f32_row(function)), ("bf16", bf16[name].clone())] {
+        let one = Function::ALL.iter().find(|function| function.name() == name);
+        let two = BinaryFunction::ALL.iter().find(|function| function.name() == name);
+        let measured = match (one, two) {
+            (Some(&one), _) => vec![("f32", narrow::f32_row(one)), ("bf16", bf16[name].clone())],
+            (_, Some(&two)) => narrow::f32_pair_row(root, two)?.map(|row| ("f32", row)).into_iter().collect(),
+            _ => return Err(format!("there is no function `{name}`")),
+        };
+        for (dtype, mut row) in measured {
             row["commit"] = commit.into();
             let rows = results[dtype].as_object_mut().ok_or("found no rows, measure all functions first")?;
             rows.insert(name.into(), row);

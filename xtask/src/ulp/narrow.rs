@@ -118,25 +118,9 @@ pub(super) fn f32_table(root: &Path) -> Result<Value, String> {
         results.insert(function.name().into(), kept.row(function.name(), || f32_row(function)));
     }
     for &function in BinaryFunction::ALL {
-        let narrow = |(x, y): (f64, f64)| (x as f32, y as f32);
-        let is_normal = |(x, y): &(f32, f32)| x.is_finite() && y.is_finite() && *x != 0.0;
-        let (x, y): (Vec<f32>, Vec<f32>) =
-            pairs(function, ARGUMENTS).into_iter().map(narrow).filter(is_normal).unzip();
-        if x.is_empty() {
-            continue;
+        if let Some(row) = f32_pair_row(root, function)? {
+            results.insert(function.name().into(), row);
         }
-        let wide: Vec<Vec<f64>> = x.iter().zip(&y).map(|(&x, &y)| vec![x.into(), y.into()]).collect();
-        let (truths, _) = truths(root, function.name(), &wide)?;
-        let mut worst = (0.0, 0.0);
-        for ((truth, found), x) in truths.iter().zip(function.f32(&x, &y)).zip(&x) {
-            let error = error(f64::from(found), truth.nearest + truth.rest * ulp(truth.nearest));
-            if error > worst.0 {
-                worst = (error, *x);
-            }
-        }
-        let against =
-            json!({ "high precision": { "largest_error_ulp": number(worst.0), "arguments": truths.len() } });
-        results.insert(function.name().into(), row(function.name(), "f32", worst, F32_BOUND, against));
     }
     let worst = on_every_float(
         0,
@@ -148,6 +132,34 @@ pub(super) fn f32_table(root: &Path) -> Result<Value, String> {
     let against = json!({ "the f64 root, itself rounded": { "largest_error_ulp": number(worst.0), "arguments": FLOATS } });
     results.insert("sqrt".into(), row("sqrt", "f32", worst, 0.5, against));
     Ok(Value::Object(results))
+}
+
+/// The largest error of an f32 function of two numbers, over drawn ones; `None` where none are.
+pub(super) fn f32_pair_row(root: &Path, function: BinaryFunction) -> Result<Option<Value>, String> {
+    let narrow = |(x, y): (f64, f64)| (x as f32, y as f32);
+    let is_normal = |(x, y): &(f32, f32)| x.is_finite() && y.is_finite() && *x != 0.0;
+    let (x, y): (Vec<f32>, Vec<f32>) =
+        pairs(function, ARGUMENTS).into_iter().map(narrow).filter(is_normal).unzip();
+    if x.is_empty() {
+        return Ok(None);
+    }
+    let wide: Vec<Vec<f64>> = x.iter().zip(&y).map(|(&x, &y)| vec![x.into(), y.into()]).collect();
+    let (truths, _) = truths(root, function.name(), &wide)?;
+    let mut worst = (0.0, 0.0);
+    for ((truth, found), x) in truths.iter().zip(function.f32(&x, &y)).zip(&x) {
+        let error = error(f64::from(found), in_full(truth.nearest, truth.rest));
+        if error > worst.0 {
+            worst = (error, *x);
+        }
+    }
+    let against =
+        json!({ "high precision": { "largest_error_ulp": number(worst.0), "arguments": truths.len() } });
+    Ok(Some(row(function.name(), "f32", worst, F32_BOUND, against)))
+}
+
+/// What lies `rest` units in the last place above a number, where that has any.
+fn in_full(nearest: f64, rest: f64) -> f64 {
+    if nearest.is_finite() { nearest + rest * ulp(nearest) } else { nearest }
 }
 
 /// The largest error of each bf16 function, over every bf16.
@@ -252,6 +264,12 @@ mod tests {
         assert_eq!((error(INF, 1e39), error(0.0, 1e39)), (0.0, INF));
         assert_eq!((error(f64::NAN, 1.0), error(1.0, f64::NAN), error(f64::NAN, f64::NAN)), (INF, INF, 0.0));
         assert_eq!(error_in(1.0, 1.0 + 1.0 / 512.0, 7, 3.4e38), 0.25);
+    }
+
+    #[test]
+    fn a_truth_beyond_all_numbers_is_infinite() {
+        assert_eq!((in_full(INF, 0.0), in_full(1.0, 0.5)), (INF, 1.0 + f64::EPSILON / 2.0));
+        assert_eq!(error(f64::INFINITY, in_full(INF, 0.0)), 0.0);
     }
 
     #[test]

@@ -355,3 +355,14 @@ fn identities() {
         assert!((log_f64(exp_f64(x)) - x).abs() < 4e-16 * x.abs().max(1.0));
     }
 }
+
+/// The common reduction sees rare angles, too; the bits of a NaN may be any multiple of a turn, the largest integer as well.
+#[test]
+fn a_nan_of_any_bits_has_no_sine() {
+    let narrow: Vec<f32> = [0x7fff_ffff, 0xffff_ffff, 0x7fc0_0000].map(f32::from_bits).to_vec();
+    let wide: Vec<f64> = [u64::MAX >> 1, u64::MAX, 0x7ff8 << 48].map(f64::from_bits).to_vec();
+    for function in [Function::Sin, Function::Cos, Function::Tan] {
+        assert!(function.f32(&narrow).iter().all(|y| y.is_nan()), "{function:?}");
+        assert!(function.f64(&wide).iter().all(|y| y.is_nan()), "{function:?}");
+    }
+}

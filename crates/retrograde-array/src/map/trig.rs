@@ -90,7 +90,8 @@ pub(crate) fn sin_common_f64(x: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn cos_common_f64(x: f64) -> f64 {
     let (r, r_low, n) = reduce_common(x);
-    turn(r, r_low, n + 1)
+    // Rare angles come here too, before they are repaired: their multiple may be any number.
+    turn(r, r_low, n.wrapping_add(1))
 }
 
 #[inline(always)]
@@ -102,7 +103,7 @@ pub(crate) fn sin_common_f32(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn cos_common_f32(x: f32) -> f32 {
     let (r, r_low, n) = reduce_common_f32(x);
-    turn_f32(r, r_low, n + 1)
+    turn_f32(r, r_low, n.wrapping_add(1))
 }
 
 #[inline(always)]
