@@ -25,6 +25,7 @@ use retrograde_core::prim::Program;
 pub use retrograde_array::tile::{Level, Scratch};
 
 use group::{Entry, Groups};
+pub(crate) use role::is_view;
 
 /// What runs at once.
 #[derive(Debug)]

@@ -39,6 +39,19 @@ pub(super) enum Free {
     Array(Array, View),
 }
 
+/// Whether the result is the operand's entries in another arrangement, which costs nothing where they are read.
+pub(crate) fn is_view(op: &Prim) -> bool {
+    matches!(
+        op,
+        Prim::Broadcast(_)
+            | Prim::Reshape(_)
+            | Prim::Transpose(_)
+            | Prim::Slice(_)
+            | Prim::Reverse(_)
+            | Prim::StopGradient(_)
+    )
+}
+
 /// What the equation is to the fuser.
 pub(super) fn role(program: &Program, equation: &Equation<Prim>) -> Role {
     let types = equation.inputs.iter().chain(&equation.outputs).map(|&v| program.ty(v));
@@ -51,12 +64,7 @@ pub(super) fn role(program: &Program, equation: &Equation<Prim>) -> Role {
     match &equation.op {
         Prim::Full(_) | Prim::Iota(_) => Role::Free,
         Prim::Constant(constant) if constant.value.size() <= SMALL => Role::Free,
-        Prim::Broadcast(_)
-        | Prim::Reshape(_)
-        | Prim::Transpose(_)
-        | Prim::Slice(_)
-        | Prim::Reverse(_)
-        | Prim::StopGradient(_) => Role::View,
+        op if is_view(op) => Role::View,
         Prim::Sum(sum) => reduction(program, equation, Reduction::Sum, &sum.axes),
         Prim::Prod(prod) => reduction(program, equation, Reduction::Prod, &prod.axes),
         Prim::ReduceMax(max) => reduction(program, equation, Reduction::Max, &max.axes),

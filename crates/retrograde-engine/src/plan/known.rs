@@ -8,6 +8,7 @@ use retrograde_core::prim::constant::Constant;
 use retrograde_core::prim::{Prim, Program, Value};
 
 use super::layout::LARGEST_CONSTANT;
+use crate::kernel::is_view;
 
 /// The program with arrays in the place of equations that depend on nothing; `None` where there are none. Views of such arrays and
 /// values that are made wherever they are used stay, and so does what takes more than [`LARGEST_CONSTANT`] bytes.
@@ -30,7 +31,7 @@ pub(super) fn folded(program: &Program) -> Option<Program> {
         }
     }
     let mut needed: Vec<ValueId> = vec![];
-    let stays = |equation: &&Equation<Prim>| !is_folded[equation.outputs.first().map_or(0, |v| v.index())];
+    let stays = |equation: &&Equation<Prim>| equation.outputs.iter().all(|v| !is_folded[v.index()]);
     let used = program.equations.iter().filter(stays).flat_map(|equation| &equation.inputs);
     for &v in used.chain(&program.outputs) {
         if is_folded[v.index()] && !needed.contains(&v) {
@@ -63,19 +64,6 @@ pub(super) fn folded(program: &Program) -> Option<Program> {
         }
     }
     Some(folded)
-}
-
-/// Whether the result is the operand's entries in another arrangement, which costs nothing where they are read.
-fn is_view(op: &Prim) -> bool {
-    matches!(
-        op,
-        Prim::Broadcast(_)
-            | Prim::Reshape(_)
-            | Prim::Transpose(_)
-            | Prim::Slice(_)
-            | Prim::Reverse(_)
-            | Prim::StopGradient(_)
-    )
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use retrograde_core::ir::{Kind, Type, ValueId};
 use retrograde_core::prim::{Prim, Program, Value};
 
 use super::{Action, Detail, Draft, Holds, Operand, Plan, Run, Scratch, Slot, Step, is_bits};
+use crate::kernel;
 
 /// Constants of more bytes than this are made anew in every run rather than kept: they would be held as long as the program.
 pub(super) const LARGEST_CONSTANT: usize = 1 << 22;
@@ -148,17 +149,7 @@ fn deaths(program: &Program, drafts: &[Draft], is_body: bool) -> Vec<Vec<ValueId
 /// Whether results may share memory with operands.
 pub(super) fn may_be_view(action: &Action) -> bool {
     let Action::Eval { prim, .. } = action else { return false };
-    matches!(
-        prim,
-        Prim::Reshape(_)
-            | Prim::Transpose(_)
-            | Prim::Slice(_)
-            | Prim::Broadcast(_)
-            | Prim::Reverse(_)
-            | Prim::StopGradient(_)
-            | Prim::Convert(_)
-            | Prim::Agree(_)
-    )
+    kernel::is_view(prim) || matches!(prim, Prim::Convert(_) | Prim::Agree(_))
 }
 
 /// The result of a step that has no operands, where it is to be kept.

@@ -81,7 +81,7 @@ macro_rules! operations {
             let turned = pair.turned && pair.second == Arithmetic::Sub;
             match (pair.first, pair.second, turned) {
                 $((Arithmetic::$first, Arithmetic::$second, $turned) => Operation::$pair,)*
-                (_, _, true) => unreachable!("only differences are turned"),
+                (_, _, true) => unreachable!("only differences are turned; this is a bug in retrograde"),
             }
         }
     };
