@@ -5,7 +5,7 @@
 //! - [`table`]: the results as text, for the terminal and for `docs/benchmarks.md`
 //!
 //! The scripts of the others live outside the tree. In the folder of scripts there are `dl/jax_peer.py` and `dl/torch_peer.py` (`--task
-//! TASK --threads N --seconds S`), `adbench/{gmm,lstm,ba,hand}.py j FILE`, `ode/nbody_jax.py METHOD BODIES STEPS`; each prints JSON lines with
+//! TASK --threads N --seconds S`), `adbench/{gmm,lstm,ba,hand}.py j FILE`; each prints JSON lines with
 //! `step_s`, or `objective_s` and `gradient_s`, and `value` and `gnorm2` where values are to agree.
 
 pub mod process;

@@ -115,27 +115,27 @@ macro_rules! nbody {
         [
             Peer {
                 name: "JAX, all kept",
-                script: "ode/nbody_jax.py",
-                args: concat!("storeall ", $sizes),
+                script: "tools/loops_jax.py",
+                args: concat!("nbody store ", $sizes),
                 figure: "gradient_s",
             },
             Peer {
                 name: "JAX, nested √T",
-                script: "ode/nbody_jax.py",
-                args: concat!("remat_sqrt ", $sizes),
+                script: "tools/loops_jax.py",
+                args: concat!("nbody sqrt ", $sizes),
                 figure: "gradient_s",
             },
             Peer {
                 name: "JAX, reversed in floats",
-                script: "ode/nbody_jax.py",
-                args: concat!("revvjp ", $sizes),
+                script: "tools/loops_jax.py",
+                args: concat!("nbody reversed ", $sizes),
                 figure: "gradient_s",
             },
         ]
     };
 }
-const NBODY_8: &[Peer] = &nbody!("8 100000");
-const NBODY_64: &[Peer] = &nbody!("64 10000");
+const NBODY_8: &[Peer] = &nbody!("100000 --bodies 8");
+const NBODY_64: &[Peer] = &nbody!("10000 --bodies 64");
 
 const MIB: f64 = 1.0 / 1_048_576.0;
 
