@@ -45,7 +45,7 @@ pub use dtype::DType;
 pub use element::Element;
 pub use error::ArrayError;
 pub use into_array::{IntoArray, array};
-pub use kernel::{Alone, Scratch, Workers};
+pub use kernel::{Alone, Scratch, Threads, Workers};
 pub use ops::{Comparison, DotDims};
 pub use scalar::Scalar;
 pub use shape::Shape;

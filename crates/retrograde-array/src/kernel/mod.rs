@@ -12,6 +12,7 @@ mod level;
 mod lost;
 mod num;
 mod scratch;
+mod team;
 pub(crate) mod tile;
 mod transcendental;
 
@@ -25,7 +26,8 @@ pub(crate) use level::level;
 pub(crate) use lost::{candidate, contradicts, detect_add, detect_fma, preimages};
 pub(crate) use num::{Float, Num};
 pub use scratch::{Alone, Scratch, Workers};
-pub(crate) use scratch::{Buffer, chunked};
+pub(crate) use scratch::{Buffer, chunked, share};
+pub use team::Threads;
 pub(crate) use transcendental::*;
 
 #[cfg(test)]

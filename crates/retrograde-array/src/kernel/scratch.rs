@@ -17,7 +17,8 @@ pub trait Workers: Sync {
     /// How many there are, at least one.
     fn count(&self) -> usize;
 
-    /// Calls `work` once for each worker, at the same time where it can, and returns when all calls have returned.
+    /// Calls `work` at least once and at most once for each worker, at the same time where it can, and returns when all calls
+    /// have returned.
     fn each(&self, work: &(dyn Fn() + Sync));
 }
 
@@ -161,17 +162,26 @@ pub(crate) fn chunked<T: Send>(
     }
     let n_parts = (PARTS * workers.count()).min(n_units);
     let first = |i: usize| n_units * i / n_parts;
-    let (next, out) = (AtomicUsize::new(0), Out(out.as_mut_ptr()));
+    let out = Out(out.as_mut_ptr());
+    share(workers, n_parts, &|i| {
+        let len = (first(i + 1) - first(i)) * unit;
+        // SAFETY: the part lies inside, and `share` hands part `i` out once.
+        let some = unsafe { std::slice::from_raw_parts_mut(out.entry(first(i) * unit), len) };
+        part(first(i), some);
+    });
+}
+
+/// Calls `part` for each number below `n_parts`, once, shared among the workers.
+pub(crate) fn share(workers: &dyn Workers, n_parts: usize, part: &(dyn Fn(usize) + Sync)) {
+    // Every part is claimed here, so that it is computed once whatever the workers do.
+    let next = AtomicUsize::new(0);
     let work = || {
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);
             if i >= n_parts {
                 break;
             }
-            let len = (first(i + 1) - first(i)) * unit;
-            // SAFETY: the part lies inside, and part `i` is taken once.
-            let some = unsafe { std::slice::from_raw_parts_mut(out.entry(first(i) * unit), len) };
-            part(first(i), some);
+            part(i);
         }
     };
     workers.each(&work);

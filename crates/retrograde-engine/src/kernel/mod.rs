@@ -12,13 +12,12 @@
 mod compile;
 mod group;
 mod role;
-mod threads;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use retrograde_array::Array;
 use retrograde_array::tile::Code;
+use retrograde_array::{Array, Threads};
 use retrograde_core::ir::ValueId;
 use retrograde_core::prim::Program;
 
@@ -56,6 +55,9 @@ impl fmt::Debug for Kernel {
         f.debug_struct("Kernel").field("equations", &self.equations).finish_non_exhaustive()
     }
 }
+
+/// Work for which a further thread is asked: it takes a microsecond or two to begin, and more where a thread has to be woken.
+const WORTH_A_THREAD_NS: f64 = 8_000.0;
 
 /// What a byte that passes through memory takes on one thread: about 20 gigabytes per second.
 const NS_PER_BYTE: f64 = 0.05;
@@ -147,7 +149,7 @@ impl Kernel {
     /// See the [module](self).
     pub fn run(&self, inputs: &[&Array], outputs: &mut [Array], scratch: &mut Scratch, threads: usize) {
         let parts = self.parts(threads);
-        self.code.run(inputs, outputs, scratch, (parts > 1).then_some((parts, &threads::spread)));
+        self.code.run(inputs, outputs, scratch, (parts > 1).then_some((parts, &Threads(threads))));
     }
 
     /// Into how many parts a run is divided that may use so many threads.
@@ -162,10 +164,11 @@ impl Kernel {
     ///         _ => panic!("one kernel"),
     ///     }
     /// };
-    /// assert_eq!((parts(100), parts(1_000_000)), (1, if cfg!(feature = "threads") { 2 } else { 1 }));
+    /// assert_eq!((parts(100), parts(1_000_000)), (1, 2));
     /// ```
     pub fn parts(&self, threads: usize) -> usize {
-        threads::parts(&self.code, self.estimate_ns, threads)
+        let worth = threads.min((self.estimate_ns / WORTH_A_THREAD_NS) as usize);
+        worth.min(self.code.most_parts()).max(1)
     }
 
     /// The equations that the kernel computes, by their index in the program; views and constants that it reads are not among

@@ -106,7 +106,7 @@ fn threads_change_no_bit() {
         let [Group::Kernel { kernel, .. }] = &fuse(&program)[..] else { panic!("one kernel") };
         // A sum over everything has one order, so it runs on one thread.
         let expected = if kept.is_empty() { 1 } else { 7 };
-        assert_eq!(kernel.parts(7), if cfg!(feature = "threads") { expected } else { 1 });
+        assert_eq!(kernel.parts(7), expected);
         let ty = program.ty(program.inputs[0]);
         let a = ops::convert(&uniform(Key::from_seed(5), ty.shape.clone()), DType::F32);
         assert!(compare(0, &program, &[Value::Array(a), Value::Array(array(3.0_f32))]));

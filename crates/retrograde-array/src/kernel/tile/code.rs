@@ -12,7 +12,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::super::Level;
+use super::super::{Level, Workers, share};
 use super::body::{Routine, padded};
 use super::check::{check, checked};
 use super::parts::{Address, Block, Parts, STREAMS, Where};
@@ -123,9 +123,6 @@ unsafe impl Send for Pointer {}
 // SAFETY: the same.
 unsafe impl Sync for Pointer {}
 
-/// `work` called with each number below the first argument, on whatever threads: what [`Code::run`] takes.
-pub type Spread<'a> = &'a (dyn Fn(usize, &(dyn Fn(usize) + Sync)) + Sync + 'a);
-
 impl Code {
     /// Code that may run: Note [checked code].
     ///
@@ -150,8 +147,8 @@ impl Code {
         self.calls.len()
     }
 
-    /// Runs the code: writes every entry of the outputs. With `spread`, tiles are split into so many parts, which it may run
-    /// at one time; every entry is computed by itself, so bits do not depend on it.
+    /// Runs the code: writes every entry of the outputs. With `shared`, tiles are split into so many parts, which the workers
+    /// take; every entry is computed by itself, so bits do not depend on it.
     ///
     /// # Panics
     /// When arrays are not of the number, dtypes and sizes that the code was made for: internal misuse.
@@ -163,7 +160,7 @@ impl Code {
         inputs: &[&Array],
         outputs: &mut [Array],
         scratch: &mut Scratch,
-        spread: Option<(usize, Spread<'_>)>,
+        shared: Option<(usize, &dyn Workers)>,
     ) {
         check(inputs.len() == self.parts.inputs.len(), "another number of inputs");
         check(outputs.len() == self.parts.outputs.len(), "another number of outputs");
@@ -183,17 +180,17 @@ impl Code {
         if let Some(scalar) = &self.scalar {
             return scalar.run(inputs, outputs, room);
         }
-        let (row, rows) = (self.parts.row, if spread.is_some() { self.most_parts() } else { 1 });
-        let parts = spread.as_ref().map_or(1, |&(n, _)| n.clamp(1, rows));
+        let (row, rows) = (self.parts.row, if shared.is_some() { self.most_parts() } else { 1 });
+        let parts = shared.map_or(1, |(n, _)| n.clamp(1, rows));
         if lanes.len() < parts {
             lanes.resize_with(parts, Mutex::default);
         }
         let (ins, outs): (&[Pointer], &[Pointer]) = (ins, outs);
-        match spread {
-            Some((_, spread)) if parts > 1 => spread(parts, &|part| {
+        match shared {
+            Some((_, workers)) if parts > 1 => share(workers, parts, &|part| {
                 let mut lane = lanes[part].lock().unwrap_or_else(PoisonError::into_inner);
-                // SAFETY: `run` has compared the arrays with what was promised, and borrows them until `spread` returns. Parts
-                // have no tile in common, and the same part runs once at a time, as it holds the lock.
+                // SAFETY: `run` has compared the arrays with what was promised, and borrows them until `share` returns. Parts
+                // have no tile in common, and the same part runs once, as `share` says.
                 unsafe {
                     let (first, end) = (part * rows / parts, (part + 1) * rows / parts);
                     self.tiles_of(first * row, end * row, ins, outs, &mut lane)

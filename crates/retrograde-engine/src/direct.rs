@@ -4,14 +4,10 @@
 //! already and takes memory only where a buffer of the [`Scratch`] must grow. The bits are those of `Prim::eval`, for any
 //! strides of the operands and any number of threads.
 
-mod threads;
-
-pub use threads::Threads;
-
 use retrograde_array::ops::{
     self, Convolution, ConvolutionForm, Cumulation, Fold, Product, Reduction, WindowArgmax,
 };
-use retrograde_array::{Array, ArrayError, DType, Scratch};
+use retrograde_array::{Array, ArrayError, DType, Scratch, Threads};
 use retrograde_core::ir::Type;
 use retrograde_core::prim::{Prim, conv};
 
@@ -166,8 +162,7 @@ fn steps(strides: &[usize], x: &Type) -> Vec<usize> {
 }
 
 impl Direct {
-    /// Computes the result into `out`, an array of its type that shares memory with no other, on at most `n_threads` threads of
-    /// the pool that the caller runs in.
+    /// Computes the result into `out`, an array of its type that shares memory with no other, on at most `n_threads` threads.
     ///
     /// # Errors
     /// What the entries do not allow: an index or a part outside its axis.
