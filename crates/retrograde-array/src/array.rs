@@ -8,7 +8,7 @@ use crate::data::{data, each_data};
 use crate::element::each_dtype;
 use crate::layout::{COPIED, Layout, pack};
 use crate::ops::strided::{Axis, View, read_into, row_major};
-use crate::{ArrayError, DType, Data, Element, Scalar, Shape, bf16};
+use crate::{ArrayError, DType, Data, Element, Scalar, Shape, bf16, kernel};
 
 /// A shared array. Cloning copies a shape and a pointer, never the values; nor do transposes, slices, broadcasts and
 /// reversals of more than a few entries, which are views of the same buffer (Note \[views\] of `layout`).
@@ -259,7 +259,11 @@ impl Array {
         if self.layout.is_some() {
             *self = self.compact();
         }
-        T::unwrap_mut(&mut self.buffer).map(|values| Arc::make_mut(values).as_mut_slice())
+        let values = T::unwrap_mut(&mut self.buffer)?;
+        if !kernel::is_unique(values) {
+            *values = Arc::new(values.to_vec());
+        }
+        kernel::unique(values).map(Vec::as_mut_slice)
     }
 
     /// Whether the array is a whole buffer that nobody else holds.
@@ -276,8 +280,7 @@ impl Array {
     /// ```
     #[inline]
     pub fn is_unique(&mut self) -> bool {
-        // There are no weak references, and a strong one can only be made from one that is held.
-        self.layout.is_none() && each_data!(&self.buffer, values => Arc::strong_count(values)) == 1
+        self.layout.is_none() && each_data!(&mut self.buffer, values => kernel::is_unique(values))
     }
 
     /// The values for writing where the array [is unique](Array::is_unique), else `None`; nothing is ever copied. `None` also
@@ -287,7 +290,7 @@ impl Array {
         if self.layout.is_some() {
             return None;
         }
-        T::unwrap_mut(&mut self.buffer).and_then(Arc::get_mut).map(Vec::as_mut_slice)
+        T::unwrap_mut(&mut self.buffer).and_then(kernel::unique).map(Vec::as_mut_slice)
     }
 
     /// An array of `+0` or `false`, or the error that there is no memory for it.

@@ -44,12 +44,31 @@ dispatch! {
 }
 
 dispatch! {
-    /// True when a certain candidate is not the value it stands for.
-    pub(crate) fn contradicts [T: Real] [T] (xs: &[T], candidates: &[T], certain: &[bool]) -> bool {
-        let mut any = false;
-        for ((&x, &candidate), &certain) in xs.iter().zip(candidates).zip(certain) {
-            any |= certain & (x != candidate);
+    /// As [`detect_add`], beside the values `xs` that candidates stand for: whether all are certain, and whether one that is certain is
+    /// not its value.
+    pub(crate) fn compare_add [T: Real] [T] (ys: &[T], ds: &[T], xs: &[T], certain: &mut [bool]) -> (bool, bool) {
+        let (mut all, mut any) = (true, false);
+        for (((&y, &d), &x), certain) in ys.iter().zip(ds).zip(xs).zip(certain) {
+            let (candidate, is_certain) = Step::Add(d).candidate(y);
+            *certain = is_certain;
+            all &= is_certain;
+            any |= is_certain & (x != candidate);
         }
-        any
+        (all, any)
+    }
+}
+
+dispatch! {
+    /// As [`compare_add`] for `y = fma(a, b, x)`.
+    pub(crate) fn compare_fma [T: Real] [T]
+        (ys: &[T], a: &[T], b: &[T], xs: &[T], certain: &mut [bool]) -> (bool, bool) {
+        let (mut all, mut any) = (true, false);
+        for ((((&y, &a), &b), &x), certain) in ys.iter().zip(a).zip(b).zip(xs).zip(certain) {
+            let (candidate, is_certain) = Step::Fma(a, b).candidate(y);
+            *certain = is_certain;
+            all &= is_certain;
+            any |= is_certain & (x != candidate);
+        }
+        (all, any)
     }
 }

@@ -15,6 +15,7 @@ mod scratch;
 mod team;
 pub(crate) mod tile;
 mod transcendental;
+mod unique;
 
 pub(crate) use dot::{
     Entries, Geometry, Matrix, Places, Registers, Runs, Windows, product, product_of_windows, window_argmax,
@@ -23,12 +24,13 @@ pub(crate) use elementwise::{map, zip, zip3};
 pub(crate) use fold::{fold_inner, fold_middle};
 pub use level::Level;
 pub(crate) use level::level;
-pub(crate) use lost::{candidate, contradicts, detect_add, detect_fma, preimages};
+pub(crate) use lost::{candidate, compare_add, compare_fma, detect_add, detect_fma, preimages};
 pub(crate) use num::{Float, Num};
 pub use scratch::{Alone, Scratch, Workers};
 pub(crate) use scratch::{Buffer, chunked, share};
 pub use team::Threads;
 pub(crate) use transcendental::*;
+pub(crate) use unique::{is_unique, unique};
 
 #[cfg(test)]
 pub(crate) use level::at_level;

@@ -139,7 +139,7 @@ impl Scratch {
 
 /// Entries read and written below which an operation is not shared among threads: tens of microseconds, a few times what waking
 /// a thread takes.
-const SHARED: usize = 1 << 17;
+const SHARED: usize = 1 << 16;
 
 /// Parts for each worker: a few, so that one that is late delays the others little.
 const PARTS: usize = 4;

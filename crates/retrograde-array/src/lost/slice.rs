@@ -18,12 +18,6 @@ pub enum SliceStep<'a, T> {
 /// Entries looked at together.
 const TOGETHER: usize = 256;
 
-/// Candidates for some entries, and whether each is certain.
-struct Candidates<T> {
-    values: [T; TOGETHER],
-    certain: [bool; TOGETHER],
-}
-
 impl<T: Real> SliceStep<'_, T> {
     fn at(self, i: usize) -> Step<T> {
         match self {
@@ -40,21 +34,22 @@ impl<T: Real> SliceStep<'_, T> {
         assert!(lens == [n; 2], "{lens:?} operands of {n} additions; this is a bug in retrograde");
     }
 
-    /// Candidates for the entries of `range`; true if all are certain.
-    fn detect(self, ys: &[T], range: Range<usize>, candidates: &mut Candidates<T>) -> bool {
-        let n = range.len();
-        let (values, certain) = (&mut candidates.values[..n], &mut candidates.certain[..n]);
+    /// Writes the candidates for the entries of `range`, and which are certain; true if all are.
+    fn detect(self, ys: &[T], range: Range<usize>, candidates: &mut [T], certain: &mut [bool]) -> bool {
         let ys = &ys[range.clone()];
         match self {
-            SliceStep::Add(d) => kernel::detect_add(ys, &d[range], values, certain),
-            SliceStep::Fma(a, b) => kernel::detect_fma(ys, &a[range.clone()], &b[range], values, certain),
+            SliceStep::Add(d) => kernel::detect_add(ys, &d[range], candidates, certain),
+            SliceStep::Fma(a, b) => kernel::detect_fma(ys, &a[range.clone()], &b[range], candidates, certain),
         }
     }
-}
 
-impl<T: Real> Candidates<T> {
-    fn new() -> Candidates<T> {
-        Candidates { values: [T::ZERO; TOGETHER], certain: [false; TOGETHER] }
+    /// Whether all candidates for the entries of `range` are certain, and whether a certain one is not the entry of `xs`.
+    fn compare(self, ys: &[T], xs: &[T], range: Range<usize>, certain: &mut [bool]) -> (bool, bool) {
+        let (ys, xs) = (&ys[range.clone()], &xs[range.clone()]);
+        match self {
+            SliceStep::Add(d) => kernel::compare_add(ys, &d[range], xs, certain),
+            SliceStep::Fma(a, b) => kernel::compare_fma(ys, &a[range.clone()], &b[range], xs, certain),
+        }
     }
 }
 
@@ -83,18 +78,19 @@ pub fn record_slice<T: Real>(
         ys.len()
     );
     step.check_len(ys.len());
-    let mut candidates = Candidates::new();
+    let mut certain = [false; TOGETHER];
     for range in ranges(ys.len()) {
-        let all_certain = step.detect(ys, range.clone(), &mut candidates);
-        let Candidates { values, certain } = &candidates;
-        if kernel::contradicts(&xs[range.clone()], values, certain) {
+        let certain = &mut certain[..range.len()];
+        let (all_certain, contradicts) = step.compare(ys, xs, range.clone(), certain);
+        if contradicts {
             return Err(LostError::Mismatch);
         }
         if all_certain {
             continue;
         }
-        for (i, (&candidate, &certain)) in range.zip(values.iter().zip(certain)) {
+        for (i, &certain) in range.zip(&*certain) {
             if !certain {
+                let (candidate, _) = kernel::candidate(step.at(i), ys[i]);
                 record_slowly(ys[i], xs[i], candidate, step.at(i), stack)?;
             }
         }
@@ -148,18 +144,23 @@ pub fn restore_slice_into<T: Real>(
     xs: &mut [T],
 ) -> Result<(), LostError> {
     step.check_len(ys.len());
-    let mut candidates = Candidates::new();
+    assert!(
+        xs.len() == ys.len(),
+        "room for {} of {} values; this is a bug in retrograde",
+        xs.len(),
+        ys.len()
+    );
+    let mut certain = [false; TOGETHER];
     for range in ranges(ys.len()).rev() {
-        let all_certain = step.detect(ys, range.clone(), &mut candidates);
-        let Candidates { values, certain } = &mut candidates;
-        if !all_certain {
-            for (i, (value, &certain)) in range.clone().zip(values.iter_mut().zip(&*certain)).rev() {
-                if !certain {
-                    *value = restore_slowly(ys[i], *value, step.at(i), stack)?;
-                }
+        let (xs, certain) = (&mut xs[range.clone()], &mut certain[..range.len()]);
+        if step.detect(ys, range.clone(), xs, certain) {
+            continue;
+        }
+        for ((i, x), &certain) in range.zip(xs).zip(&*certain).rev() {
+            if !certain {
+                *x = restore_slowly(ys[i], *x, step.at(i), stack)?;
             }
         }
-        xs[range.clone()].copy_from_slice(&values[..range.len()]);
     }
     Ok(())
 }

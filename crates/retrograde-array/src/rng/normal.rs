@@ -3,6 +3,9 @@
 use super::{Key, ParameterError, Stream, open_unit, purpose, size, threefry, unit};
 use crate::{Array, Shape, kernel, map};
 
+/// Draws that are made at a time.
+const AT_ONCE: usize = 4096;
+
 /// Standard normal `f64` values. Entry `i` depends on the key and `i` only.
 ///
 /// # Panics
@@ -20,12 +23,17 @@ use crate::{Array, Shape, kernel, map};
 /// ```
 pub fn normal(key: Key, shape: impl Into<Shape>) -> Array {
     let shape = shape.into();
-    let draws = (0..size(&shape) as u64).map(|i| threefry(key, [i, purpose::NORMAL]));
-    // 1 - u lies in (0, 1], where the logarithm is finite.
-    let (radii, angles): (Vec<f64>, Vec<f64>) =
-        draws.map(|[radius, angle]| (1.0 - unit(radius), std::f64::consts::TAU * unit(angle))).unzip();
-    let values =
-        kernel::zip(&kernel::log(&radii), &kernel::cos(&angles), |log: f64, cos| (-2.0 * log).sqrt() * cos);
+    let n = size(&shape);
+    let mut values = Vec::with_capacity(n);
+    // Some at a time, so that what is drawn on the way takes no memory to speak of.
+    for first in (0..n).step_by(AT_ONCE) {
+        let draws = (first..n.min(first + AT_ONCE)).map(|i| threefry(key, [i as u64, purpose::NORMAL]));
+        // 1 - u lies in (0, 1], where the logarithm is finite.
+        let (radii, angles): (Vec<f64>, Vec<f64>) =
+            draws.map(|[radius, angle]| (1.0 - unit(radius), std::f64::consts::TAU * unit(angle))).unzip();
+        let normal = |log: f64, cos: f64| (-2.0 * log).sqrt() * cos;
+        values.extend(kernel::zip(&kernel::log(&radii), &kernel::cos(&angles), normal));
+    }
     Array::from_parts(shape, values)
 }
 

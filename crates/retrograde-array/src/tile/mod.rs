@@ -42,4 +42,4 @@ pub use build::{Builder, Input, TILE, Value};
 pub use view::View;
 
 pub use crate::kernel::Level;
-pub use crate::kernel::tile::{Arithmetic, Code, Op, Pair, Reduction, Scratch, hand};
+pub use crate::kernel::tile::{Arithmetic, AsArray, Code, Op, Pair, Places, Reduction, Scratch, hand};

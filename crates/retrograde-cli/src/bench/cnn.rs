@@ -5,7 +5,7 @@ use retrograde::Tree;
 use retrograde::prelude::*;
 use retrograde::tricks::primal::conv::Conv;
 
-use super::workload::{TimedCase, Workload, dense_f32, filled, leaves, normal_f32, whole_numbers};
+use super::workload::{TimedCase, Workload, dense_f32, filled, leaves, normal_f32, outline, whole_numbers};
 
 pub(super) const CASE: TimedCase = TimedCase {
     name: "cnn",
@@ -52,7 +52,7 @@ pub(super) fn workload(channels: [usize; 2], side: usize, batch: usize, policy: 
     };
     let images = normal_f32(keys[3], &[batch, 1, side, side], 1.0);
     let data = vec![images, whole_numbers(keys[4], &[batch], CLASSES as u64)];
-    let wrt = leaves(&network);
+    let (wrt, network) = (leaves(&network), outline(&network));
     let loss = move |wrt: &[Var], data: &[Var]| cross_entropy(filled(&network, wrt).apply(data[0]), data[1]);
     Workload::descent("cnn", wrt, data, policy, loss)
 }

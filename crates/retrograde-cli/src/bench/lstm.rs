@@ -5,7 +5,7 @@ use retrograde::Tree;
 use retrograde::prelude::*;
 use retrograde::tricks::primal::lstm::Lstm;
 
-use super::workload::{TimedCase, Workload, dense_f32, filled, leaves, normal_f32, whole_numbers};
+use super::workload::{TimedCase, Workload, dense_f32, filled, leaves, normal_f32, outline, whole_numbers};
 
 pub(super) const CASE: TimedCase = TimedCase {
     name: "lstm",
@@ -34,7 +34,7 @@ pub(super) fn workload(n_in: usize, hidden: usize, steps: usize, batch: usize, p
     let network = Network { recurrent, head: dense_f32(keys[2], hidden, CLASSES) };
     let xs = normal_f32(keys[3], &[steps, batch, n_in], 1.0);
     let data = vec![xs, whole_numbers(keys[4], &[batch], CLASSES as u64)];
-    let wrt = leaves(&network);
+    let (wrt, network) = (leaves(&network), outline(&network));
     let loss = move |wrt: &[Var], data: &[Var]| {
         let network = filled(&network, wrt);
         let (_, (last, _)) = network.recurrent.apply(data[0]);

@@ -7,7 +7,6 @@
 use std::path::Path;
 
 use retrograde::prelude::*;
-use retrograde::tricks::primal::lstm::cell;
 
 use super::instance::Words;
 use super::workload::{TimedCase, Workload};
@@ -57,25 +56,36 @@ const BESIDES: f64 = 2.0;
 pub(super) fn workload(network: &Network, policy: Tape) -> Workload {
     let Network { main, extra, start, letters } = network.clone();
     let (layers, n, width) = (main.shape()[0], letters.shape()[0], letters.shape()[1]);
+    // The logistic function is (1 + tanh(x/2)) / 2, so the four gates of a layer are one tanh.
+    let gates = [2, 2, width];
+    let [slope, offset] = [[0.5, 0.5, 0.5, 1.0], [0.5, 0.5, 0.5, 0.0]].map(|of_gates: [f64; 4]| {
+        let each = of_gates.into_iter().flat_map(|x| std::iter::repeat_n(x, width)).collect();
+        Array::new(gates, each).expect("as many as gates times entries; this is a bug in retrograde")
+    });
     let loss = move |wrt: &[Var], data: &[Var]| {
         let (main, extra, start, letters) = (wrt[0], wrt[1], data[0], data[1]);
         let (read, expected) = (letters.slice(0, 0..n - 1), letters.slice(0, 1..n));
         let all = [n - 1, width];
-        // Row by row: weights of the gates of a layer, then their biases.
-        let rows = main.reshape([layers * 8, width]);
-        let row = |layer: usize, at: usize| rows.index(0, 8 * layer + at);
-        let gates: Vec<[(Var, Var); 4]> = (0..layers)
-            .map(|layer| std::array::from_fn(|gate| (row(layer, gate), row(layer, 4 + gate))))
+        let (slope, offset) = (constant(&slope), constant(&offset));
+        let rows = main.reshape([layers * 2, 2, 2, width]);
+        let layers: Vec<(Var, Var)> = (0..layers)
+            .map(|layer| (rows.index(0, 2 * layer) * slope, rows.index(0, 2 * layer + 1) * slope))
             .collect();
-        let first = start.reshape([2 * layers, width]);
-        let state: Vec<(Var, Var)> =
-            (0..layers).map(|layer| (first.index(0, 2 * layer), first.index(0, 2 * layer + 1))).collect();
+        let first = start.reshape([2 * layers.len(), width]);
+        let state: Vec<(Var, Var)> = (0..layers.len())
+            .map(|layer| (first.index(0, 2 * layer), first.index(0, 2 * layer + 1)))
+            .collect();
         let step = |state: Vec<(Var, Var)>, input: Var| {
             let mut below = input;
             let mut after = vec![];
-            for ((h, c), [forget, take, show, change]) in state.into_iter().zip(&gates) {
-                let of = |x: Var, (weight, bias): &(Var, Var)| x * *weight + *bias;
-                let (shown, c) = cell(c, [of(h, take), of(below, forget), of(below, show), of(h, change)]);
+            for ((h, c), &(weight, bias)) in state.into_iter().zip(&layers) {
+                // Forget and output gate read what is below, input and change gate the hidden values.
+                let read = stack(&[below, h]).broadcast(gates, &[1, 2]);
+                let gate = (read * weight + bias).tanh() * slope + offset;
+                let [forget, take, show, change] =
+                    [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(i, j)| gate.index(0, i).index(0, j));
+                let c = forget * c + take * change;
+                let shown = show * c.tanh();
                 after.push((shown, c));
                 below = shown;
             }

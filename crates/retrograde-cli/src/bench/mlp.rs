@@ -2,7 +2,7 @@
 
 use retrograde::prelude::*;
 
-use super::workload::{TimedCase, Workload, dense_f32, filled, leaves, normal_f32, whole_numbers};
+use super::workload::{TimedCase, Workload, dense_f32, filled, leaves, normal_f32, outline, whole_numbers};
 
 pub(super) const SIZES: [usize; 4] = [784, 512, 512, 10];
 pub(super) const BATCH: usize = 128;
@@ -32,7 +32,7 @@ pub(super) fn rows(key: Key, sizes: &[usize], batch: usize) -> Vec<Array> {
 
 /// The mean cross-entropy of the rows, which are the first two arrays of the data.
 pub(super) fn loss(network: &Mlp<Array>) -> impl Fn(&[Var], &[Var]) -> Var + use<> {
-    let network = network.clone();
+    let network = outline(network);
     move |wrt, data| cross_entropy(filled(&network, wrt).apply(data[0]), data[1])
 }
 

@@ -239,8 +239,8 @@ fn run_timed(case: &'static TimedCase, args: &BenchArgs, out: &mut dyn Write) ->
     let base_mb = memory::peak_resident_mb();
     let page = Page::asked_for(args)?;
     let policy = args.tape.unwrap_or_default();
-    let timed = (case.workload)(path, policy)
-        .and_then(|workload| timing::time(&workload, policy, args.repeats, args.threads, base_mb));
+    let make = || (case.workload)(path, policy);
+    let timed = timing::time(make, policy, args.repeats, args.threads, base_mb);
     let (figures, report) = timed.inspect_err(|_| {
         page.iter().for_each(Page::remove);
     })?;

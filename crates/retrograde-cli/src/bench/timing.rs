@@ -27,15 +27,17 @@ const SHORT_S: f64 = 2e-3;
 /// Calls before the first reading, besides the one that compiles.
 const WARM_UP: usize = 2;
 
-/// Runs a workload; `base_mb` is what the process held before it was made.
+/// Runs a workload; `base_mb` is what the process held before it was made. It is made again
+/// after the timed calls: who trains does not keep the first parameters.
 pub(super) fn time(
-    workload: &Workload,
+    make: impl Fn() -> Result<Workload, Failure>,
     policy: Tape,
     readings: Option<usize>,
     threads: usize,
     base_mb: Option<f64>,
 ) -> Result<(Map<String, Value>, TapeReport), Failure> {
     let mut figures = Map::new();
+    let mut workload = make()?;
     let mut put = |name: &str, value: Value| figures.insert(name.to_owned(), value);
     put("tool", "retrograde".into());
     put("version", env!("CARGO_PKG_VERSION").into());
@@ -44,8 +46,13 @@ pub(super) fn time(
     put("threads", threads.into());
     put("policy", policy.to_string().into());
     let mut report = TapeReport::default();
-    for call in &workload.calls {
-        let (reading, kept) = run(workload, call, readings)?;
+    for call in std::mem::take(&mut workload.calls) {
+        let wrt = match &call.instead {
+            Some(instead) => instead.clone(),
+            None if call.feeds_back => std::mem::take(&mut workload.wrt),
+            None => workload.wrt.clone(),
+        };
+        let (reading, kept) = run(&call, wrt, &workload.data, readings)?;
         let stem = call.figure.trim_end_matches("_s");
         put(call.figure, reading.median_s.into());
         put(&format!("{stem}_best_s"), reading.best_s.into());
@@ -55,6 +62,7 @@ pub(super) fn time(
         report = kept;
     }
     let peak_mb = memory::peak_resident_mb();
+    workload = make()?;
     put("peak_mem", peak_mb.into());
     put("work_mem", peak_mb.zip(base_mb).map(|(peak, base)| peak - base).into());
 
@@ -107,15 +115,15 @@ struct Reading {
 }
 
 fn run(
-    workload: &Workload,
     call: &TimedCall,
+    mut wrt: Vec<Array>,
+    data: &Vec<Array>,
     readings: Option<usize>,
 ) -> Result<(Reading, TapeReport), Failure> {
     let function = call.function.clone();
     let door = jit(move |wrt: Vec<Var>, data: Vec<Var>| function(&wrt, &data));
-    let mut wrt = call.instead.as_ref().unwrap_or(&workload.wrt).clone();
     let mut once = || {
-        let results = door.call((&wrt, &workload.data))?;
+        let results = door.call((&wrt, data))?;
         if call.feeds_back {
             wrt = results;
         }

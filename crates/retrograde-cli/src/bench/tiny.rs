@@ -4,7 +4,7 @@
 use retrograde::prelude::*;
 
 use super::mlp::network;
-use super::workload::{TimedCase, Workload, filled, leaves, normal_f32};
+use super::workload::{TimedCase, Workload, filled, leaves, normal_f32, outline};
 
 pub(super) const CASE: TimedCase = TimedCase {
     name: "tiny",
@@ -17,7 +17,7 @@ pub(super) fn workload(policy: Tape) -> Workload {
     let keys = Key::from_seed(1).split(3);
     let network = network(keys[0], &[2, 16, 16, 1]);
     let data = vec![normal_f32(keys[1], &[1, 2], 1.0), normal_f32(keys[2], &[1, 1], 1.0)];
-    let wrt = leaves(&network);
+    let (wrt, network) = (leaves(&network), outline(&network));
     let loss = move |wrt: &[Var], data: &[Var]| {
         let miss = filled(&network, wrt).apply(data[0]) - data[1];
         (miss * miss).mean()

@@ -7,7 +7,7 @@ use retrograde::tricks::primal::activation::gelu_tanh;
 use retrograde::tricks::primal::attention::{Mask, SelfAttention};
 use retrograde::tricks::primal::layer_norm::LayerNorm;
 
-use super::workload::{TimedCase, Workload, dense_f32, filled, leaves, normal_f32, whole_numbers};
+use super::workload::{TimedCase, Workload, dense_f32, filled, leaves, normal_f32, outline, whole_numbers};
 
 pub(super) const CASE: TimedCase = TimedCase {
     name: "transformer",
@@ -104,7 +104,7 @@ pub(super) fn workload(sizes: Sizes, policy: Tape) -> Workload {
         whole_numbers(keys[2], &[n, tokens], vocabulary as u64),
         whole_numbers(keys[3], &[n * tokens], vocabulary as u64),
     ];
-    let wrt = leaves(&network);
+    let (wrt, network) = (leaves(&network), outline(&network));
     let loss = move |wrt: &[Var], data: &[Var]| cross_entropy(filled(&network, wrt).apply(data[0]), data[1]);
     Workload::descent("transformer", wrt, data, policy, loss)
 }

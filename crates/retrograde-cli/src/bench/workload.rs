@@ -155,6 +155,11 @@ pub(super) fn leaves<T: Tree<Leaf = Array>>(model: &T) -> Vec<Array> {
     tree::leaves(model).into_iter().map(|(_, leaf)| leaf).collect()
 }
 
+/// The model without its numbers, for functions that are given them: so nothing holds the first ones.
+pub(super) fn outline<T: Tree<Leaf = Array>>(model: &T) -> T::With<Array> {
+    model.map(&mut |_| Array::scalar(0.0_f32))
+}
+
 /// The model with other leaves.
 pub(super) fn filled<T: Tree<Leaf = Array>>(model: &T, leaves: &[Var]) -> T::With<Var> {
     let mut next = leaves.iter();
@@ -163,8 +168,9 @@ pub(super) fn filled<T: Tree<Leaf = Array>>(model: &T, leaves: &[Var]) -> T::Wit
 
 /// Normal f32 numbers of a standard deviation.
 pub(super) fn normal_f32(key: Key, shape: &[usize], deviation: f64) -> Array {
-    let values = normal(key, shape).to_vec::<f64>().unwrap_or_default();
-    let scaled = values.into_iter().map(|x| (x * deviation) as f32).collect();
+    let values = normal(key, shape);
+    let values = values.as_slice::<f64>().unwrap_or_default();
+    let scaled = values.iter().map(|x| (x * deviation) as f32).collect();
     Array::new(shape, scaled).expect("as many as drawn; this is a bug in retrograde")
 }
 

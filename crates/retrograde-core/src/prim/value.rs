@@ -7,6 +7,7 @@ use retrograde_array::bits::BitStack;
 use retrograde_array::lattice::LatticeError;
 use retrograde_array::lost::LostError;
 use retrograde_array::ops::NotOnGrid;
+use retrograde_array::tile::AsArray;
 use retrograde_array::{Array, ArrayError};
 use std::any::Any;
 use std::sync::Arc;
@@ -71,6 +72,23 @@ impl Default for Value {
     /// An empty bit stack, which holds no memory: what a value that was taken leaves behind.
     fn default() -> Value {
         Value::Bits(BitStack::default())
+    }
+}
+
+impl AsArray for Value {
+    #[inline]
+    fn as_array(&self) -> Option<&Array> {
+        match self {
+            Value::Array(array) => Some(array),
+            Value::Bits(_) => None,
+        }
+    }
+    #[inline]
+    fn as_array_mut(&mut self) -> Option<&mut Array> {
+        match self {
+            Value::Array(array) => Some(array),
+            Value::Bits(_) => None,
+        }
     }
 }
 

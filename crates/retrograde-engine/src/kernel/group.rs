@@ -143,8 +143,15 @@ impl<'a> Groups<'a> {
             }
             Role::View => {
                 let of = &self.roots[equation.inputs[0].index()];
+                let (operands, value) = (equation.inputs.clone(), equation.outputs[0]);
+                let ty = self.program.ty(value);
                 match arranged(&equation.op, &of.view) {
-                    Some(view) => self.roots[equation.outputs[0].index()] = Root { value: of.value, view },
+                    Some(view) => self.roots[value.index()] = Root { value: of.value, view },
+                    // A reshape that strides do not express: few entries are copied on the way.
+                    None if ty.shape.size() <= SMALL && Op::Copy.dtype(&[ty.dtype]).is_some() => {
+                        let work = Work::Entrywise(Op::Copy);
+                        self.member(Member { equation: index, work, operands, value });
+                    }
                     None => self.equation(index),
                 }
             }

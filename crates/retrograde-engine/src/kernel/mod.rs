@@ -16,7 +16,7 @@ mod role;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use retrograde_array::tile::Code;
+use retrograde_array::tile::{AsArray, Code, Places};
 use retrograde_array::{Array, Threads};
 use retrograde_core::ir::ValueId;
 use retrograde_core::prim::Program;
@@ -150,6 +150,30 @@ impl Kernel {
     pub fn run(&self, inputs: &[&Array], outputs: &mut [Array], scratch: &mut Scratch, threads: usize) {
         let parts = self.parts(threads);
         self.code.run(inputs, outputs, scratch, (parts > 1).then_some((parts, &Threads(threads))));
+    }
+
+    /// [`Kernel::run`] on arrays among the values of a workspace.
+    ///
+    /// ```
+    /// use retrograde_array::{Array, DType, array, tile::Places};
+    /// use retrograde_core::{ir::parse, prim::Prim};
+    /// use retrograde_engine::kernel::{Group, Scratch, fuse};
+    /// let program = parse::<Prim>("program(a:f64[2]) {\n  b:f64[2] = neg a\n  return b\n}")?;
+    /// let [Group::Kernel { kernel, .. }] = &fuse(&program)[..] else { panic!("one kernel") };
+    /// let mut slots = [array([1.0, 2.0]), Array::zeros(DType::F64, [2])];
+    /// kernel.run_in(&mut slots, &Places::new(vec![0], vec![1]), &mut Scratch::default(), 1);
+    /// assert_eq!(slots[1], array([-1.0, -2.0]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_in<S: AsArray>(
+        &self,
+        slots: &mut [S],
+        places: &Places,
+        scratch: &mut Scratch,
+        threads: usize,
+    ) {
+        let parts = self.parts(threads);
+        self.code.run_in(slots, places, scratch, (parts > 1).then_some((parts, &Threads(threads))));
     }
 
     /// Into how many parts a run is divided that may use so many threads.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use retrograde_array::DType;
+use retrograde_array::tile::Places;
 use retrograde_core::exec::RunConfig;
 use retrograde_core::ir::{Kind, Type, ValueId};
 use retrograde_core::prim::{Prim, Program, Value};
@@ -56,7 +57,7 @@ pub(super) fn plan(program: &Program, drafts: Vec<Draft>, detail: Detail, is_bod
         };
         let inputs: Vec<Operand> = draft.inputs.iter().enumerate().map(operand).collect();
         let keeps = is_native || matches!(&draft.action, Action::Eval { bodies, .. } if !bodies.is_empty());
-        let outputs =
+        let outputs: Vec<Slot> =
             draft.outputs.iter().map(|&v| layout.output(v, program.ty(v), is_native, keeps)).collect();
         let mut releases = vec![];
         for &v in &dying {
@@ -70,7 +71,9 @@ pub(super) fn plan(program: &Program, drafts: Vec<Draft>, detail: Detail, is_bod
         }
         let types = draft.outputs.iter().map(|&v| program.ty(v).clone()).collect();
         let Draft { action, op, location, .. } = draft;
-        steps.push(Step { action, inputs, outputs, types, releases, op, location });
+        let slots = || inputs.iter().map(|operand| operand.slot).collect();
+        let places = matches!(action, Action::Kernel(_)).then(|| Places::new(slots(), outputs.clone()));
+        steps.push(Step { action, inputs, outputs, places, types, releases, op, location });
     }
     let results = program.outputs.iter().map(|&v| layout.slot(v)).collect();
     let Layout { slots, constants, .. } = layout;

@@ -17,6 +17,7 @@ pub(crate) use run::{Run, Scratch};
 
 use std::sync::{Arc, Mutex};
 
+use retrograde_array::tile::Places;
 use retrograde_core::ir::{Kind, Location, Op, Type, ValueId};
 use retrograde_core::prim::retain::Update;
 use retrograde_core::prim::{Builder, Prim, Program, Value};
@@ -63,6 +64,8 @@ struct Step {
     action: Action,
     inputs: Vec<Operand>,
     outputs: Vec<Slot>,
+    /// Both again, for a kernel.
+    places: Option<Places>,
     /// The types of the results.
     types: Vec<Type>,
     /// Slots whose values die here.

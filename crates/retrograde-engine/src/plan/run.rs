@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use retrograde_array::bits::BitStack;
 use retrograde_array::{Array, ArrayError, lost};
 use retrograde_core::exec::{Cause, Counters, RunConfig, RunError, non_finite};
 use retrograde_core::ir::{Location, Type};
@@ -169,11 +170,19 @@ impl Plan {
     }
 }
 
+/// Moves a bit stack out of its slot.
+fn take_bits(value: &mut Value) -> Result<BitStack, EvalError> {
+    match value {
+        Value::Bits(bits) => Ok(std::mem::take(bits)),
+        Value::Array(_) => Err(EvalError::Broken("a bit stack, found an array".into())),
+    }
+}
+
 /// Runs a step that writes into memory of the workspace.
 fn native(step: &Step, frame: &mut Frame, run: &mut Run) -> Result<(), EvalError> {
     match &step.action {
         Action::Retain(update) => {
-            let mut bits = std::mem::take(&mut frame.slots[step.inputs[0].slot]).into_bits()?;
+            let mut bits = take_bits(&mut frame.slots[step.inputs[0].slot])?;
             let array = |i: usize| frame.slots[step.inputs[i].slot].array();
             let operands = [array(3), array(step.inputs.len() - 1)];
             lost::record_array(array(1), array(2), update.step(&operands), &mut bits)?;
@@ -181,16 +190,27 @@ fn native(step: &Step, frame: &mut Frame, run: &mut Run) -> Result<(), EvalError
             return Ok(());
         }
         Action::Restore(update) => {
-            let mut bits = std::mem::take(&mut frame.slots[step.inputs[0].slot]).into_bits()?;
+            let mut bits = take_bits(&mut frame.slots[step.inputs[0].slot])?;
             let x = step.outputs[1];
+            make_room(&mut frame.slots[x], &step.types[1], &mut run.scratch.given)?;
             let mut x_before = std::mem::take(&mut frame.slots[x]);
-            make_room(&mut x_before, &step.types[1], &mut run.scratch.given)?;
-            let mut x_before = x_before.into_array()?;
             let array = |i: usize| frame.slots[step.inputs[i].slot].array();
             let operands = [array(2), array(step.inputs.len() - 1)];
-            lost::restore_array_into(array(1), update.step(&operands), &mut bits, &mut x_before)?;
-            frame.slots[x] = Value::Array(x_before);
+            if let Value::Array(x_before) = &mut x_before {
+                lost::restore_array_into(array(1), update.step(&operands), &mut bits, x_before)?;
+            }
+            frame.slots[x] = x_before;
             frame.slots[step.outputs[0]] = Value::Bits(bits);
+            return Ok(());
+        }
+        Action::Kernel(kernel) => {
+            let Some(places) = &step.places else {
+                return Err(EvalError::Broken("the places of a kernel".into()));
+            };
+            for (&slot, ty) in step.outputs.iter().zip(&step.types) {
+                make_room(&mut frame.slots[slot], ty, &mut run.scratch.given)?;
+            }
+            kernel.run_in(&mut frame.slots, places, &mut run.scratch.tiles, run.n_threads);
             return Ok(());
         }
         _ => {}
@@ -199,13 +219,12 @@ fn native(step: &Step, frame: &mut Frame, run: &mut Run) -> Result<(), EvalError
     let mut written = std::mem::take(&mut frame.written);
     let outcome = with_arrays(frame, step, |inputs| -> Result<(), ArrayError> {
         match &step.action {
-            Action::Kernel(kernel) => kernel.run(inputs, &mut written, &mut run.scratch.tiles, run.n_threads),
             Action::Direct(direct) => {
                 for out in &mut written {
                     direct.run(inputs, out, run.n_threads, &mut run.scratch.direct)?;
                 }
             }
-            Action::Retain(_) | Action::Restore(_) | Action::Eval { .. } => {}
+            Action::Kernel(_) | Action::Retain(_) | Action::Restore(_) | Action::Eval { .. } => {}
         }
         Ok(())
     });

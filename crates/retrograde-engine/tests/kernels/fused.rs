@@ -57,6 +57,21 @@ fn a_product_parts_what_is_before_and_after() {
 }
 
 #[test]
+fn a_reshape_of_repeated_rows_is_copied_inside_a_small_kernel() {
+    check(
+        "program(a:f64[2,3]) {
+  b:f64[2,2,3] = broadcast[shape=[2,2,3], axes=[1,2]] a
+  c:f64[4,3] = reshape[shape=[4,3]] b
+  d:f64[4,3] = tanh c
+  e:f64[2,2,3] = reshape[shape=[2,2,3]] d
+  f:f64[2,2,3] = mul e b
+  return f
+}",
+        &["k: reshape tanh mul"],
+    );
+}
+
+#[test]
 fn small_values_of_all_shapes_are_one_kernel() {
     check(
         "program(a:f64[8,3]) {

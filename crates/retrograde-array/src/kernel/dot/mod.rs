@@ -39,7 +39,7 @@ const WIDTH: usize = 3;
 const FEW_ROWS: usize = 16;
 
 /// Multiply-adds below which a product is not shared among threads: about 8 µs, a few times what waking a thread takes.
-const SHARED: usize = 1 << 20;
+const SHARED: usize = 1 << 19;
 
 /// `count` products of an `[m, k]` and a `[k, n]` matrix into `out`, row-major `[count, m, n]`. `factors` gives the two of
 /// each: the lines of the left one are rows, those of the right one columns.

@@ -64,6 +64,7 @@ pub(super) fn broken(what: &str) -> ! {
     panic!("tile code: {what}; this is a bug in retrograde")
 }
 
+#[inline]
 #[track_caller]
 pub(super) fn check(holds: bool, what: &str) {
     if !holds {

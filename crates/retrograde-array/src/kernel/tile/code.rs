@@ -14,10 +14,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::super::{Level, Workers, share};
 use super::body::{Routine, padded};
-use super::check::{check, checked};
+use super::check::{broken, check, checked};
 use super::parts::{Address, Block, Parts, STREAMS, Where};
 use super::scalar::{Room, Scalar};
-use crate::Array;
+use crate::{Array, DType};
 
 /// A step ready to run.
 #[derive(Clone, Copy)]
@@ -117,11 +117,75 @@ struct Lane {
 
 /// A pointer that is meaningful only during one run.
 #[derive(Clone, Copy)]
-struct Pointer(*mut u8);
+pub(super) struct Pointer(pub(super) *mut u8);
 // SAFETY: a pointer is an address; it is followed in `run` only, which says there why it may be.
 unsafe impl Send for Pointer {}
 // SAFETY: the same.
 unsafe impl Sync for Pointer {}
+
+/// The memory of an array to be read, of which that dtype and size were promised.
+#[inline]
+fn read(array: &Array, promised: (DType, usize)) -> Pointer {
+    let (dtype, pointer, len) = array.memory();
+    check((dtype, len) == promised, "another input than was promised");
+    Pointer(pointer.cast_mut())
+}
+
+/// The same to be written.
+#[inline]
+fn written(array: &mut Array, promised: (DType, usize)) -> Pointer {
+    let (dtype, pointer, len) = array.memory_mut();
+    check((dtype, len) == promised, "another output than was promised");
+    Pointer(pointer)
+}
+
+/// Values of which some are arrays, such as those of a workspace.
+///
+/// ```
+/// use retrograde_array::{Array, array, tile::AsArray};
+/// let mut x = array(1.0);
+/// assert!(x.as_array().is_some() && x.as_array_mut().is_some());
+/// ```
+pub trait AsArray {
+    /// The array, where it is one.
+    fn as_array(&self) -> Option<&Array>;
+    /// The array for writing.
+    fn as_array_mut(&mut self) -> Option<&mut Array>;
+}
+
+impl AsArray for Array {
+    fn as_array(&self) -> Option<&Array> {
+        Some(self)
+    }
+    fn as_array_mut(&mut self) -> Option<&mut Array> {
+        Some(self)
+    }
+}
+
+/// Where in a workspace code reads and writes: every output in a place of its own.
+///
+/// ```
+/// use retrograde_array::tile::Places;
+/// assert!(std::panic::catch_unwind(|| Places::new(vec![0, 1], vec![1])).is_err());
+/// let places = Places::new(vec![0, 0], vec![1]);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Places {
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
+}
+
+impl Places {
+    /// The places of the inputs and outputs, in order.
+    ///
+    /// # Panics
+    /// When an output has the place of another, or of an input: internal misuse.
+    pub fn new(inputs: Vec<usize>, outputs: Vec<usize>) -> Places {
+        let is_own = |(i, place): (usize, &usize)| !inputs.contains(place) && !outputs[..i].contains(place);
+        check(outputs.iter().enumerate().all(is_own), "an output in the place of another array");
+        Places { inputs, outputs }
+    }
+}
 
 impl Code {
     /// Code that may run: Note [checked code].
@@ -164,21 +228,70 @@ impl Code {
     ) {
         check(inputs.len() == self.parts.inputs.len(), "another number of inputs");
         check(outputs.len() == self.parts.outputs.len(), "another number of outputs");
-        let Scratch { lanes, room, inputs: ins, outputs: outs } = scratch;
-        ins.clear();
-        for (array, &expected) in inputs.iter().zip(&self.parts.inputs) {
-            let (dtype, pointer, len) = array.memory();
-            check((dtype, len) == expected, "another input than was promised");
-            ins.push(Pointer(pointer.cast_mut()));
-        }
+        let Scratch { inputs: ins, outputs: outs, .. } = scratch;
         outs.clear();
-        for (array, &expected) in outputs.iter_mut().zip(&self.parts.outputs) {
-            let (dtype, pointer, len) = array.memory_mut();
-            check((dtype, len) == expected, "another output than was promised");
-            outs.push(Pointer(pointer));
+        outs.extend(
+            outputs.iter_mut().zip(&self.parts.outputs).map(|(array, &expected)| written(array, expected)),
+        );
+        ins.clear();
+        ins.extend(inputs.iter().zip(&self.parts.inputs).map(|(array, &expected)| read(array, expected)));
+        // SAFETY: these are the arrays, borrowed until this function returns.
+        unsafe { self.run_at(scratch, shared) };
+    }
+
+    /// [`Code::run`] on arrays among the values of a workspace.
+    ///
+    /// # Panics
+    /// When there are no arrays of the promised dtypes and sizes at the places: internal misuse.
+    ///
+    /// ```
+    /// use retrograde_array::{Array, DType, array, ops::Unary, tile::{Builder, Level, Op, Places, Scratch, View}};
+    /// let mut b = Builder::nest(&[2]);
+    /// let x = b.input(DType::F64, 2);
+    /// let x = b.read(x, &View::whole(&[2]));
+    /// let y = b.op(Op::Unary(Unary::Neg), &[x]);
+    /// b.output(y);
+    /// let mut slots = [Array::zeros(DType::F64, [2]), array([1.0, 2.0])];
+    /// let places = Places::new(vec![1], vec![0]);
+    /// b.finish(Level::best()).run_in(&mut slots, &places, &mut Scratch::default(), None);
+    /// assert_eq!(slots[0], array([-1.0, -2.0]));
+    /// ```
+    pub fn run_in<S: AsArray>(
+        &self,
+        slots: &mut [S],
+        places: &Places,
+        scratch: &mut Scratch,
+        shared: Option<(usize, &dyn Workers)>,
+    ) {
+        check(places.inputs.len() == self.parts.inputs.len(), "another number of inputs");
+        check(places.outputs.len() == self.parts.outputs.len(), "another number of outputs");
+        scratch.outputs.clear();
+        for (&place, &expected) in places.outputs.iter().zip(&self.parts.outputs) {
+            let Some(array) = slots[place].as_array_mut() else { broken("an output that is no array") };
+            scratch.outputs.push(written(array, expected));
         }
+        // From here on nobody can change a slot: what the outputs point to stays theirs, and is no input's, as they are the only holders.
+        let slots = &*slots;
+        scratch.inputs.clear();
+        for (&place, &expected) in places.inputs.iter().zip(&self.parts.inputs) {
+            let Some(array) = slots[place].as_array() else { broken("an input that is no array") };
+            scratch.inputs.push(read(array, expected));
+        }
+        // SAFETY: these are the arrays, in slots that are borrowed until this function returns; `Places` has seen that no output is in
+        // the slot of another array.
+        unsafe { self.run_at(scratch, shared) };
+    }
+
+    /// Runs the code on the arrays that the scratch memory points to.
+    ///
+    /// # Safety
+    /// They are as many, of the dtypes and sizes that the code was made for, and the outputs are not to be used otherwise until this
+    /// returns.
+    unsafe fn run_at(&self, scratch: &mut Scratch, shared: Option<(usize, &dyn Workers)>) {
+        let Scratch { lanes, room, inputs: ins, outputs: outs } = scratch;
         if let Some(scalar) = &self.scalar {
-            return scalar.run(inputs, outputs, room);
+            // SAFETY: the caller's.
+            return unsafe { scalar.run(ins, outs, room) };
         }
         let (row, rows) = (self.parts.row, if shared.is_some() { self.most_parts() } else { 1 });
         let parts = shared.map_or(1, |(n, _)| n.clamp(1, rows));
@@ -189,8 +302,8 @@ impl Code {
         match shared {
             Some((_, workers)) if parts > 1 => share(workers, parts, &|part| {
                 let mut lane = lanes[part].lock().unwrap_or_else(PoisonError::into_inner);
-                // SAFETY: `run` has compared the arrays with what was promised, and borrows them until `share` returns. Parts
-                // have no tile in common, and the same part runs once, as `share` says.
+                // SAFETY: the arrays are those that were promised, until `share` returns. Parts have no tile in common, and
+                // the same part runs once, as `share` says.
                 unsafe {
                     let (first, end) = (part * rows / parts, (part + 1) * rows / parts);
                     self.tiles_of(first * row, end * row, ins, outs, &mut lane)

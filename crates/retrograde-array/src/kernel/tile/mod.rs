@@ -14,7 +14,7 @@ mod routine;
 mod scalar;
 
 pub(crate) use body::at;
-pub use code::{Code, Scratch};
+pub use code::{AsArray, Code, Places, Scratch};
 pub(crate) use entry::function;
 pub(crate) use moves::GROUP;
 pub use pair::{Arithmetic, Pair};

@@ -4,14 +4,17 @@
 //! registers that others read. Code is checked when it is made, as Note [checked code] of `check` says: every register exists,
 //! every entry that is read or written lies inside its array.
 
+use std::slice;
+
 use super::super::{Float, Level, dispatch};
 use super::body::Routine;
 use super::check::check;
+use super::code::Pointer;
 use super::pair::{Arithmetic, Pair};
 use super::routine::{Op, op_routine};
 use crate::ops::piecewise::{Fractions, Pieces};
 use crate::ops::{Binary, Comparison, Logic, Piecewise, Unary, strong};
-use crate::{Array, DType, Element};
+use crate::{DType, Element};
 
 /// Registers there are: a power of two, and few enough for the first cache.
 pub(crate) const REGISTERS: usize = 1024;
@@ -285,8 +288,11 @@ impl<T: Number> Scalars<T> {
         Scalars { script, routines }
     }
 
-    /// Runs the code on arrays of the dtypes and sizes that were promised.
-    fn run(&self, inputs: &[&Array], outputs: &mut [Array], room: &mut Vec<T>) {
+    /// Runs the code.
+    ///
+    /// # Safety
+    /// The pointers are those of arrays of the dtypes and sizes that were promised; the outputs are used by nobody else meanwhile.
+    unsafe fn run(&self, inputs: &[Pointer], outputs: &[Pointer], room: &mut Vec<T>) {
         if room.len() < REGISTERS {
             room.resize(REGISTERS, T::ZERO);
         }
@@ -294,24 +300,30 @@ impl<T: Number> Scalars<T> {
         let Script { constants, loads, instructions, calls, stores } = &self.script;
         registers[REGISTERS - constants.len()..].copy_from_slice(constants);
         for run in loads {
-            let (places, to) = (run.place..run.place + usize::from(run.n), usize::from(run.register));
-            let to = &mut registers[to..to + usize::from(run.n)];
+            let (n, to) = (usize::from(run.n), usize::from(run.register));
+            let to = &mut registers[to..to + n];
+            let from = inputs[run.array].0;
             if run.is_truth {
-                let from = inputs[run.array].as_slice::<bool>().unwrap_or_default();
-                to.iter_mut().zip(&from[places]).for_each(|(to, &holds)| *to = truth(holds));
+                // SAFETY: `new` has seen that the array is one of truth values and has these.
+                let from = unsafe { slice::from_raw_parts(from.cast::<bool>().add(run.place), n) };
+                to.iter_mut().zip(from).for_each(|(to, &holds)| *to = truth(holds));
             } else {
-                to.copy_from_slice(&inputs[run.array].as_slice::<T>().unwrap_or_default()[places]);
+                // SAFETY: `new` has seen that the array is one of these numbers and has so many.
+                to.copy_from_slice(unsafe { slice::from_raw_parts(from.cast::<T>().add(run.place), n) });
             }
         }
         interpret(instructions, registers, calls, &self.routines);
         for run in stores {
-            let (places, from) = (run.place..run.place + usize::from(run.n), usize::from(run.register));
-            let from = &registers[from..from + usize::from(run.n)];
+            let (n, from) = (usize::from(run.n), usize::from(run.register));
+            let from = &registers[from..from + n];
+            let to = outputs[run.array].0;
             if run.is_truth {
-                let to = &mut outputs[run.array].make_mut::<bool>().unwrap_or_default()[places];
+                // SAFETY: as for what is loaded; nobody else uses it.
+                let to = unsafe { slice::from_raw_parts_mut(to.cast::<bool>().add(run.place), n) };
                 to.iter_mut().zip(from).for_each(|(to, &x)| *to = x != T::ZERO);
             } else {
-                outputs[run.array].make_mut::<T>().unwrap_or_default()[places].copy_from_slice(from);
+                // SAFETY: the same.
+                unsafe { slice::from_raw_parts_mut(to.cast::<T>().add(run.place), n) }.copy_from_slice(from);
             }
         }
     }
@@ -331,10 +343,17 @@ impl Room {
 }
 
 impl Scalar {
-    pub(super) fn run(&self, inputs: &[&Array], outputs: &mut [Array], room: &mut Room) {
-        match self {
-            Scalar::F64(code) => code.run(inputs, outputs, &mut room.f64),
-            Scalar::F32(code) => code.run(inputs, outputs, &mut room.f32),
+    /// Runs the code.
+    ///
+    /// # Safety
+    /// As for [`Scalars::run`].
+    pub(super) unsafe fn run(&self, inputs: &[Pointer], outputs: &[Pointer], room: &mut Room) {
+        // SAFETY: the caller's.
+        unsafe {
+            match self {
+                Scalar::F64(code) => code.run(inputs, outputs, &mut room.f64),
+                Scalar::F32(code) => code.run(inputs, outputs, &mut room.f32),
+            }
         }
     }
 }
