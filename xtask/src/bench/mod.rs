@@ -85,7 +85,7 @@ impl Options {
 
     fn chosen(&self) -> Vec<&'static Row> {
         let wanted = |row: &&Row| {
-            (self.cases.is_empty() && !row.only_if_named || self.cases.iter().any(|case| case == row.case))
+            (self.cases.is_empty() || self.cases.iter().any(|case| case == row.case))
                 && self.threads.contains(&row.threads)
         };
         ROWS.iter().filter(wanted).collect()
@@ -237,11 +237,15 @@ impl Bar {
             Bar::Ratio(_) => ratio,
             Bar::Field { name, scale, .. } => Some(field(name)? * scale),
             Bar::Fields { name, to, .. } => Some(field(name)? / field(to)?),
+            Bar::Holds(name) => {
+                Some(ours.iter().filter(|reading| reading.fields[name] != true).count() as f64)
+            }
         }
     }
     fn limit(&self, ours: &[Reading]) -> Option<f64> {
         match *self {
             Bar::Ratio(limit) | Bar::Field { limit, .. } => Some(limit),
+            Bar::Holds(_) => Some(0.0),
             Bar::Fields { times, limit, .. } => Some(limit * ours.last()?.fields[times].as_f64()?),
         }
     }
@@ -249,6 +253,7 @@ impl Bar {
         match *self {
             Bar::Ratio(_) => "ratio".into(),
             Bar::Field { name, unit, .. } => format!("{name}, {unit}"),
+            Bar::Holds(name) => format!("rounds without {name}"),
             Bar::Fields { name, to, times, .. } => format!("{name} / {to}, the limit with {times}"),
         }
     }
@@ -382,7 +387,7 @@ mod tests {
     /// A figure above its limit is a miss, in seconds and in what is kept; what was not measured is neither.
     #[test]
     fn bars_are_met_or_missed() {
-        let fields = json!({ "step_s": 11e-6, "both_s": 3.0, "gradient_s": 1.0, "both_flop_ratio": 2.0 });
+        let fields = json!({ "step_s": 11e-6, "both_s": 3.0, "gradient_s": 1.0, "both_flop_ratio": 2.0, "bit_identical": true, "start": false });
         let ours = [reading(11e-6, fields)];
         let short = Bar::Field { name: "step_s", scale: 1e6, unit: "µs", limit: 10.0 };
         let missed =
@@ -392,6 +397,10 @@ mod tests {
         assert_eq!(missed(&Bar::Ratio(0.8)), Some(true));
         let flops = |limit| Bar::Fields { name: "both_s", to: "gradient_s", times: "both_flop_ratio", limit };
         assert_eq!((missed(&flops(1.15)), missed(&flops(1.6))), (Some(true), Some(false)));
+        assert_eq!(
+            (missed(&Bar::Holds("bit_identical")), missed(&Bar::Holds("start"))),
+            (Some(false), Some(true))
+        );
         assert_eq!(missed(&Bar::Field { name: "tape_bytes", scale: 1.0, unit: "B", limit: 1.0 }), None);
     }
 

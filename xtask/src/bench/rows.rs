@@ -16,6 +16,8 @@ pub enum Bar {
         /// The limit, in the unit.
         limit: f64,
     },
+    /// What we say holds, in every round.
+    Holds(&'static str),
     /// A figure of ours over another, to stay below a limit times a third.
     Fields {
         /// The figure.
@@ -61,8 +63,6 @@ pub struct Row {
     pub bars: &'static [Bar],
     /// Whether both compute the same numbers, so that `value` and `gnorm2` are to agree.
     pub same_values: bool,
-    /// Left out unless it is asked for by name: it takes long.
-    pub only_if_named: bool,
 }
 
 /// Seconds that the scripts of networks take for their readings, as `retrograde bench` does.
@@ -153,7 +153,6 @@ const fn both(threads: usize) -> Row {
         peers: BOTH,
         bars: BOTH_BARS,
         same_values: false,
-        only_if_named: false,
     }
 }
 
@@ -164,17 +163,7 @@ const fn network(
     peers: &'static [Peer],
     bars: &'static [Bar],
 ) -> Row {
-    Row {
-        name,
-        case,
-        threads,
-        ours: case,
-        figure: "step_s",
-        peers,
-        bars,
-        same_values: false,
-        only_if_named: false,
-    }
+    Row { name, case, threads, ours: case, figure: "step_s", peers, bars, same_values: false }
 }
 
 const fn fused(
@@ -184,17 +173,7 @@ const fn fused(
     peers: &'static [Peer],
     bars: &'static [Bar],
 ) -> Row {
-    Row {
-        name,
-        case: "fused",
-        threads,
-        ours: "fused",
-        figure,
-        peers,
-        bars,
-        same_values: false,
-        only_if_named: false,
-    }
+    Row { name, case: "fused", threads, ours: "fused", figure, peers, bars, same_values: false }
 }
 
 const fn instance(
@@ -204,17 +183,7 @@ const fn instance(
     peers: &'static [Peer],
     bars: &'static [Bar],
 ) -> Row {
-    Row {
-        name,
-        case,
-        threads: 1,
-        ours,
-        figure: "gradient_s",
-        peers,
-        bars,
-        same_values: true,
-        only_if_named: false,
-    }
+    Row { name, case, threads: 1, ours, figure: "gradient_s", peers, bars, same_values: true }
 }
 
 /// The bars of the networks: seconds at most 1 or 1.5 times the fastest other, and what is kept.
@@ -229,6 +198,31 @@ const BOTH_BARS: &[Bar] = &[
 const CNN_BARS: &[Bar] = &[Bar::Ratio(1.5), tape_mib(16.2)];
 const LSTM_BARS: &[Bar] = &[Bar::Ratio(1.5), tape_mib(24.0)];
 const TRANSFORMER_BARS: &[Bar] = &[Bar::Ratio(1.5), tape_mib(34.2)];
+
+const fn loops(name: &'static str, case: &'static str, ours: &'static str, peers: &'static [Peer]) -> Row {
+    Row { name, case, threads: 1, ours, figure: "gradient_s", peers, bars: &[], same_values: false }
+}
+
+const fn gradient_s(limit: f64) -> Bar {
+    Bar::Field { name: "gradient_s", scale: 1.0, unit: "s", limit }
+}
+
+/// Bits are those of a run under checkpoints, in another process; the start is found again.
+const EXACT: [Bar; 2] = [Bar::Holds("bit_identical"), Bar::Holds("start_recovered")];
+const NBODY_8_BARS: &[Bar] = &[Bar::Ratio(0.6), EXACT[0], EXACT[1]];
+const NBODY_64_BARS: &[Bar] = &[Bar::Ratio(0.5), EXACT[0], EXACT[1]];
+const LONG_BARS: &[Bar] = &[
+    gradient_s(10.0),
+    Bar::Field { name: "tape_bytes", scale: 1e-6, unit: "MB", limit: 0.14 },
+    EXACT[0],
+    EXACT[1],
+];
+const LATTICE_BARS: &[Bar] = &[
+    gradient_s(10.0),
+    Bar::Field { name: "bits_per_value_step", scale: 1.0, unit: "bits", limit: 0.0 },
+    EXACT[0],
+    EXACT[1],
+];
 
 /// The table, in order; rows of the same command stand together and share its runs.
 pub const ROWS: &[Row] = &[
@@ -286,39 +280,39 @@ pub const ROWS: &[Row] = &[
         &[],
     ),
     Row {
-        name: "N-body 8, T = 10⁵, `reverse`",
-        case: "nbody",
-        threads: 1,
-        ours: "nbody --bodies 8 --steps 100000 --tape reverse",
-        figure: "gradient_s",
-        peers: NBODY_8,
-        bars: &[Bar::Ratio(0.6)],
-        same_values: false,
-        only_if_named: false,
+        bars: NBODY_8_BARS,
+        ..loops(
+            "N-body 8, T = 10⁵, `reverse`",
+            "nbody",
+            "nbody --bodies 8 --steps 100000 --tape reverse",
+            NBODY_8,
+        )
     },
     Row {
-        name: "N-body 64, T = 10⁴, `reverse`",
-        case: "nbody",
-        threads: 1,
-        ours: "nbody --bodies 64 --steps 10000 --tape reverse",
-        figure: "gradient_s",
-        peers: NBODY_64,
-        bars: &[Bar::Ratio(0.5)],
-        same_values: false,
-        only_if_named: false,
+        bars: NBODY_64_BARS,
+        ..loops(
+            "N-body 64, T = 10⁴, `reverse`",
+            "nbody",
+            "nbody --bodies 64 --steps 10000 --tape reverse",
+            NBODY_64,
+        )
     },
     Row {
-        name: "N-body 8, T = 10⁶, `reverse`",
-        case: "nbody-long",
-        threads: 1,
-        ours: "nbody --bodies 8 --steps 1000000 --tape reverse",
-        figure: "gradient_s",
-        peers: &[],
-        bars: &[
-            Bar::Field { name: "gradient_s", scale: 1.0, unit: "s", limit: 10.0 },
-            Bar::Field { name: "tape_bytes", scale: 1e-6, unit: "MB", limit: 0.14 },
-        ],
-        same_values: false,
-        only_if_named: true,
+        bars: LONG_BARS,
+        ..loops(
+            "N-body 8, T = 10⁶, `reverse`",
+            "nbody-long",
+            "nbody --bodies 8 --steps 1000000 --tape reverse",
+            &[],
+        )
+    },
+    Row {
+        bars: LATTICE_BARS,
+        ..loops(
+            "N-body 8 on a lattice, T = 10⁶, `reverse`",
+            "nbody-long",
+            "lattice --steps 1000000 --tape reverse",
+            &[],
+        )
     },
 ];

@@ -2,7 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::plan::Plan;
 use super::scalarise::scalarised;
-use super::{Arithmetic, Builder, Level, Op, Pair, Reduction, TILE, Value, View};
+use super::{Arithmetic, Builder, Level, Op, Pair, Places, Reduction, TILE, Value, View};
 use crate::kernel::tile::{
     Call, Code, Instruction, Operation, Parts, REGISTERS, Run, Scalars, Scratch, Script, padded,
 };
@@ -141,6 +141,30 @@ fn reductions_of_any_length_have_the_canonical_order() {
             assert_eq!(out, expected, "{shape:?}");
         }
     }
+}
+
+#[test]
+fn an_output_in_the_place_of_another_array_is_refused() {
+    for (inputs, outputs) in [(vec![0, 1], vec![1]), (vec![0], vec![1, 2, 1])] {
+        assert!(catch_unwind(|| Places::new(inputs, outputs)).is_err());
+    }
+    let mut b = Builder::nest(&[3]);
+    let x = b.input(DType::F64, 3);
+    let x = b.read(x, &View::whole(&[3]));
+    let y = b.op(Op::Unary(Unary::Neg), &[x]);
+    b.output(y);
+    let code = b.finish(Level::best());
+    let run = |slots: &mut [Array], input: usize| {
+        let places = Places::new(vec![input], vec![0]);
+        catch_unwind(AssertUnwindSafe(|| code.run_in(slots, &places, &mut Scratch::default(), None))).is_ok()
+    };
+    // An output that shares its memory with the input gets its own.
+    let x = array([1.0, 2.0, 3.0]);
+    let mut slots = [x.clone(), x.clone(), array([1.0, 2.0])];
+    assert!(run(&mut slots, 1));
+    assert_eq!((&slots[0], &slots[1]), (&array([-1.0, -2.0, -3.0]), &x));
+    // Another size, and a place that is not there.
+    assert!(!run(&mut slots, 2) && !run(&mut slots, 3));
 }
 
 #[test]
