@@ -50,9 +50,9 @@ fn products_in_every_layout_touch_their_entries_and_no_others() {
         [1, 257, 2],
         // More columns than are copied at a time; more rows than are.
         [1, 2, 200],
-        [129, 1, 25],
-        // So many rows that the right factor is copied, and large enough to be shared.
-        if cfg!(miri) { [17, 2, 20] } else { [70, 260, 70] },
+        [129, 2, 25],
+        // So many rows that the right factor is copied, so many columns that the left one is, and large enough to be shared.
+        if cfg!(miri) { [17, 2, 25] } else { [70, 260, 70] },
     ];
     for [m, k, n] in all {
         let (a, b) = (scattered(DType::F64, &[m, k]), scattered(DType::F64, &[k, n]));
