@@ -137,9 +137,9 @@ impl Scratch {
     }
 }
 
-/// Entries read and written below which an operation is not shared among threads: tens of microseconds, a few times what waking
-/// a thread takes.
-const SHARED: usize = 1 << 16;
+/// Entries read and written below which an operation is not shared among threads: ten microseconds or so, some times what a
+/// helper that is awake takes to begin. An interpreter shares small ones too.
+const SHARED: usize = if cfg!(miri) { 1 << 4 } else { 1 << 16 };
 
 /// Parts for each worker: a few, so that one that is late delays the others little.
 const PARTS: usize = 4;
@@ -237,5 +237,56 @@ impl Buffer {
             // invalid bits, and a line has no padding.
             unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<T>(), len) }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Threads;
+
+    /// Units of three entries, each of which is to hold the number of its unit and how often it was computed.
+    fn numbered(n_units: usize) -> Vec<[usize; 2]> {
+        (0..3 * n_units).map(|i| [i / 3, 1]).collect()
+    }
+
+    fn number(first: usize, some: &mut [[usize; 2]]) {
+        for (i, unit) in some.chunks_exact_mut(3).enumerate() {
+            unit.iter_mut().for_each(|entry| *entry = [first + i, entry[1] + 1]);
+        }
+    }
+
+    #[test]
+    fn every_unit_is_in_one_part() {
+        for (n_units, n_threads) in [(0, 2), (1, 2), (2, 2), (7, 3), (23, 2), (40, 3)] {
+            let mut out = vec![[0; 2]; 3 * n_units];
+            chunked(&mut out, 3, SHARED, &Threads(n_threads), number);
+            assert_eq!(out, numbered(n_units));
+            out.fill([0; 2]);
+            Scratch::default().chunked(&mut out, 3, SHARED, &Threads(n_threads), |first, some, buffers| {
+                let [numbers] = buffers[0].slices::<i64, 1>([some.len()]);
+                numbers.fill(first as i64);
+                number(numbers.first().map_or(first, |&first| first as usize), some);
+            });
+            assert_eq!(out, numbered(n_units));
+        }
+    }
+
+    #[test]
+    fn slices_of_a_buffer_lie_apart_and_start_where_lines_do() {
+        let mut buffer = Buffer::default();
+        for lens in [[0, 1, 3], [9, 0, 17], [1, 64, 2]] {
+            let slices = buffer.slices::<u8, 3>(lens);
+            assert_eq!(slices.each_ref().map(|slice| slice.len()), lens);
+            for (i, slice) in slices.into_iter().enumerate() {
+                assert!(slice.as_ptr().addr().is_multiple_of(64));
+                slice.fill(i as u8);
+            }
+            let slices = buffer.slices::<u8, 3>(lens);
+            assert!(slices.into_iter().enumerate().all(|(i, slice)| slice.iter().all(|&x| x == i as u8)));
+            // What is left over is numbers of any type.
+            let [numbers] = buffer.slices::<f64, 1>([24]);
+            numbers[23] = f64::from_bits(numbers[23].to_bits());
+        }
     }
 }

@@ -59,3 +59,18 @@ macro_rules! kernels {
     )*};
 }
 crate::map::each_function!(kernels);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_the_functions_of_their_entries() {
+        let (x, y) = ([0.5, -3.0, 1e300, 0.0, 2.5], [1.0, 0.25, -7.0, -0.0, 3.0]);
+        let one = |f: fn(&[f64]) -> Vec<f64>| -> Vec<f64> { x.iter().flat_map(|&x| f(&[x])).collect() };
+        assert_eq!((exp(&x), sin(&x)), (one(exp), one(sin)));
+        assert_eq!((exp(&x)[3], sin(&x)[3]), (1.0, 0.0));
+        let two: Vec<f64> = x.iter().zip(&y).flat_map(|(&x, &y)| atan2(&[x], &[y])).collect();
+        assert_eq!(atan2(&x, &y), two);
+    }
+}

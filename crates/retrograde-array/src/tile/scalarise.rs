@@ -28,6 +28,11 @@ pub(super) fn scalarised(builder: &Builder, n_steps: usize, level: Level) -> Opt
     if cfg!(target_arch = "x86_64") && level == Level::Portable {
         return None;
     }
+    scalarised_at(builder, n_steps, level)
+}
+
+/// The same on any level.
+pub(super) fn scalarised_at(builder: &Builder, n_steps: usize, level: Level) -> Option<Scalar> {
     let mut floats = builder.values.iter().map(|value| value.dtype).filter(|&dtype| dtype != DType::Bool);
     let dtype = floats.next().filter(|&dtype| floats.all(|other| other == dtype))?;
     let outputs: Vec<(DType, usize)> =

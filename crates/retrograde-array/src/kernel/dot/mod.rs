@@ -8,6 +8,8 @@
 //! copied in panels of a few registers' width that stay in the caches, and tiles of sums in registers run along them.
 
 mod factor;
+#[cfg(test)]
+mod tests;
 mod tile;
 mod vector;
 mod windows;
@@ -38,8 +40,9 @@ const WIDTH: usize = 3;
 /// Rows up to which the right factor is read as it lies, if its rows are contiguous: copying would not pay.
 const FEW_ROWS: usize = 16;
 
-/// Multiply-adds below which a product is not shared among threads: about 8 µs, a few times what waking a thread takes.
-const SHARED: usize = 1 << 19;
+/// Multiply-adds below which a product is not shared among threads: a few microseconds, some times what a helper that is awake takes to begin.
+/// An interpreter shares small ones too.
+const SHARED: usize = if cfg!(miri) { 1 << 8 } else { 1 << 19 };
 
 /// `count` products of an `[m, k]` and a `[k, n]` matrix into `out`, row-major `[count, m, n]`. `factors` gives the two of
 /// each: the lines of the left one are rows, those of the right one columns.
@@ -153,8 +156,8 @@ pub(crate) fn product_of_windows<T, A, B>(
     }
 }
 
-/// Entries of windows that are computed at a time: 256 KiB of four-byte numbers, well inside the second cache.
-const WINDOWS: usize = 64 * 1024;
+/// Entries of windows that are computed at a time: 256 KiB of four-byte numbers, well inside the second cache. Few for an interpreter.
+const WINDOWS: usize = if cfg!(miri) { 64 } else { 64 * 1024 };
 
 /// Into how many parts rows and columns are cut for `n` workers, so that the least is copied twice.
 fn grid(n: usize, m: usize, columns: usize) -> [usize; 2] {

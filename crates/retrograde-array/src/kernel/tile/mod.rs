@@ -13,6 +13,9 @@ mod reduce;
 mod routine;
 mod scalar;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use body::at;
 pub use code::{AsArray, Code, Places, Scratch};
 pub(crate) use entry::function;
