@@ -2,9 +2,10 @@
 //! `cargo bench -p retrograde-engine --bench instructions`, which needs valgrind and the command `gungraun-runner`, of the version in
 //! `Cargo.lock`.
 //!
-//! Seconds scatter by more than what a change costs where others use the same machine; instructions do not. They are counted on one thread
-//! and at AVX2, the most that valgrind knows, so they say nothing of AVX-512, of waiting for memory or of threads. The bounds are 5 % above
-//! what was counted. A change that takes more on purpose raises its bound and says why; one that takes less lowers it.
+//! Seconds scatter by more than what a change costs where others use the same machine; instructions repeat to 1 %. They are counted on one
+//! thread and at AVX2, the most that valgrind knows, so they say nothing of AVX-512, of waiting for memory or of threads. The bounds are 5 %
+//! above what was counted (rustc 1.95); for the product above 850,759, what another set of features of the crates around it makes of 817,991.
+//! A change that takes more on purpose raises its bound and says why, as does a new compiler; one that takes less lowers it.
 
 #![allow(missing_docs, reason = "the macros of gungraun make items that have none")]
 
@@ -89,7 +90,11 @@ fn pendulum(policy: Tape) -> Call {
     let (q, p) = (array(1.0), array(0.0));
     slope.call((&q, &p)).expect("numbers");
     let n_inverse_steps = slope.last_tape().inverse_steps;
-    assert_eq!(n_inverse_steps, if policy == Tape::Reverse { 1000 } else { 0 }, "the policy named is what runs");
+    assert_eq!(
+        n_inverse_steps,
+        if policy == Tape::Reverse { 1000 } else { 0 },
+        "the policy named is what runs"
+    );
     warm(move || drop(black_box(slope.call(black_box((&q, &p))).expect("numbers"))))
 }
 
@@ -132,7 +137,7 @@ fn at_most(n_instructions: u64) -> LibraryBenchmarkConfig {
 #[bench::small_call(setup = small_call, config = at_most(4_870))]
 #[bench::transcendental_chain(setup = transcendental_chain, config = at_most(2_340_000))]
 #[bench::cheap_chain(setup = cheap_chain, config = at_most(312_000))]
-#[bench::product(setup = product, config = at_most(859_000))]
+#[bench::product(setup = product, config = at_most(893_000))]
 #[bench::stored_loop(setup = stored_loop, config = at_most(5_010_000))]
 #[bench::reversed_loop(setup = reversed_loop, config = at_most(21_500_000))]
 #[bench::network_step(setup = network_step, config = at_most(30_900))]
