@@ -33,17 +33,19 @@ type Outcome = Result<(Vec<Value>, Counters), RunError>;
 #[track_caller]
 fn same(program: &Program, inputs: &[Value]) -> Outcome {
     let expected = Interpreter::default().run(program, inputs.to_vec());
-    let compiled = Engine::default().compile(program);
-    let mut earlier = vec![];
-    for call in 0..3 {
-        let found = compiled.run(inputs.to_vec());
-        assert_eq!(found, expected, "call {call} of\n{}", print(program));
-        // Results of a call must not change with the next one; some are kept, some let go.
-        if call == 0 {
-            earlier.push(found);
+    for n_threads in [1, 2, 4, 7] {
+        let compiled = Engine { threads: Some(n_threads), ..Engine::default() }.compile(program);
+        let mut earlier = vec![];
+        for call in 0..3 {
+            let found = compiled.run(inputs.to_vec());
+            assert_eq!(found, expected, "call {call} on {n_threads} threads of\n{}", print(program));
+            // Results of a call must not change with the next one; some are kept, some let go.
+            if call == 0 {
+                earlier.push(found);
+            }
         }
+        assert_eq!(earlier[0], expected, "results changed after the call of\n{}", print(program));
     }
-    assert_eq!(earlier[0], expected, "results changed after the call of\n{}", print(program));
     expected
 }
 
@@ -156,6 +158,18 @@ fn same_under_every_policy(loss: impl Fn(Vec<Var>) -> Var + Copy, start: &[Array
         let (reference, fast) = (hvp(loss), retrograde_engine::hvp(loss));
         assert_eq!(fast.call(&start, &start), reference.call(&start, &start));
     }
+}
+
+/// Products, sums, functions and moves that are large enough to be shared among threads.
+#[test]
+fn a_large_program_on_any_number_of_threads() {
+    let loss = |s: Vec<Var>| {
+        let hidden = s[0].dot(s[1]).tanh();
+        let back = hidden.dot(s[1].t());
+        (back.sum_axes(&[0]) * 0.1).sin().sum() + back.logsumexp(&[1]).sum() + (back * s[0]).mean()
+    };
+    let draw = |seed: u64, shape: [usize; 2]| uniform(Key::from_seed(seed), shape);
+    same_under_every_policy(loss, &[draw(1, [300, 400]), draw(2, [400, 200])], &[Tape::Store]);
 }
 
 #[test]

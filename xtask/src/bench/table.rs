@@ -151,7 +151,9 @@ What limits us, where a bar is missed or near:
 
 - The chain without functions of `fused` is bound by memory and by the first cache. Kernels are tile code: each step passes over a few
   hundred entries, two operations of arithmetic at a time, so five operations are three passes over what lies in the first cache; a
-  compiler makes one loop of them whose values stay in registers. Only code made at run time closes that gap.
+  compiler makes one loop of them whose values stay in registers. Only code made at run time closes that gap. Arrays lie where the
+  allocator puts them, often 16 bytes into a page: then vectors of 64 bytes straddle lines of the cache, and this chain takes longer than
+  where its arrays happen to lie at multiples of 64.
 - `work_mem` is what is resident above the start of the command. Of the MLP's, the parameters, their gradients and the next
   parameters are 7.7 MiB and the batch with its activations about 1.5; the rest is the program itself, whose pages are counted when
   they are first touched.
