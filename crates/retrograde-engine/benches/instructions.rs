@@ -10,12 +10,14 @@
 #![allow(missing_docs, reason = "the macros of gungraun make items that have none")]
 
 mod chain;
+mod numbers;
 
 use chain::{cheap, transcendental, xs};
 use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind};
+use numbers::numbers;
 use retrograde_array::tile::Level;
-use retrograde_array::{Array, DType, DotDims, array, ops};
+use retrograde_array::{Array, DType, DotDims, array};
 use retrograde_core::ir::Type;
 use retrograde_core::prim::{Prim, Tape, dot_general::DotGeneral};
 use retrograde_core::trace::Var;
@@ -37,14 +39,6 @@ fn warm(mut call: impl FnMut() + 'static) -> Call {
     assert_eq!(Level::best(), Level::Avx2, "the bounds are those of AVX2");
     (0..3).for_each(|_| call());
     Box::new(call)
-}
-
-fn numbers(dtype: DType, shape: &[usize]) -> Array {
-    let n: usize = shape.iter().product();
-    let numbers = (0..n).map(|i| (i * 7919 % 1000) as f64 / 1000.0 - 0.5).collect();
-    let wide =
-        Array::new(shape, numbers).unwrap_or_else(|error| panic!("{error}; this is a bug in retrograde"));
-    ops::convert(&wide, dtype)
 }
 
 /// Sixteen entries: what a call costs besides arithmetic.

@@ -2,7 +2,10 @@
 //!
 //! Names say shapes; elements per second are multiply-adds (of products and convolutions) or entries read.
 
+mod numbers;
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use numbers::numbers;
 use retrograde_array::ops::Window;
 use retrograde_array::{Array, DType, DotDims, Scratch, ops};
 use retrograde_core::ir::{Op, Type};
@@ -10,14 +13,6 @@ use retrograde_core::prim::conv::{Conv, Form};
 use retrograde_core::prim::{self, Prim};
 use retrograde_engine::direct::resolve;
 use std::time::Duration;
-
-fn numbers(dtype: DType, shape: &[usize]) -> Array {
-    let n: usize = shape.iter().product();
-    let numbers = (0..n).map(|i| (i * 7919 % 1000) as f64 / 1000.0 - 0.5).collect();
-    let wide =
-        Array::new(shape, numbers).unwrap_or_else(|error| panic!("{error}; this is a bug in retrograde"));
-    ops::convert(&wide, dtype)
-}
 
 /// Times one equation on 1 and 2 threads.
 fn time(c: &mut Criterion, group: &str, name: &str, cost: usize, prim: &Prim, inputs: &[&Array]) {

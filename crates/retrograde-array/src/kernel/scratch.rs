@@ -137,8 +137,8 @@ impl Scratch {
     }
 }
 
-/// Entries read and written below which an operation is not shared among threads: ten microseconds or so, some times what a
-/// helper that is awake takes to begin. An interpreter shares small ones too.
+/// Entries read and written below which an operation is not shared among threads: ten microseconds or so, a few times
+/// what a helper that is awake takes to begin. An interpreter shares small ones too.
 const SHARED: usize = if cfg!(miri) { 1 << 4 } else { 1 << 16 };
 
 /// Parts for each worker: a few, so that one that is late delays the others little.

@@ -275,9 +275,12 @@ mod tests {
 
     #[test]
     fn helpers_come_to_a_long_operation() {
-        // However the system schedules threads: until a second one has come.
+        // However the system schedules threads: again until a second one has come, which is at once but where another test has the team.
         let (calls, second) = (AtomicUsize::new(0), AtomicBool::new(false));
-        while !second.load(Ordering::Relaxed) {
+        for _ in 0..1000 {
+            if second.load(Ordering::Relaxed) {
+                return;
+            }
             calls.store(0, Ordering::Relaxed);
             Threads(2).each(&|| {
                 if calls.fetch_add(1, Ordering::Relaxed) == 1 {
@@ -289,6 +292,7 @@ mod tests {
                 }
             });
         }
+        assert!(second.load(Ordering::Relaxed), "no helper came to a thousand operations");
     }
 
     #[test]

@@ -40,8 +40,8 @@ const WIDTH: usize = 3;
 /// Rows up to which the right factor is read as it lies, if its rows are contiguous: copying would not pay.
 const FEW_ROWS: usize = 16;
 
-/// Multiply-adds below which a product is not shared among threads: a few microseconds, some times what a helper that is awake takes to begin.
-/// An interpreter shares small ones too.
+/// Multiply-adds below which a product is not shared among threads: some microseconds, a few times what a helper that is awake
+/// takes to begin. An interpreter shares small ones too.
 const SHARED: usize = if cfg!(miri) { 1 << 8 } else { 1 << 19 };
 
 /// `count` products of an `[m, k]` and a `[k, n]` matrix into `out`, row-major `[count, m, n]`. `factors` gives the two of
