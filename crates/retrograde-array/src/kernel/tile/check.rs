@@ -8,6 +8,7 @@ use super::super::{Level, level};
 use super::body::{Routine, at, padded};
 use super::code::{Call, Code, Length, Moving};
 use super::moves::GROUP;
+use super::native::Natives;
 use super::parts::{Action, Address, CONSTANTS, LINE, Line, Parts, REGISTERS, STREAMS, Step, Stream, Where};
 use super::reduce::{Begun, STATE};
 use super::routine::{Move, Reduction, Stage, move_routine, op_routine, product_routine, reduction_routine};
@@ -55,7 +56,8 @@ pub(super) fn checked(parts: Parts, scalar: Option<Scalar>, at: Level) -> Code {
     });
     let (n_tiles, moving) = (nest.tiles(), moving.collect());
     let only_tile = Some(nest.whole()).filter(|&whole| n_tiles == 1 && whole == padded(whole));
-    Code { once, begin, calls, end, moving, n_tiles, only_tile, parts, scalar }
+    let natives = Natives::of(&parts, at.min(level()));
+    Code { once, begin, calls, end, natives, moving, n_tiles, only_tile, parts, scalar }
 }
 
 #[cold]

@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use super::super::{Level, Workers, share};
 use super::body::{Routine, padded};
 use super::check::{broken, check, checked};
+use super::native::Natives;
 use super::parts::{Address, Block, Parts, STREAMS, Where};
 use super::scalar::{Room, Scalar};
 use crate::{Array, DType};
@@ -59,6 +60,8 @@ pub struct Code {
     pub(super) begin: Vec<Call>,
     pub(super) calls: Vec<Call>,
     pub(super) end: Vec<Call>,
+    /// Which of the calls can be one loop instead.
+    pub(super) natives: Natives,
     pub(super) moving: Vec<Moving>,
     /// How many tiles there are; if there is one and it is round, its entries.
     pub(super) n_tiles: usize,
@@ -117,6 +120,7 @@ struct Lane {
 
 /// A pointer that is meaningful only during one run.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub(super) struct Pointer(pub(super) *mut u8);
 // SAFETY: a pointer is an address; it is followed in `run` only, which says there why it may be.
 unsafe impl Send for Pointer {}
@@ -344,7 +348,7 @@ impl Code {
         }
         if let Some(whole) = self.only_tile {
             // SAFETY: the streams start at the only tile; what else there is, the caller promises.
-            unsafe { self.calls(&self.calls, &lane.bases, whole) };
+            unsafe { self.steps_of(&lane.bases, whole) };
             return;
         }
         lane.starts.clear();
@@ -405,7 +409,7 @@ impl Code {
         bases[STREAMS as usize..].copy_from_slice(places);
         if n == padded(n) {
             // SAFETY: the caller's.
-            unsafe { self.calls(&self.calls, bases, n) };
+            unsafe { self.steps_of(bases, n) };
             return;
         }
         let null = std::ptr::null();
@@ -419,13 +423,35 @@ impl Code {
             base.0 = stand_in(fallback);
         }
         // SAFETY: stand-ins hold the entries of the tile, padded.
-        unsafe { self.calls(&self.calls, bases, n) };
+        unsafe { self.steps_of(bases, n) };
         for (place, stream) in places.iter().zip(&self.moving) {
             if let (Where::Output(_), Some(fallback)) = (stream.array, stream.fallback) {
                 // SAFETY: the stand-in holds `n` entries, which have room behind the pointer: it was checked.
                 unsafe { (stream.store)(place.0, stand_in(fallback), null, null, n) };
             }
         }
+    }
+
+    /// Runs the steps of a tile of `n` entries, as machine code where there is some.
+    ///
+    /// # Safety
+    /// As for [`Code::calls`].
+    #[inline(always)]
+    unsafe fn steps_of(&self, bases: &[Pointer], n: usize) {
+        let mut at = 0;
+        for native in self.natives.all() {
+            let steps = native.steps();
+            // SAFETY: the caller's; the loop was made of these steps.
+            unsafe {
+                self.calls(&self.calls[at..steps.start], bases, n);
+                if !native.run(bases, padded(n)) {
+                    self.calls(&self.calls[steps.clone()], bases, n);
+                }
+            }
+            at = steps.end;
+        }
+        // SAFETY: the caller's.
+        unsafe { self.calls(&self.calls[at..], bases, n) };
     }
 
     /// Runs steps on a tile of `n` entries.

@@ -6,6 +6,11 @@ mod code;
 mod entry;
 pub mod hand;
 mod moves;
+#[cfg(all(feature = "jit", target_arch = "x86_64", not(miri)))]
+mod native;
+#[cfg(not(all(feature = "jit", target_arch = "x86_64", not(miri))))]
+#[path = "no_native.rs"]
+mod native;
 mod pair;
 mod parts;
 mod product;
