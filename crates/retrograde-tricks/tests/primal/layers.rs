@@ -5,12 +5,14 @@ use retrograde_array::{Array, DType, array};
 use retrograde_core::prim::{Checkpoint, Tape};
 use retrograde_core::trace::Var;
 use retrograde_core::trace::door::{grad, jit, value_and_grad};
+use retrograde_core::trace::var::constant;
 use retrograde_core::trace::window::ConvConfig;
 use retrograde_tricks::primal::activation::gelu_tanh;
 use retrograde_tricks::primal::attention::{Mask, SelfAttention, attention};
 use retrograde_tricks::primal::conv::Conv;
 use retrograde_tricks::primal::dense::Linear;
 use retrograde_tricks::primal::layer_norm::LayerNorm;
+use retrograde_tricks::primal::loss::cross_entropy;
 use retrograde_tricks::primal::lstm::Lstm;
 use retrograde_tricks::primal::softmax::softmax;
 
@@ -160,4 +162,23 @@ fn rectified_channels_keep_their_mean_square() {
     // about 300 weights: 3 standard errors of √(2/64) are 0.53.
     assert!((first - 2.0).abs() < 2.0 * 0.53, "{first}");
     assert!((second / first - 1.0).abs() < 0.53, "{second} after {first}");
+}
+
+#[test]
+fn norms_and_losses_keep_one_array_and_numbers_for_each_row() {
+    let (rows, width) = (40, 24);
+    let layer = LayerNorm::new(width, DType::F64);
+    let of_norm = grad(move |x: Var| {
+        let layer = LayerNorm { scale: constant(&layer.scale), shift: constant(&layer.shift), epsilon: 1e-5 };
+        layer.apply(x.tanh()).sum()
+    });
+    let labels = Array::vector((0..rows as i64).map(|row| row % width as i64).collect());
+    let of_loss = grad(move |x: Var| cross_entropy(x * 2.0, constant(&labels)));
+    let x = draw(1, [rows, width]);
+    of_norm.call(&x).unwrap();
+    of_loss.call(&x).unwrap();
+    let numbers = |bytes: usize| (bytes / 8).div_ceil(rows);
+    let kept = [of_norm.last_tape(), of_loss.last_tape()].map(|tape| numbers(tape.tape_bytes()));
+    // The rows before and their statistics; shares of classes before they are divided by their sum.
+    assert_eq!(kept, [width + 2, width + 1], "{} {}", of_norm.last_tape(), of_loss.last_tape());
 }
