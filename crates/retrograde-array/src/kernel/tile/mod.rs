@@ -6,6 +6,7 @@ mod code;
 mod entry;
 pub mod hand;
 mod moves;
+mod over;
 mod pair;
 mod parts;
 mod product;
