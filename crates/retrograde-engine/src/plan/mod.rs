@@ -17,6 +17,8 @@ mod frame;
 mod known;
 mod layout;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use run::{Run, Scratch};
 
