@@ -163,7 +163,7 @@ impl Kernel {
     /// let [Group::Kernel { kernel, .. }] = &fuse(&parse::<Prim>(text)?)[..] else { panic!("one kernel") };
     /// let kernel = kernel.over(1, 0).expect("entry by entry");
     /// let mut b = [Array::full(retrograde_array::DType::F64, [2000], 2.0.into())];
-    /// let a = ops::unary(ops::Unary::Neg, &b[0])?;
+    /// let a = ops::unary(ops::Unary::Neg, &b[0]);
     /// kernel.run(&[&a], &mut b, &mut Scratch::default(), 1);
     /// assert_eq!(b[0].get(1999), Some((-4.0).into()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
