@@ -87,4 +87,29 @@ fn repeated_calls_allocate_no_buffers_and_loops_nothing_for_a_step() {
     let mut x = Some(numbers(100_000));
     let (_, bytes) = per_call(|| x = Some(step.call_donating(x.take().unwrap()).unwrap()));
     assert!(bytes < 4000, "{bytes}");
+
+    // A step of descent has one array beside its operand: the new numbers lie where the slopes lay.
+    let n = 200_000;
+    let descent = jit(|x: Var| {
+        let slope = x.cumsum(0);
+        x - slope * 1e-6
+    });
+    let mut x = numbers(n);
+    let region = Region::new(ALLOCATOR);
+    let held = descent.call(&x).unwrap();
+    let change = region.change();
+    let bytes =
+        change.bytes_allocated as isize + change.bytes_reallocated - change.bytes_deallocated as isize;
+    assert!(bytes < 12 * n as isize, "{bytes}");
+    // Where results are held, each call takes one; where they are let go or given up, none.
+    let mut all_held = vec![held];
+    let (_, bytes) = per_call(|| all_held.push(descent.call(&x).unwrap()));
+    assert!((8 * n..12 * n).contains(&bytes), "{bytes}");
+    let (_, bytes) = per_call(|| drop(descent.call(&x).unwrap()));
+    assert!(bytes < 4000, "{bytes}");
+    let (_, bytes) = per_call(|| x = descent.call(&x).unwrap());
+    assert!((8 * n..12 * n).contains(&bytes), "{bytes}");
+    let mut x = Some(x);
+    let (_, bytes) = per_call(|| x = Some(descent.call_donating(x.take().unwrap()).unwrap()));
+    assert!(bytes < 4000, "{bytes}");
 }

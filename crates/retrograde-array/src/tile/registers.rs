@@ -63,6 +63,7 @@ impl Plan {
         Parts {
             inputs: builder.inputs.clone(),
             outputs: builder.outputs.iter().map(sizes).collect(),
+            updated: vec![],
             kept: builder.kept.clone(),
             registers: memory.end,
             constants: self.constants,

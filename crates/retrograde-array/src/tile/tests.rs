@@ -4,7 +4,8 @@ use super::plan::Plan;
 use super::scalarise::scalarised_at;
 use super::{Arithmetic, Builder, Level, Op, Pair, Places, Reduction, TILE, Value, View};
 use crate::kernel::tile::{
-    Call, Code, Instruction, Operation, Parts, REGISTERS, Run, Scalars, Scratch, Script, padded,
+    Action, Address, Call, Code, Instruction, Move, Operation, Parts, REGISTERS, Run, STREAMS, Scalars,
+    Scratch, Script, Step, padded,
 };
 use crate::map::Function;
 use crate::ops::{Binary, Comparison, Unary, strong_mul};
@@ -80,6 +81,203 @@ fn code_that_leaves_its_places_is_refused() {
         let output = p.streams[p.streams.len() - 1].clone();
         p.streams.push(output);
     });
+}
+
+/// A kernel that reads its first input several times, another shape along the way, and a number that is there once; it writes two
+/// results of the shape, and a sum.
+fn update(shape: &[usize]) -> Builder {
+    let size = shape.iter().product();
+    let n = shape[shape.len() - 1];
+    let mut b = Builder::nest(shape);
+    let [x, y] = [0, 1].map(|_| b.input(DType::F64, size));
+    let (row, one) = (b.input(DType::F64, n), b.input(DType::F64, 1));
+    let (x, y) = (b.read(x, &View::whole(shape)), b.read(y, &View::whole(shape)));
+    let row = b.read(row, &View::whole(&[n]).broadcast(shape, &[shape.len() - 1]));
+    let one = b.read(one, &View::whole(&[]).broadcast(shape, &[]));
+    let square = b.op(Op::Binary(Binary::Mul), &[x, x]);
+    let moved = b.op(Op::Binary(Binary::Add), &[square, row]);
+    let new = b.op(Op::Fma, &[moved, one, y]);
+    let sine = b.op(Op::Function(Function::Sin), &[new]);
+    let other = b.op(Op::Binary(Binary::Sub), &[sine, x]);
+    let sums = b.reduce(Reduction::Sum, x, [size / n, n, 1]);
+    [new, other, sums].into_iter().for_each(|v| b.output(v));
+    b
+}
+
+#[test]
+fn an_output_over_an_input_has_the_bits_of_one_apart() {
+    // Round tiles and others, one and many, sums within a tile and over several.
+    let few: [(&[usize], usize); 4] = [(&[24], 32), (&[3, 16], 16), (&[30], 32), (&[5, 20], 40)];
+    let many: [(&[usize], usize); 4] =
+        [(&[2, 3, 30], 32), (&[5000], TILE), (&[37, 613], TILE), (&[9, 8, 40], 2 * TILE)];
+    for (shape, most) in few.into_iter().chain(many.into_iter().filter(|_| !cfg!(miri))) {
+        let (size, n) = (shape.iter().product::<usize>(), shape[shape.len() - 1]);
+        let draw = |seed: u64, shape: &[usize]| crate::rng::normal(crate::rng::Key::from_seed(seed), shape);
+        let (x, y) = (draw(1, shape), draw(2, shape));
+        let (row, one) = (draw(3, &[n]), array([0.25]));
+        let b = update(shape);
+        let code = Code::new(Plan::nest(&b, shape, most).parts(&b), None, Level::best());
+        let empty = Array::zeros(DType::F64, shape);
+        let sums = Array::zeros(DType::F64, [size / n]);
+        let mut apart = [empty.clone(), empty.clone(), sums.clone()];
+        code.run(&[&x, &y, &row, &one], &mut apart, &mut Scratch::default(), None);
+        for (first, second) in [(0, 1), (1, 0)] {
+            let over = code.over(0, first).unwrap();
+            let both = over.over(0, second).unwrap();
+            for &parts in if cfg!(miri) { &[Some(2)][..] } else { &[None, Some(2), Some(1000)] } {
+                let shared = parts.map(|n| (n, &Threads(3) as _));
+                let mut out = [empty.clone(), empty.clone(), sums.clone()];
+                out[first] = x.clone();
+                over.run(&[&y, &row, &one], &mut out, &mut Scratch::default(), shared);
+                assert_eq!(out, apart, "{shape:?} {first} in {parts:?} parts");
+                out[first] = x.clone();
+                out[second] = y.clone();
+                let [a, b, c] = out;
+                let mut slots = [one.clone(), c, row.clone(), b, a];
+                let places = Places::new(vec![2, 0], vec![4, 3, 1]);
+                both.run_in(&mut slots, &places, &mut Scratch::default(), shared);
+                let [_, c, _, b, a] = slots;
+                assert_eq!([a, b, c], apart, "{shape:?} {first} and {second} in {parts:?} parts");
+            }
+        }
+        // What somebody else holds is copied, not written.
+        let mut out = [x.clone(), empty.clone(), sums.clone()];
+        let held = x.clone();
+        code.over(0, 0).unwrap().run(&[&y, &row, &one], &mut out, &mut Scratch::default(), None);
+        assert_eq!((&held, out), (&x, apart));
+    }
+}
+
+#[test]
+fn an_output_lies_over_no_input_that_is_read_elsewhere() {
+    let shape = [4, 16];
+    let over = |input: usize, view: &dyn Fn(&mut Builder) -> Value| {
+        let mut b = Builder::nest(&shape);
+        let x = b.input(DType::F64, 64);
+        let whole = b.read(x, &View::whole(&shape));
+        let other = view(&mut b);
+        let sum = b.op(Op::Binary(Binary::Add), &[whole, other]);
+        b.output(sum);
+        let code = Code::new(Plan::nest(&b, &shape, 16).parts(&b), None, Level::best());
+        code.over(input, 0).is_some()
+    };
+    let another = |size: usize, view: View| {
+        move |b: &mut Builder| {
+            let y = b.input(DType::F64, size);
+            b.read(y, &view)
+        }
+    };
+    assert!(over(1, &another(64, View::whole(&shape))));
+    // Places that are not there, other places of the array, an array of another size, and two reads of one.
+    assert!(!over(2, &another(64, View::whole(&shape))));
+    assert!(!over(1, &another(64, View::whole(&shape).reversed(&[0]))));
+    assert!(!over(1, &another(64, View::whole(&shape).reversed(&[1]))));
+    assert!(!over(1, &another(64, View::whole(&[16, 4]).transposed(&[1, 0]))));
+    assert!(!over(1, &another(80, View::whole(&[5, 16]).sliced(&[1, 0], &[5, 16], &[1, 1]))));
+    assert!(!over(1, &another(16, View::whole(&[16]).broadcast(&shape, &[1]))));
+    assert!(!over(1, &another(1, View::whole(&[]).broadcast(&shape, &[]))));
+    let again = |b: &mut Builder| {
+        let x = b.input(DType::F64, 64);
+        let first = b.read(x, &View::whole(&shape));
+        let second = b.read(x, &View::whole(&shape).reversed(&[0]));
+        b.op(Op::Binary(Binary::Mul), &[first, second])
+    };
+    assert!(!over(1, &again));
+    // Another type, a second input over one output, an output that is none, and a sum.
+    let mut b = update(&shape);
+    let input = b.input(DType::I64, 64);
+    let whole = b.read(input, &View::whole(&shape));
+    b.output(whole);
+    let code = b.finish(Level::best());
+    assert!(code.over(0, 0).is_some() && code.over(0, 3).is_none() && code.over(4, 0).is_none());
+    assert!(code.over(0, 0).unwrap().over(0, 0).is_none());
+    assert!(code.over(0, 2).is_none() && code.over(0, 4).is_none() && code.over(4, 3).is_some());
+    // Small code.
+    let mut b = Builder::small();
+    let x = b.input(DType::F64, 16);
+    let x = b.read(x, &View::whole(&[16]));
+    let y = b.op(Op::Unary(Unary::Neg), &[x]);
+    b.output(y);
+    assert!(b.finish(Level::best()).over(0, 0).is_none());
+}
+
+#[test]
+fn code_that_reads_more_of_an_output_than_its_tile_is_refused() {
+    let shape = [3, 16];
+    let b = update(&shape);
+    let good = Plan::nest(&b, &shape, 16).parts(&b).over(0, 0).unwrap();
+    assert!(good.nest.tiles() > 1);
+    let to = good.steps[0].operands[0].0;
+    let stream = (to.base - STREAMS) as usize;
+    let refused_as = |what: &str, good: &Parts, breaks: &dyn Fn(&mut Parts)| {
+        let mut parts = good.clone();
+        breaks(&mut parts);
+        let found = catch_unwind(AssertUnwindSafe(|| Code::new(parts, None, Level::best())));
+        let message = found.err().and_then(|e| e.downcast::<String>().ok());
+        assert_eq!(message.as_deref(), Some(&format!("tile code: {what}; this is a bug in retrograde")));
+    };
+    let refused = |breaks: &dyn Fn(&mut Parts)| {
+        refused_as("an output that is read before it is written", &good, breaks)
+    };
+    assert!(catch_unwind(AssertUnwindSafe(|| Code::new(good.clone(), None, Level::best()))).is_ok());
+    // An output that begins with any entries.
+    refused(&|p| p.updated.clear());
+    refused(&|p| p.updated = vec![1]);
+    // Entries of other tiles: from another place on, at another distance, before all tiles, and before a row of them.
+    refused(&|p| {
+        p.outputs[0].1 += 16;
+        p.streams[stream].offset += 16;
+    });
+    refused(&|p| p.streams[stream].strides[0] = 8);
+    refused(&|p| {
+        let copy = p.steps.remove(0);
+        p.once.push(copy);
+    });
+    refused(&|p| {
+        let copy = p.steps.remove(0);
+        p.begin.push(copy);
+    });
+    // Not as a whole: one entry, places of a table, terms of sums.
+    refused(&|p| p.steps[0].action = Action::Move(Move::Repeated));
+    refused(&|p| {
+        let words: Vec<u8> = (0..16).flat_map(|_| 17_i32.to_ne_bytes()).collect();
+        let offset = p.constants.push(&words);
+        p.outputs[0].1 += 16;
+        p.steps[0].action = Action::Move(Move::Gathered);
+        p.steps[0].operands.push((Address { base: 1, offset }, DType::I32));
+    });
+    refused(&|p| {
+        let sum = p.steps.iter_mut().find(|step| matches!(step.action, Action::Reduce(..))).unwrap();
+        sum.operands[0].0 = to;
+        let sum = sum.clone();
+        p.steps.insert(0, sum);
+    });
+    let refused = |what: &str, breaks: &dyn Fn(&mut Parts)| refused_as(what, &good, breaks);
+    refused("a result on top of an operand", &|p| p.steps[0].out = to);
+    refused("two streams of one output", &|p| {
+        let output = p.streams[stream].clone();
+        p.streams.push(output);
+    });
+    refused("a register that is read before it is written", &|p| {
+        p.steps.remove(0);
+    });
+    // In part what was written, in part what was there before.
+    let shape = [32];
+    let b = update(&shape);
+    let single = Plan::nest(&b, &shape, 32).parts(&b).over(0, 0).unwrap();
+    refused_as("an output that is read before it is written", &single, &|p| {
+        let copy = p.steps[0].clone();
+        let half =
+            Step { out: copy.operands[0].0, operands: vec![(copy.out, DType::F64)], len: Some(16), ..copy };
+        p.steps.insert(1, half);
+        p.steps.insert(2, copy);
+    });
+    // The loop over single numbers knows nothing of it.
+    let (b, _) = small(0, DType::F64);
+    let scalar = scalarised_at(&b, usize::MAX, Level::best());
+    assert!(scalar.is_some());
+    let found = catch_unwind(AssertUnwindSafe(|| Code::new(single, scalar, Level::best())));
+    assert!(found.is_err());
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn needed(program: &Program, groups: &Groups<'_>) -> BTreeSet<ValueId> {
 
 impl Kernel {
     /// Runs the kernel: writes every entry of the outputs, which are row-major arrays of the types that the program says, not
-    /// shared with anybody; as many threads as said take part where there is enough to do.
+    /// shared with anybody, with any entries but where they [lie over an input](Kernel::over); as many threads as said take part where there is enough to do.
     ///
     /// # Panics
     /// When arrays are not of the types that the program says: internal misuse.
@@ -150,6 +150,27 @@ impl Kernel {
     pub fn run(&self, inputs: &[&Array], outputs: &mut [Array], scratch: &mut Scratch, threads: usize) {
         let parts = self.parts(threads);
         self.code.run(inputs, outputs, scratch, (parts > 1).then_some((parts, &Threads(threads))));
+    }
+
+    /// The same kernel with an input and an output, by their places among all, in one array: what is written over the entries of the
+    /// input is the output, and the input is none any more. `None` where entries are not written where they are read.
+    ///
+    /// ```
+    /// use retrograde_array::{Array, ops};
+    /// use retrograde_core::{ir::parse, prim::Prim};
+    /// use retrograde_engine::kernel::{Group, Scratch, fuse};
+    /// let text = "program(a:f64[2000], b:f64[2000]) {\n  c:f64[2000] = sub a b\n  return c\n}";
+    /// let [Group::Kernel { kernel, .. }] = &fuse(&parse::<Prim>(text)?)[..] else { panic!("one kernel") };
+    /// let kernel = kernel.over(1, 0).expect("entry by entry");
+    /// let mut b = [Array::full(retrograde_array::DType::F64, [2000], 2.0.into())];
+    /// let a = ops::unary(ops::Unary::Neg, &b[0]);
+    /// kernel.run(&[&a], &mut b, &mut Scratch::default(), 1);
+    /// assert_eq!(b[0].get(1999), Some((-4.0).into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn over(&self, input: usize, output: usize) -> Option<Kernel> {
+        let code = Box::new(self.code.over(input, output)?);
+        Some(Kernel { code, equations: self.equations.clone(), estimate_ns: self.estimate_ns })
     }
 
     /// [`Kernel::run`] on arrays among the values of a workspace.

@@ -30,12 +30,13 @@ pub(super) fn plan(program: &Program, drafts: Vec<Draft>, detail: Detail, is_bod
         free: HashMap::new(),
         constants: vec![],
         is_result: vec![false; program.types.len()],
+        is_sole: soles(program, &drafts),
     };
     program.outputs.iter().for_each(|v| layout.is_result[v.index()] = true);
     let deaths = deaths(program, &drafts, is_body);
     let parameters = program.inputs.iter().map(|&v| layout.place(v, Holds::Parameter)).collect();
     let mut steps = vec![];
-    for (draft, dying) in drafts.into_iter().zip(deaths) {
+    for (mut draft, mut dying) in drafts.into_iter().zip(deaths) {
         // Where equations are looked at one by one, constants are, too.
         if detail == Detail::Fused
             && let Some(value) = constant(&draft)
@@ -45,6 +46,14 @@ pub(super) fn plan(program: &Program, drafts: Vec<Draft>, detail: Detail, is_bod
             continue;
         }
         let is_native = !matches!(draft.action, Action::Eval { .. });
+        let keeps = is_native || matches!(&draft.action, Action::Eval { bodies, .. } if !bodies.is_empty());
+        let (mut outputs, mut updated) = (vec![], vec![]);
+        for i in 0..draft.outputs.len() {
+            let over = layout.over(program, &mut draft, i, &mut dying, is_body);
+            updated.extend(over);
+            let v = draft.outputs[i];
+            outputs.push(over.unwrap_or_else(|| layout.output(v, program.ty(v), is_native, keeps)));
+        }
         let operand = |(i, v): (usize, &ValueId)| {
             let slot = layout.slot(*v);
             let last = !draft.inputs[i + 1..].contains(v);
@@ -56,9 +65,6 @@ pub(super) fn plan(program: &Program, drafts: Vec<Draft>, detail: Detail, is_bod
             Operand { slot, dies: last && may_move && dying.contains(v) }
         };
         let inputs: Vec<Operand> = draft.inputs.iter().enumerate().map(operand).collect();
-        let keeps = is_native || matches!(&draft.action, Action::Eval { bodies, .. } if !bodies.is_empty());
-        let outputs: Vec<Slot> =
-            draft.outputs.iter().map(|&v| layout.output(v, program.ty(v), is_native, keeps)).collect();
         let mut releases = vec![];
         for &v in &dying {
             let slot = layout.slot(v);
@@ -73,7 +79,7 @@ pub(super) fn plan(program: &Program, drafts: Vec<Draft>, detail: Detail, is_bod
         let Draft { action, op, location, .. } = draft;
         let slots = || inputs.iter().map(|operand| operand.slot).collect();
         let places = matches!(action, Action::Kernel(_)).then(|| Places::new(slots(), outputs.clone()));
-        steps.push(Step { action, inputs, outputs, places, types, releases, op, location });
+        steps.push(Step { action, inputs, outputs, updated, places, types, releases, op, location });
     }
     let results = program.outputs.iter().map(|&v| layout.slot(v)).collect();
     let Layout { slots, constants, .. } = layout;
@@ -88,6 +94,8 @@ struct Layout {
     free: HashMap<Class, Vec<Slot>>,
     constants: Vec<(Slot, Value)>,
     is_result: Vec<bool>,
+    /// Values that nobody else can hold.
+    is_sole: Vec<bool>,
 }
 
 impl Layout {
@@ -113,11 +121,61 @@ impl Layout {
         }
         self.place(v, Holds::Buffer)
     }
+    /// Lets a kernel write a result over an operand that dies with it, which is no operand any more: the slot.
+    fn over(
+        &mut self,
+        program: &Program,
+        draft: &mut Draft,
+        output: usize,
+        dying: &mut Vec<ValueId>,
+        is_body: bool,
+    ) -> Option<Slot> {
+        let Action::Kernel(kernel) = &mut draft.action else { return None };
+        let v = draft.outputs[output];
+        let ty = program.ty(v);
+        let is_better = if self.is_result[v.index()] {
+            // The results of a body change places with what loops carry.
+            !is_body
+        } else {
+            // A buffer that holds nothing serves as well.
+            self.free.get(&class(ty)).is_none_or(Vec::is_empty)
+        };
+        if !is_better {
+            return None;
+        }
+        let serves = |u: ValueId| dying.contains(&u) && self.is_sole[u.index()] && program.ty(u) == ty;
+        let candidates = (0..draft.inputs.len()).filter(|&i| serves(draft.inputs[i]));
+        let (input, over) = candidates.into_iter().find_map(|i| Some((i, kernel.over(i, output)?)))?;
+        *kernel = over;
+        let u = draft.inputs.remove(input);
+        dying.retain(|other| *other != u);
+        self.places[v.index()] = self.places[u.index()];
+        self.places[v.index()]
+    }
     fn free(&mut self, slot: Slot, ty: &Type) {
         if ty.kind == Kind::Array {
             self.free.entry(class(ty)).or_default().push(slot);
         }
     }
+}
+
+/// Which values lie in buffers that nothing shares while they live: written by kernels and direct operations, without views, and
+/// not given to loops, which may return what they are given.
+fn soles(program: &Program, drafts: &[Draft]) -> Vec<bool> {
+    let mut is_sole = vec![false; program.types.len()];
+    for draft in drafts {
+        let may_share = match &draft.action {
+            Action::Eval { bodies, .. } => !bodies.is_empty() || may_be_view(&draft.action),
+            Action::Kernel(_) | Action::Direct(_) | Action::Retain(_) | Action::Restore(_) => false,
+        };
+        if may_share {
+            draft.inputs.iter().for_each(|v| is_sole[v.index()] = false);
+        }
+        if matches!(draft.action, Action::Kernel(_) | Action::Direct(_)) {
+            draft.outputs.iter().for_each(|v| is_sole[v.index()] = true);
+        }
+    }
+    is_sole
 }
 
 /// For each step, the values that are not needed after it. A value lives as long as its views.

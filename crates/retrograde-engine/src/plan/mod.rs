@@ -6,12 +6,19 @@
 //! views of (so that a value lives as long as its views). Then the slot gets new memory, and the old is the other's alone. What the rule of a
 //! primitive returns is *stored*: it replaces what was in the slot, and is let go when it dies. So nothing that anybody can
 //! see is ever overwritten, and repeated calls whose results are let go allocate no buffer.
+//!
+//! A kernel may write a result *over* an operand that dies with it, entry by entry, where that saves a buffer: new parameters of a
+//! training step lie where the gradients lay. The operand has been written into the slot in the same call, so nobody else
+//! holds it; a result that is held makes the slot take new memory for the first value of the next call, once, as if it had a
+//! slot of its own.
 
 mod body;
 mod frame;
 mod known;
 mod layout;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use run::{Run, Scratch};
 
@@ -64,7 +71,9 @@ struct Step {
     action: Action,
     inputs: Vec<Operand>,
     outputs: Vec<Slot>,
-    /// Both again, for a kernel.
+    /// Those of them that begin with the entries of an operand, which is none of the inputs.
+    updated: Vec<Slot>,
+    /// Inputs and outputs again, for a kernel.
     places: Option<Places>,
     /// The types of the results.
     types: Vec<Type>,

@@ -207,8 +207,10 @@ fn native(step: &Step, frame: &mut Frame, run: &mut Run) -> Result<(), EvalError
             let Some(places) = &step.places else {
                 return Err(EvalError::Broken("the places of a kernel".into()));
             };
-            for (&slot, ty) in step.outputs.iter().zip(&step.types) {
-                make_room(&mut frame.slots[slot], ty, &mut run.scratch.given)?;
+            for (slot, ty) in step.outputs.iter().zip(&step.types) {
+                if !step.updated.contains(slot) {
+                    make_room(&mut frame.slots[*slot], ty, &mut run.scratch.given)?;
+                }
             }
             kernel.run_in(&mut frame.slots, places, &mut run.scratch.tiles, run.n_threads);
             return Ok(());

@@ -8,7 +8,7 @@ use retrograde_core::prim::{Prim, Value};
 use retrograde_engine::kernel::{Group, Level, fuse};
 
 use crate::draw;
-use crate::run::{by_groups, by_interpreter};
+use crate::run::{by_groups, by_groups_and, by_interpreter, over_inputs};
 
 /// Seeds of programs of what kernels do.
 const SEEDS: u64 = 400;
@@ -52,6 +52,24 @@ fn programs_over_all_primitives_have_the_bits_of_the_interpreter() {
             sample.inputs.iter().chain(&sample.weights).cloned().map(Value::Array).collect();
         compare(seed, &gradient, &inputs);
     }
+}
+
+/// Results that lie over operands, in every way that a kernel allows.
+#[test]
+fn kernels_have_the_same_bits_over_their_inputs() {
+    let mut n_ways = 0;
+    for seed in 0..SEEDS {
+        let (program, inputs) = draw::program(seed);
+        if by_interpreter(&program, &inputs).is_none() {
+            continue;
+        }
+        for threads in [1, 3] {
+            by_groups_and(&program, &inputs, Level::best(), threads, |kernel, inputs, outputs| {
+                n_ways += over_inputs(kernel, inputs, outputs, threads);
+            });
+        }
+    }
+    assert!(n_ways > 500, "{n_ways}");
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use retrograde_array::Array;
+use retrograde_array::tile::Places;
 use retrograde_core::exec::{Executor, Interpreter};
 use retrograde_core::ir::ValueId;
 use retrograde_core::prim::{Body, EvalError, Evaluate, Program, Value};
-use retrograde_engine::kernel::{Group, Level, Scratch, fuse_at};
+use retrograde_engine::kernel::{Group, Kernel, Level, Scratch, fuse_at};
 
 /// Bodies of equations, by the interpreter.
 struct Bodies;
@@ -24,6 +25,17 @@ impl Evaluate for Bodies {
 
 /// The results of a program by its groups.
 pub(crate) fn by_groups(program: &Program, inputs: &[Value], level: Level, threads: usize) -> Vec<Value> {
+    by_groups_and(program, inputs, level, threads, |_, _, _| ())
+}
+
+/// The same; of each kernel that has run, `look` sees the inputs and outputs.
+pub(crate) fn by_groups_and(
+    program: &Program,
+    inputs: &[Value],
+    level: Level,
+    threads: usize,
+    mut look: impl FnMut(&Kernel, &[&Array], &[Array]),
+) -> Vec<Value> {
     let mut values: HashMap<ValueId, Value> =
         program.inputs.iter().copied().zip(inputs.iter().cloned()).collect();
     let mut scratch = Scratch::default();
@@ -41,11 +53,45 @@ pub(crate) fn by_groups(program: &Program, inputs: &[Value], level: Level, threa
                 let mut results: Vec<Array> =
                     outputs.iter().map(|&v| dirty(program.ty(v).dtype, &program.ty(v).shape)).collect();
                 kernel.run(&inputs, &mut results, &mut scratch, threads);
+                look(&kernel, &inputs, &results);
                 values.extend(outputs.iter().copied().zip(results.into_iter().map(Value::Array)));
             }
         }
     }
     program.outputs.iter().map(|v| values[v].clone()).collect()
+}
+
+/// Checks that a kernel gives the same over any of its inputs, and over two of them; in how many ways it can.
+pub(crate) fn over_inputs(kernel: &Kernel, inputs: &[&Array], expected: &[Array], threads: usize) -> usize {
+    let all = (0..inputs.len()).flat_map(|i| (0..expected.len()).map(move |j| (i, j)));
+    let all = all.filter(|&(i, j)| inputs[i].shape() == expected[j].shape());
+    let mut n_ways = 0;
+    for (i, j) in all.clone() {
+        let Some(over) = kernel.over(i, j) else { continue };
+        let mut results: Vec<Array> = expected.iter().map(|y| dirty(y.dtype(), y.shape())).collect();
+        let mut rest = inputs.to_vec();
+        let begun = rest.remove(i).compact();
+        results[j] = begun.clone();
+        // The array is held: it must be copied.
+        over.run(&rest, &mut results, &mut Scratch::default(), threads);
+        assert!(results == expected && begun == *inputs[i], "{over:?} over input {i} as {j}");
+        n_ways += 1;
+        let pairs = (0..rest.len()).flat_map(|k| (0..expected.len()).map(move |l| (k, l)));
+        let mut pairs = pairs.filter(|&(k, l)| rest[k].shape() == expected[l].shape());
+        let Some((k, l, both)) = pairs.find_map(|(k, l)| Some((k, l, over.over(k, l)?))) else { continue };
+        let second = rest.remove(k);
+        results.iter_mut().for_each(|y| *y = dirty(y.dtype(), y.shape()));
+        (results[j], results[l]) = (begun, second.compact());
+        // As in a workspace: outputs first.
+        let mut slots = results;
+        slots.extend(rest.into_iter().cloned());
+        let (n, all) = (expected.len(), slots.len());
+        let places = Places::new((n..all).collect(), (0..n).collect());
+        both.run_in(&mut slots, &places, &mut Scratch::default(), threads);
+        assert!(slots[..n] == *expected, "{both:?} over two inputs");
+        n_ways += 1;
+    }
+    n_ways
 }
 
 /// An array full of what no kernel should leave.

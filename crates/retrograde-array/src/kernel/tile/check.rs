@@ -1,8 +1,9 @@
 //! Proves that code does only what it may.
 //!
 //! Note [checked code]: [`checked`] proves of every step, before anything runs, that each address lies inside its block or
-//! array for every tile, that types fit the routine, that the result overlaps no operand, and that nothing but outputs is written. [`Code::run`] compares
-//! the arrays it is given with what was promised. So no input of theirs can make the loop read or write anywhere else.
+//! array for every tile, that types fit the routine, that the result overlaps no operand, and that nothing but outputs is written. What an output has before it
+//! is written is read by the tile that writes it, and by no other. [`Code::run`] compares the arrays it is given with what was
+//! promised. So no input of theirs can make the loop read or write anywhere else.
 
 use super::super::{Level, level};
 use super::body::{Routine, at, padded};
@@ -29,8 +30,10 @@ pub(super) fn checked(parts: Parts, scalar: Option<Scalar>, at: Level) -> Code {
         written: vec![],
         pinned: vec![],
         states: vec![],
+        is_tile: false,
         level: at.min(level()),
     };
+    check(scalar.is_none() || parts.updated.is_empty(), "scalar code that updates");
     let rows = parts.row > 0 && nest.tiles().is_multiple_of(parts.row);
     check(rows && (nest.tiles() > 1 || parts.begin.is_empty()), "rows of tiles");
     checker.states();
@@ -38,7 +41,9 @@ pub(super) fn checked(parts: Parts, scalar: Option<Scalar>, at: Level) -> Code {
     let once = parts.once.iter().map(|step| checker.call(step)).collect();
     checker.pinned = checker.written.iter().map(|&(extent, _)| extent).collect();
     let begin = parts.begin.iter().map(|step| checker.call(step)).collect();
+    checker.is_tile = true;
     let calls = parts.steps.iter().map(|step| checker.call(step)).collect();
+    checker.is_tile = false;
     let only = |step: &Step| matches!(step.action, Action::Reduce(_, Stage::Fold));
     check(parts.end.iter().all(only), "more than the end of reductions");
     let end = parts.end.iter().map(|step| checker.call(step)).collect();
@@ -50,6 +55,7 @@ pub(super) fn checked(parts: Parts, scalar: Option<Scalar>, at: Level) -> Code {
             offset: bytes(stream.offset),
             strides: stream.strides.iter().map(|&stride| bytes(stride)).collect(),
             fallback: stream.fallback,
+            is_read: checker.begins(stream.array) || !matches!(stream.array, Where::Output(_)),
             pad: move_routine(Move::Padded, dtype, checker.level),
             store: move_routine(Move::Stored, dtype, checker.level),
         }
@@ -57,7 +63,7 @@ pub(super) fn checked(parts: Parts, scalar: Option<Scalar>, at: Level) -> Code {
     let (n_tiles, moving) = (nest.tiles(), moving.collect());
     let only_tile = Some(nest.whole()).filter(|&whole| n_tiles == 1 && whole == padded(whole));
     let natives = Natives::of(&parts, at.min(level()));
-    Code { once, begin, calls, end, natives, moving, n_tiles, only_tile, parts, scalar }
+    Code { once, begin, calls, end, natives, moving, n_tiles, only_tile, parts, scalar, level: at }
 }
 
 #[cold]
@@ -120,6 +126,8 @@ struct Checker<'a> {
     pinned: Vec<Extent>,
     /// The states of reductions over several tiles.
     states: Vec<Extent>,
+    /// Whether the steps are those of each tile.
+    is_tile: bool,
     level: Level,
 }
 
@@ -131,6 +139,22 @@ impl Checker<'_> {
             Where::Output(i) => self.parts.outputs.get(i).copied(),
         };
         found.unwrap_or_else(|| broken("a stream of an array that is not there"))
+    }
+
+    /// Whether it is an output that has entries before it is written.
+    fn begins(&self, array: Where) -> bool {
+        matches!(array, Where::Output(i) if self.parts.updated.contains(&i))
+    }
+
+    /// Whether a step may read from a stream what lies there before the tile is written.
+    ///
+    /// An operation on the tile reads the entries that are this tile's as [`Checker::out`] has it: no other thread writes them.
+    fn may_update(&self, step: &Step, base: u32) -> bool {
+        let stream = self.stream(base);
+        let is_own = stream.offset == 0 && stream.strides == self.parts.nest.strides();
+        let takes_tile = step.len.is_none() && matches!(step.action, Action::Op(_));
+        let is_before = self.written.iter().all(|(extent, _)| extent.base != base);
+        self.begins(stream.array) && self.is_tile && is_own && takes_tile && is_before
     }
 
     fn stream(&self, base: u32) -> &Stream {
@@ -285,7 +309,7 @@ impl Checker<'_> {
                     "the lengths of a reduction",
                 );
                 self.reduced(step, dtype, stage, n);
-                // What is reduced is never an output of the same kind, so nothing lies on anything.
+                check(address.base != step.out.base, "a result on top of an operand");
                 self.operand(step, address, dtype, self.tile());
                 let routine = self.reduction(reduction, stage, dtype);
                 let operands = [address, operand(1).0, operand(1).0];
@@ -474,7 +498,7 @@ impl Checker<'_> {
                 let Where::Output(_) = stream.array else { return None };
                 let read = Extent { base, from: bytes(first), to: bytes(last + 1) };
                 let known = self.written.iter().any(|(extent, other)| extent.holds(&read) && *other == dtype);
-                check(known, "an output that is read before it is written");
+                check(known || self.may_update(step, base), "an output that is read before it is written");
                 Some(read)
             }
         }

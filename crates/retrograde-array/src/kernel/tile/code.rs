@@ -68,6 +68,8 @@ pub struct Code {
     pub(super) only_tile: Option<usize>,
     /// The same over single numbers, where that takes less time.
     pub(super) scalar: Option<Scalar>,
+    /// The instruction set that was asked for.
+    pub(super) level: Level,
 }
 
 /// What moves a stream on.
@@ -77,6 +79,8 @@ pub(super) struct Moving {
     pub(super) offset: isize,
     pub(super) strides: Vec<isize>,
     pub(super) fallback: Option<u32>,
+    /// Whether tiles have entries before they are written.
+    pub(super) is_read: bool,
     /// Copies a tile that is not round to its stand-in.
     pub(super) pad: Routine,
     /// And back.
@@ -215,7 +219,7 @@ impl Code {
         self.calls.len()
     }
 
-    /// Runs the code: writes every entry of the outputs. With `shared`, tiles are split into so many parts, which the workers
+    /// Runs the code: writes every entry of the outputs, of which those that [lie over an input](Code::over) have its entries before. With `shared`, tiles are split into so many parts, which the workers
     /// take; every entry is computed by itself, so bits do not depend on it.
     ///
     /// # Panics
@@ -416,7 +420,7 @@ impl Code {
         let stand_in = |fallback: u32| registers.wrapping_add(fallback as usize);
         for (base, stream) in bases[STREAMS as usize..].iter_mut().zip(&self.moving) {
             let Some(fallback) = stream.fallback else { continue };
-            if !matches!(stream.array, Where::Output(_)) {
+            if stream.is_read {
                 // SAFETY: `n` entries lie behind the pointer and `padded(n)` have room in the stand-in: both were checked.
                 unsafe { (stream.pad)(stand_in(fallback), base.0, null, null, n) };
             }

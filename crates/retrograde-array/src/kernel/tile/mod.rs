@@ -11,6 +11,7 @@ mod native;
 #[cfg(not(all(feature = "jit", target_arch = "x86_64", not(miri))))]
 #[path = "no_native.rs"]
 mod native;
+mod over;
 mod pair;
 mod parts;
 mod product;

@@ -171,6 +171,8 @@ impl Nest {
 pub(crate) struct Parts {
     pub(crate) inputs: Vec<(DType, usize)>,
     pub(crate) outputs: Vec<(DType, usize)>,
+    /// The outputs that begin with entries, which each tile may read before it writes them.
+    pub(crate) updated: Vec<usize>,
     pub(crate) kept: Vec<Array>,
     /// Bytes of registers.
     pub(crate) registers: usize,

@@ -126,6 +126,7 @@ fn steps(product: Op, change: impl FnOnce(&mut Parts)) -> Parts {
     let mut parts = Parts {
         inputs: vec![(DType::F64, ENTRIES)],
         outputs: vec![(DType::F64, ENTRIES)],
+        updated: vec![],
         kept: vec![],
         registers: 4 * 4096,
         constants: Block::default(),
