@@ -2,7 +2,7 @@
 //!
 //! A pass over a tile takes longer to read and write the first cache than to add and multiply. So steps of a large nest that follow each
 //! other, are arithmetic of floats and have one type become one loop, whose values stay in registers: [`select`] finds
-//! what the loop does, [`emit`] writes it down. The bits are those of the steps, each of which rounds by itself.
+//! what the loop does, [`emit`] gives it registers and [`encode`] writes it down. The bits are those of the steps, each of which rounds by itself.
 //!
 //! Note [machine code]: the loop is made from steps that were checked (Note [checked code]). It reads and writes what they read and write, an
 //! entry of each place at a time, so it touches nothing else. It does so in another order, all steps for one entry before the next entry, which
@@ -14,6 +14,9 @@
 //! or the machine has no AVX2, the steps run as they are.
 
 mod emit;
+mod encode;
+#[cfg(test)]
+mod encode_tests;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -81,7 +84,7 @@ impl Natives {
 fn fitting(parts: &Parts, first: usize, most: usize, level: Level) -> Option<(usize, Vec<u8>)> {
     let made = |n: usize| {
         let body = select(parts, first, first + n).filter(is_right)?;
-        emit(&body, level).ok()
+        emit(&body, level)
     };
     // A shorter run needs no more registers.
     let (mut fits, mut too_many) = (0, most + 1);
