@@ -12,6 +12,9 @@ use crate::{Array, DType, Scalar};
 /// tile is small beside its work.
 pub const TILE: usize = 512;
 
+/// Entries of a tile that is one pass: what a tile costs beside it, some 20 ns, does not count.
+const LONG_TILE: usize = 8 * TILE;
+
 /// Bytes that a tile may use of the first cache, which has 32 KiB or more.
 const CACHE: usize = 24 * 1024;
 
@@ -309,11 +312,16 @@ impl Builder {
     /// The code, for at most the given instruction set.
     pub fn finish(mut self, level: Level) -> Code {
         paired(&mut self);
-        let parts = match &self.shape {
-            Some(shape) => self.nest_parts(shape),
-            None => Plan::small(&self).parts(&self),
+        let Some(shape) = &self.shape else {
+            let parts = Plan::small(&self).parts(&self);
+            let scalar = scalarised(&self, parts.steps.len(), level);
+            return Code::new(parts, scalar, level);
         };
-        let scalar = if self.shape.is_none() { scalarised(&self, parts.steps.len(), level) } else { None };
-        Code::new(parts, scalar, level)
+        let code = Code::new(self.nest_parts(shape), None, level);
+        if shape.iter().product::<usize>() < 16 * LONG_TILE || !code.is_one_loop() {
+            return code;
+        }
+        // Nothing stays in the first cache from one step to the next, as there is only one.
+        Code::new(Plan::nest(&self, shape, LONG_TILE).parts(&self), None, level)
     }
 }

@@ -219,6 +219,11 @@ impl Code {
         self.calls.len()
     }
 
+    /// Whether a tile is one loop of machine code.
+    pub(crate) fn is_one_loop(&self) -> bool {
+        matches!(self.natives.all(), [native] if native.steps() == (0..self.calls.len()))
+    }
+
     /// Runs the code: writes every entry of the outputs, of which those that [lie over an input](Code::over) have its entries before. With `shared`, tiles are split into so many parts, which the workers
     /// take; every entry is computed by itself, so bits do not depend on it.
     ///

@@ -74,8 +74,15 @@ fn outputs(code: &Code, inputs: &[Array], (dtype, size): (DType, usize)) -> [Arr
 
 #[test]
 fn loops_have_the_bits_of_their_steps() {
-    // Whole tiles; one that ends with half a vector of f32, with no round number of entries; rows.
-    let shapes = [&[ENTRIES][..], &[ENTRIES + 8], &[ENTRIES + 2 * 512 + 13], &[5, 1003], &[9, 7, 101]];
+    // Whole tiles; one that ends with half a vector of f32, with no round number of entries; rows; long tiles.
+    let shapes = [
+        &[ENTRIES][..],
+        &[ENTRIES + 8],
+        &[ENTRIES + 2 * 512 + 13],
+        &[5, 1003],
+        &[9, 7, 101],
+        &[16 * 4096 + 13],
+    ];
     let mut draws = Draws(20_261_127);
     let mut n_loops = [0; 2];
     for round in 0..60 {
