@@ -130,7 +130,7 @@ fn at_most(n_instructions: u64) -> LibraryBenchmarkConfig {
 #[library_benchmark]
 #[bench::small_call(setup = small_call, config = at_most(4_110))]
 #[bench::transcendental_chain(setup = transcendental_chain, config = at_most(2_340_000))]
-#[bench::cheap_chain(setup = cheap_chain, config = at_most(312_000))]
+#[bench::cheap_chain(setup = cheap_chain, config = at_most(152_000))]
 #[bench::product(setup = product, config = at_most(893_000))]
 #[bench::stored_loop(setup = stored_loop, config = at_most(3_612_000))]
 #[bench::reversed_loop(setup = reversed_loop, config = at_most(9_230_000))]
