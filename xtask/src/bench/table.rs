@@ -149,13 +149,11 @@ leapfrog through a planetary disc, f64, its gradient with respect to start and m
 
 What limits us, where a bar is missed or near:
 
-- The chain without functions of `fused` is bound by memory and by the first cache. Kernels are tile code: each step passes over a few
-  hundred entries, two operations of arithmetic at a time, so five operations are three passes over what lies in the first cache; a
-  compiler makes one loop of them whose values stay in registers. Only code made at run time closes that gap. Arrays lie where the
-  allocator puts them, often 16 bytes into a page: then vectors of 64 bytes straddle lines of the cache, and this chain takes longer than
-  where its arrays happen to lie at multiples of 64.
-- `work_mem` is what is resident above the start of the command. Of the MLP's, the parameters, their gradients and the next
-  parameters are 7.7 MiB and the batch with its activations about 1.5; the rest is the program itself, whose pages are counted when
+- The chain without functions of `fused` is one loop of machine code and bound by memory. In tile code, without the feature `jit`, its five
+  operations are three passes over the first cache and take about twice as long. In the chain with functions, each function is a pass
+  of its own over a few hundred entries; what stands between them is loops.
+- `work_mem` is what is resident above the start of the command. Of the MLP's, the parameters and their gradients, over
+  which the next parameters are written, are 5.1 MiB and the batch with its activations about 1.5; the rest is the program itself, whose pages are counted when
   they are first touched.
 - Products are shared among threads by parts of the result, and what stands between them entry by entry; convolutions, the
   recurrent step and attention are products for most of their time, which PyTorch's libraries do as well as ours.
