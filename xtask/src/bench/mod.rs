@@ -68,6 +68,7 @@ impl Options {
                 "--instances" => options.instances = Some(value()?.into()),
                 "--runs" => options.runs = number(&value()?)?,
                 "--threads" => options.threads = value()?.split(',').map(number).collect::<Result<_, _>>()?,
+                "--help" | "-h" => return Err(USAGE.into()),
                 flag if flag.starts_with('-') => return Err(format!("found {flag}\n{USAGE}")),
                 case if ROWS.iter().any(|row| row.case == case) => options.cases.push(case.into()),
                 case => {
@@ -246,7 +247,10 @@ impl Bar {
         match *self {
             Bar::Ratio(limit) | Bar::Field { limit, .. } => Some(limit),
             Bar::Holds(_) => Some(0.0),
-            Bar::Fields { times, limit, .. } => Some(limit * ours.last()?.fields[times].as_f64()?),
+            Bar::Fields { times: None, limit, .. } => Some(limit),
+            Bar::Fields { times: Some(times), limit, .. } => {
+                Some(limit * ours.last()?.fields[times].as_f64()?)
+            }
         }
     }
     fn of(&self) -> String {
@@ -254,7 +258,10 @@ impl Bar {
             Bar::Ratio(_) => "ratio".into(),
             Bar::Field { name, unit, .. } => format!("{name}, {unit}"),
             Bar::Holds(name) => format!("rounds without {name}"),
-            Bar::Fields { name, to, times, .. } => format!("{name} / {to}, the limit with {times}"),
+            Bar::Fields { name, to, times: None, .. } => format!("{name} / {to}"),
+            Bar::Fields { name, to, times: Some(times), .. } => {
+                format!("{name} / {to}, the limit with {times}")
+            }
         }
     }
 }
@@ -395,7 +402,8 @@ mod tests {
         assert_eq!(missed(&short), Some(true));
         assert_eq!(missed(&Bar::Ratio(1.0)), Some(false));
         assert_eq!(missed(&Bar::Ratio(0.8)), Some(true));
-        let flops = |limit| Bar::Fields { name: "both_s", to: "gradient_s", times: "both_flop_ratio", limit };
+        let flops =
+            |limit| Bar::Fields { name: "both_s", to: "gradient_s", times: Some("both_flop_ratio"), limit };
         assert_eq!((missed(&flops(1.15)), missed(&flops(1.6))), (Some(true), Some(false)));
         assert_eq!(
             (missed(&Bar::Holds("bit_identical")), missed(&Bar::Holds("start"))),

@@ -18,14 +18,14 @@ pub enum Bar {
     },
     /// What we say holds, in every round.
     Holds(&'static str),
-    /// A figure of ours over another, to stay below a limit times a third.
+    /// A figure of ours over another, to stay below a limit, or below it times a third.
     Fields {
         /// The figure.
         name: &'static str,
         /// The other.
         to: &'static str,
         /// The third.
-        times: &'static str,
+        times: Option<&'static str>,
         /// The limit.
         limit: f64,
     },
@@ -186,14 +186,19 @@ const fn instance(
     Row { name, case, threads: 1, ours, figure: "gradient_s", peers, bars, same_values: true }
 }
 
+/// Also beside the loop by hand, which is AVX-512 where the machine has it.
+const W1_BARS: &[Bar] =
+    &[Bar::Ratio(0.35), Bar::Fields { name: "w1_s", to: "w1_by_hand_s", times: None, limit: 1.35 }];
 /// The bars of the networks: seconds at most 1 or 1.5 times the fastest other, and what is kept.
 const MLP_BARS: &[Bar] =
     &[Bar::Ratio(1.0), tape_mib(0.51), Bar::Field { name: "work_mem", scale: 1.0, unit: "MiB", limit: 14.0 }];
-const HVP_BARS: &[Bar] =
-    &[Bar::Ratio(1.0), Bar::Fields { name: "step_s", to: "gradient_s", times: "flop_ratio", limit: 1.15 }];
+const HVP_BARS: &[Bar] = &[
+    Bar::Ratio(1.0),
+    Bar::Fields { name: "step_s", to: "gradient_s", times: Some("flop_ratio"), limit: 1.15 },
+];
 const BOTH_BARS: &[Bar] = &[
     Bar::Ratio(1.0),
-    Bar::Fields { name: "both_s", to: "gradient_s", times: "both_flop_ratio", limit: 1.15 },
+    Bar::Fields { name: "both_s", to: "gradient_s", times: Some("both_flop_ratio"), limit: 1.15 },
 ];
 const CNN_BARS: &[Bar] = &[Bar::Ratio(1.5), tape_mib(16.2)];
 const LSTM_BARS: &[Bar] = &[Bar::Ratio(1.5), tape_mib(24.0)];
@@ -226,7 +231,7 @@ const LATTICE_BARS: &[Bar] = &[
 
 /// The table, in order; rows of the same command stand together and share its runs.
 pub const ROWS: &[Row] = &[
-    fused("tanh(x a + b) exp(−x²) + sin x, 10⁶ f32", 1, "w1_s", W1, &[Bar::Ratio(0.35)]),
+    fused("tanh(x a + b) exp(−x²) + sin x, 10⁶ f32", 1, "w1_s", W1, W1_BARS),
     fused("(x a + b) (x − b) + x, 10⁶ f32", 1, "w1b_s", W1B, &[Bar::Ratio(1.05)]),
     fused(
         "a compiled call, 16 f32",

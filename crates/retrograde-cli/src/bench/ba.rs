@@ -138,6 +138,7 @@ pub(super) fn workload(scene: &Scene) -> Workload {
         loss: None,
         outcome: Rc::new(outcome),
         flop_ratios: vec![],
+        by_hand: vec![],
     }
 }
 

@@ -2,11 +2,14 @@
 //! counts.
 //!
 //! - `w1_s`: tanh(x a + b) exp(−x²) + sin x, a and b numbers: transcendental functions
+//! - `w1_by_hand_s`: the same as a loop in Rust with the library's functions, on one thread
 //! - `w1b_s`: (x a + b) (x − b) + x: memory
 //! - `call_s`: the second of 16 entries
 
+use std::hint::black_box;
 use std::rc::Rc;
 
+use retrograde::arrays::tile::hand;
 use retrograde::prelude::*;
 
 use super::workload::{TimedCall, TimedCase, Workload, normal_f32};
@@ -44,5 +47,12 @@ pub(super) fn workload(n: usize, policy: Tape) -> Workload {
         let (x, a, b) = (wrt[0], data[0], data[1]);
         (transcendental(x, a, b) + cheap(x, a, b)).mean()
     };
-    Workload::new("fused", vec![x], data, policy, calls, Rc::new(loss))
+    let entries = x.to_vec::<f32>().unwrap_or_default();
+    let mut out = vec![0.0; n];
+    let by_hand = move || {
+        hand::transcendental(black_box(&entries), 1.5, 0.25, &mut out);
+        black_box(&mut out);
+    };
+    let workload = Workload::new("fused", vec![x], data, policy, calls, Rc::new(loss));
+    Workload { by_hand: vec![("w1_by_hand_s", Box::new(by_hand))], ..workload }
 }

@@ -374,6 +374,7 @@ pub(super) fn workload(hand: &Hand) -> Workload {
         loss: None,
         outcome: Rc::new(outcome),
         flop_ratios: vec![],
+        by_hand: vec![],
     }
 }
 

@@ -38,7 +38,9 @@ pub(super) fn time(
 ) -> Result<(Map<String, Value>, TapeReport), Failure> {
     let mut figures = Map::new();
     let mut workload = make()?;
-    let mut put = |name: &str, value: Value| figures.insert(name.to_owned(), value);
+    let mut put = |name: &str, value: Value| {
+        figures.insert(name.to_owned(), value);
+    };
     put("tool", "retrograde".into());
     put("version", env!("CARGO_PKG_VERSION").into());
     put("executor", "engine".into());
@@ -53,13 +55,15 @@ pub(super) fn time(
             None => workload.wrt.clone(),
         };
         let (reading, kept) = run(&call, wrt, &workload.data, readings)?;
-        let stem = call.figure.trim_end_matches("_s");
-        put(call.figure, reading.median_s.into());
-        put(&format!("{stem}_best_s"), reading.best_s.into());
-        put(&format!("{stem}_spread"), reading.spread.into());
-        put(&format!("{stem}_first_s"), reading.first_s.into());
-        put(&format!("{stem}_n"), reading.n.into());
+        reading.figures(call.figure).into_iter().for_each(|(name, value)| put(&name, value));
         report = kept;
+    }
+    for (figure, mut by_hand) in std::mem::take(&mut workload.by_hand) {
+        let reading = read(readings, || {
+            by_hand();
+            Ok(())
+        })?;
+        reading.figures(figure).into_iter().for_each(|(name, value)| put(&name, value));
     }
     let peak_mb = memory::peak_resident_mb();
     workload = make()?;
@@ -114,6 +118,20 @@ struct Reading {
     n: usize,
 }
 
+impl Reading {
+    /// By the names that the module gives, from that of the median.
+    fn figures(&self, median: &str) -> [(String, Value); 5] {
+        let stem = median.trim_end_matches("_s");
+        [
+            (median.into(), self.median_s.into()),
+            (format!("{stem}_best_s"), self.best_s.into()),
+            (format!("{stem}_spread"), self.spread.into()),
+            (format!("{stem}_first_s"), self.first_s.into()),
+            (format!("{stem}_n"), self.n.into()),
+        ]
+    }
+}
+
 fn run(
     call: &TimedCall,
     mut wrt: Vec<Array>,
@@ -122,13 +140,18 @@ fn run(
 ) -> Result<(Reading, TapeReport), Failure> {
     let function = call.function.clone();
     let door = jit(move |wrt: Vec<Var>, data: Vec<Var>| function(&wrt, &data));
-    let mut once = || {
+    let reading = read(readings, || {
         let results = door.call((&wrt, data))?;
         if call.feeds_back {
             wrt = results;
         }
-        Ok::<_, Error>(())
-    };
+        Ok(())
+    })?;
+    Ok((reading, door.last_tape()))
+}
+
+/// Times what is done again and again.
+fn read(readings: Option<usize>, mut once: impl FnMut() -> Result<(), Error>) -> Result<Reading, Failure> {
     let seconds = |once: &mut dyn FnMut() -> Result<(), Error>, block: usize| {
         let start = Instant::now();
         for _ in 0..block {
@@ -164,7 +187,7 @@ fn run(
     };
     let median_s = at(0.5);
     let spread = (at(0.75) - at(0.25)) / median_s;
-    Ok((Reading { first_s, median_s, best_s: all[0], spread, n: all.len() }, door.last_tape()))
+    Ok(Reading { first_s, median_s, best_s: all[0], spread, n: all.len() })
 }
 
 /// The entries, as f64.

@@ -42,6 +42,8 @@ pub(super) const TIMED: [&TimedCase; 11] = [
 pub(super) type Function = dyn Fn(&[Var], &[Var]) -> Vec<Var>;
 /// A number from the same.
 pub(super) type Loss = dyn Fn(&[Var], &[Var]) -> Var;
+/// What is no program of ours.
+pub(super) type ByHand = Box<dyn FnMut()>;
 
 /// A compiled call that is timed.
 pub(super) struct TimedCall {
@@ -71,6 +73,8 @@ pub(super) struct Workload {
     pub(super) outcome: Rc<Function>,
     /// A function and another, by the name of the figure that tells how many more operations the second takes.
     pub(super) flop_ratios: Vec<(&'static str, Rc<Function>, Rc<Function>)>,
+    /// Loops written by hand that are timed beside the calls, by the name of the figure.
+    pub(super) by_hand: Vec<(&'static str, ByHand)>,
 }
 
 /// The gradient of a loss, inside traced code: the value, then a slope for each array.
@@ -132,7 +136,16 @@ impl Workload {
         loss: Rc<Loss>,
     ) -> Workload {
         let outcome = Rc::new(value_and_slopes(&loss, policy));
-        Workload { task: task.into(), wrt, data, calls, loss: Some(loss), outcome, flop_ratios: vec![] }
+        Workload {
+            task: task.into(),
+            wrt,
+            data,
+            calls,
+            loss: Some(loss),
+            outcome,
+            flop_ratios: vec![],
+            by_hand: vec![],
+        }
     }
 }
 
