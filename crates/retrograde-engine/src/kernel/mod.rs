@@ -7,9 +7,9 @@
 //!
 //! Where arithmetic follows arithmetic in a kernel of thousands of entries, it is one loop of machine code (feature `jit`, x86-64).
 //!
-//! Cost: `fuse` takes a few microseconds for each equation, once, and ten or twenty for each kernel with machine code; a run of a kernel takes about 50 ns and 5 ns for each step beside its
-//! work, or 1.5 ns for each number where there are so few that they are computed one by one; it allocates nothing once its scratch
-//! memory has grown.
+//! Cost: `fuse` takes a few microseconds for each equation, once, and ten or twenty for each kernel with machine code; a run of
+//! a kernel takes about 50 ns and 5 ns for each step beside its work, or 1.5 ns for each number where there are so few that they are
+//! computed one by one; it allocates nothing once its scratch memory has grown.
 
 mod compile;
 mod group;
@@ -142,7 +142,8 @@ fn needed(program: &Program, groups: &Groups<'_>) -> BTreeSet<ValueId> {
 
 impl Kernel {
     /// Runs the kernel: writes every entry of the outputs, which are row-major arrays of the types that the program says, not
-    /// shared with anybody, with any entries but where they [lie over an input](Kernel::over); as many threads as said take part where there is enough to do.
+    /// shared with anybody, with any entries but where they [lie over an input](Kernel::over); as many threads as said take part
+    /// where there is enough to do.
     ///
     /// # Panics
     /// When arrays are not of the types that the program says: internal misuse.

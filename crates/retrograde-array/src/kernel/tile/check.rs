@@ -1,9 +1,9 @@
 //! Proves that code does only what it may.
 //!
 //! Note [checked code]: [`checked`] proves of every step, before anything runs, that each address lies inside its block or
-//! array for every tile, that types fit the routine, that the result overlaps no operand, and that nothing but outputs is written. What an output has before it
-//! is written is read by the tile that writes it, and by no other. [`Code::run`] compares the arrays it is given with what was
-//! promised. So no input of theirs can make the loop read or write anywhere else.
+//! array for every tile, that types fit the routine, that the result overlaps no operand, and that nothing but outputs is written. What an
+//! output has before it is written is read by the tile that writes it, and by no other. [`Code::run`] compares the arrays it is
+//! given with what was promised. So no input of theirs can make the loop read or write anywhere else.
 
 use super::super::{Level, level};
 use super::body::{Routine, at, padded};

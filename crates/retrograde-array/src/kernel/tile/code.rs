@@ -224,8 +224,9 @@ impl Code {
         matches!(self.natives.all(), [native] if native.steps() == (0..self.calls.len()))
     }
 
-    /// Runs the code: writes every entry of the outputs, of which those that [lie over an input](Code::over) have its entries before. With `shared`, tiles are split into so many parts, which the workers
-    /// take; every entry is computed by itself, so bits do not depend on it.
+    /// Runs the code: writes every entry of the outputs, of which those that [lie over an input](Code::over) have its entries before.
+    /// With `shared`, tiles are split into so many parts, which the workers take; every entry is computed by itself, so bits do not depend
+    /// on it.
     ///
     /// # Panics
     /// When arrays are not of the number, dtypes and sizes that the code was made for: internal misuse.

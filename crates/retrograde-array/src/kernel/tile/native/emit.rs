@@ -7,17 +7,18 @@
 use std::collections::BTreeMap;
 
 use super::super::parts::Address;
-use super::encode::{self, BASES, Bytes, INDEX, LIMIT, Last, Opcode, R8, RAX, RBP, RBX, RCX, Width};
+use super::encode::{self, BASES, Bytes, INDEX, LIMIT, Last, Opcode, R8, RAX, RCX, Width};
 use super::select::{Compute, Loop, Operator, Step};
 use crate::kernel::Level;
 
 /// The comparison that holds of NaN alone.
 const UNORDERED: u8 = 3;
 
-/// Pointers lie in these; those from the seventh on are the caller's, and that of the bases is overwritten last.
-const POINTERS: [u8; 13] =
-    [RAX, RCX, R8, R8 + 1, R8 + 2, R8 + 3, BASES, RBX, RBP, R8 + 4, R8 + 5, R8 + 6, R8 + 7];
-const OWN: usize = 7;
+/// Pointers lie in these, of which that of the bases is overwritten last.
+///
+/// There would be six more for who saves them. But large arrays often start at the same place of a page, and then their entries of one
+/// place share a few lines of the first cache, which loops over a dozen arrays lose before they have used them up.
+const POINTERS: [u8; 7] = [RAX, RCX, R8, R8 + 1, R8 + 2, R8 + 3, BASES];
 
 /// The machine code of a loop, for that instruction set; `None` where there are too few registers.
 pub(super) fn emit(body: &Loop, level: Level) -> Option<Vec<u8>> {
@@ -109,8 +110,6 @@ impl Emitter<'_> {
     }
 
     fn function(mut self) -> Option<Vec<u8>> {
-        let saved: Vec<u8> = POINTERS[..self.pointers.len()].iter().skip(OWN).copied().collect();
-        saved.iter().for_each(|&register| self.bytes.push(register));
         self.start()?;
         let bytes = i32::from(self.width.bytes());
         let top = self.bytes.here();
@@ -131,7 +130,6 @@ impl Emitter<'_> {
             None => self.bytes.clear(RAX),
         }
         self.bytes.zero_upper();
-        saved.iter().rev().for_each(|&register| self.bytes.pop(register));
         self.bytes.ret();
         Some(self.bytes.into_vec())
     }

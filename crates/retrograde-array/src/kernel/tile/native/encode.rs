@@ -116,8 +116,6 @@ pub(super) enum Last {
 /// General registers by their numbers.
 pub(super) const RAX: u8 = 0;
 pub(super) const RCX: u8 = 1;
-pub(super) const RBX: u8 = 3;
-pub(super) const RBP: u8 = 5;
 pub(super) const R8: u8 = 8;
 /// What every address in memory adds: rdx.
 pub(super) const INDEX: u8 = 2;
@@ -196,14 +194,6 @@ impl Bytes {
     /// Leaves vectors as other code expects them.
     pub(super) fn zero_upper(&mut self) {
         self.0.extend([0xc5, 0xf8, 0x77]);
-    }
-
-    pub(super) fn push(&mut self, register: u8) {
-        self.0.extend([0x40 | register >> 3, 0x50 | register & 7]);
-    }
-
-    pub(super) fn pop(&mut self, register: u8) {
-        self.0.extend([0x40 | register >> 3, 0x58 | register & 7]);
     }
 
     /// `register = the word at bases + displacement`

@@ -302,14 +302,6 @@ fn what_stands_around_a_loop_is_that_of_the_manual() {
     assert_eq!(found(Bytes::take_mask), short(Instruction::with2(VEX_Kmovw_r32_kr, eax, k2).unwrap()));
     assert_eq!(found(Bytes::zero_upper), short(Instruction::with(VEX_Vzeroupper)));
     assert_eq!(found(Bytes::ret), short(Instruction::with(Retnq)));
-    for register in [3, 5, 12, 15] {
-        // A prefix of no effect stands before registers that need none.
-        let prefix = &[0x40][..if register < 8 { 1 } else { 0 }];
-        let push = short(Instruction::with1(Push_r64, general(register)).unwrap());
-        assert_eq!(found(|bytes| bytes.push(register)), [prefix, &push].concat());
-        let pop = short(Instruction::with1(Pop_r64, general(register)).unwrap());
-        assert_eq!(found(|bytes| bytes.pop(register)), [prefix, &pop].concat());
-    }
     for register in [0, 1, 3, 7, 8, 15] {
         let word = MemoryOperand::with_base_displ_size(Register::RDI, 24, 8);
         let load = Instruction::with2(Mov_r64_rm64, general(register), word).unwrap();

@@ -84,23 +84,23 @@ impl Natives {
 fn fitting(parts: &Parts, first: usize, most: usize, level: Level) -> Option<(usize, Vec<u8>)> {
     let made = |n: usize| {
         let body = select(parts, first, first + n).filter(is_right)?;
-        emit(&body, level)
+        let operations = body.steps.iter().filter(|step| matches!(step, Step::Compute(_))).count();
+        Some((n, emit(&body, level)?, operations))
     };
-    // A shorter run needs no more registers.
-    let (mut fits, mut too_many) = (0, most + 1);
-    let mut longest = None;
+    if most == 0 {
+        return None;
+    }
+    let mut longest = made(most);
+    // What fits, fits without its last step.
+    let (mut fits, mut too_many) = if longest.is_some() { (most, most + 1) } else { (0, most) };
     while too_many - fits > 1 {
-        // The whole first.
-        let n =
-            if too_many == most + 1 && longest.is_none() && fits == 0 { most } else { (fits + too_many) / 2 };
+        let n = fits.midpoint(too_many);
         match made(n) {
-            Some(code) => (fits, longest) = (n, Some((n, code))),
+            Some(found) => (fits, longest) = (n, Some(found)),
             None => too_many = n,
         }
     }
-    let (n, code) = longest?;
-    let operations =
-        select(parts, first, first + n)?.steps.iter().filter(|s| matches!(s, Step::Compute(_))).count();
+    let (n, code, operations) = longest?;
     (operations >= OPERATIONS).then_some((n, code))
 }
 
