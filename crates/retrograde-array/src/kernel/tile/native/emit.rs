@@ -191,7 +191,7 @@ impl Emitter<'_> {
         for (at, step) in self.body.steps.iter().enumerate() {
             match step {
                 Step::Same(_) => {}
-                Step::Load(address) if self.uses[at] == 1 && self.is_last_operand(at) => {
+                Step::Load(address) if self.may_stay(at, *address) => {
                     folded.insert(at, *address);
                 }
                 Step::Load(address) => {
@@ -216,11 +216,17 @@ impl Emitter<'_> {
         Some(())
     }
 
-    /// Whether the only step that takes a value takes it as the operand that may be in memory.
-    fn is_last_operand(&self, value: usize) -> bool {
-        let step = &self.body.steps[self.last_use[value]];
+    /// Whether what is read may stay in memory until it is taken: by one step alone, as the operand that may be there, and before anything is
+    /// written over it.
+    fn may_stay(&self, value: usize, from: Address) -> bool {
+        let taken_at = self.last_use[value];
+        let step = &self.body.steps[taken_at];
         let Step::Compute(compute) = step else { return false };
-        compute.operator != Operator::Neg && operands(step).last() == Some(&value)
+        let is_over = |step: &Step| matches!(step, Step::Store { to, .. } if *to == from);
+        self.uses[value] == 1
+            && compute.operator != Operator::Neg
+            && operands(step).last() == Some(&value)
+            && !self.body.steps[value..taken_at].iter().any(is_over)
     }
 
     fn compute(

@@ -6,7 +6,8 @@
 //!
 //! Note [machine code]: the loop is made from steps that were checked (Note [checked code]). It reads and writes what they read and write, an
 //! entry of each place at a time, so it touches nothing else. It does so in another order, all steps for one entry before the next entry, which
-//! is the same where places are the same or apart; other steps are not made a loop. What only the loop itself takes is not written at all.
+//! is the same where places are the same or apart; other steps are not made a loop. Where a result lies over what was read, the entry is
+//! in a register before it is written over. What only the loop itself takes is not written at all.
 //! A product in which a zero wins is the plain one unless that is NaN: if the loop meets one, the steps run as if there were no loop, so a
 //! loop with such products must not write what it reads.
 //!
@@ -32,7 +33,7 @@ use crate::kernel::Level;
 use emit::emit;
 use select::{Loop, Step, longest, select};
 
-/// Entries of a nest from which it is worth some tens of microseconds to make machine code.
+/// Entries of a nest from which it is worth ten or twenty microseconds to make machine code.
 const ENTRIES: usize = 4096;
 
 /// Operations of a loop: one alone is as fast as a step.

@@ -286,3 +286,22 @@ fn a_loop_touches_the_entries_it_is_told_of_and_no_others() {
         }
     }
 }
+
+#[test]
+fn what_a_result_lies_over_is_read_before_it() {
+    // The entries of `x` are taken once, after `p` was written over them.
+    let mut b = Builder::nest(&[ENTRIES]);
+    let inputs = [0, 1].map(|_| b.input(DType::F64, ENTRIES));
+    let [x, y] = inputs.map(|input| b.read(input, &View::whole(&[ENTRIES])));
+    let square = b.op(Op::Binary(Binary::Mul), &[y, y]);
+    let p = b.op(Op::Binary(Binary::Add), &[square, y]);
+    let q = b.op(Op::Binary(Binary::Sub), &[p, x]);
+    b.output(p);
+    b.output(q);
+    let code = b.finish(Level::best()).over(0, 0).unwrap();
+    assert_eq!(code.natives.all().len(), usize::from(Level::best() > Level::Portable));
+    let filled = |entry: f64| Array::vector(vec![entry; ENTRIES]);
+    let mut outputs = [filled(5.0), filled(0.0)];
+    code.run(&[&filled(3.0)], &mut outputs, &mut Scratch::default(), None);
+    assert_eq!(outputs, [filled(12.0), filled(7.0)]);
+}
