@@ -84,7 +84,7 @@ fn loops_have_the_bits_of_their_steps() {
         &[16 * 4096 + 13],
     ];
     let mut draws = Draws(20_261_127);
-    let mut n_loops = [0; 2];
+    let (mut n_loops, mut n_over) = ([0; 2], 0);
     for round in 0..60 {
         let (dtype, shape) = ([DType::F32, DType::F64][round % 2], shapes[draws.below(shapes.len())]);
         let n_steps = [3, 8, 20, 90][draws.below(4)];
@@ -100,12 +100,23 @@ fn loops_have_the_bits_of_their_steps() {
             n_loops[usize::from(level == Level::Avx512)] += code.natives.all().len();
             let found = outputs(&code, &inputs, (dtype, size));
             assert_eq!(found, expected, "{n_steps} steps of {dtype}{shape:?} from seed {seed} at {level:?}");
+            for (input, output) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let Some(over) = code.over(input, output) else { continue };
+                n_over += over.natives.all().len();
+                let mut found = [0, 1].map(|_| Array::zeros(dtype, [size]));
+                found[output] = inputs[input].clone();
+                let others = inputs.iter().enumerate().filter(|&(i, _)| i != input);
+                let others: Vec<&Array> = others.map(|(_, other)| other).collect();
+                over.run(&others, &mut found, &mut Scratch::default(), None);
+                assert_eq!(found, expected, "input {input} under output {output}, seed {seed} at {level:?}");
+            }
         }
     }
     for level in Level::available().filter(|&level| level > Level::Portable) {
         let n = n_loops[usize::from(level == Level::Avx512)];
         assert!(n >= 60, "{n} loops at {level:?}");
     }
+    assert!(n_over >= 100 || Level::best() == Level::Portable, "{n_over} loops over inputs");
 }
 
 #[test]
